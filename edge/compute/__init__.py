@@ -1,0 +1,1 @@
+"""Devices and the worker that owns them."""

@@ -1,0 +1,98 @@
+"""The error tree: the base class is the reaction.
+
+EdgeError
+├ FatalError      the process ends with one clear line
+│   ConfigError · PluginLoadError · ModelError · NoDeviceError · UnsupportedOpError · KernelBuildError · SchemaError
+├ FrameError      this frame goes to quarantine with the reason, the next one is taken
+│   DecodeError · StageError · RefusedError
+└ RetryableError  back off and try again; the frame or alert stays where it is
+    BrokerUnavailable · StoreBusy · SpoolFull · NotifyError · DeviceBusy
+"""
+
+EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the units say RestartPreventExitStatus=78
+
+
+class EdgeError(Exception):
+    """Base of all errors raised on purpose; its text is one line a person can act on."""
+
+
+class FatalError(EdgeError):
+    """The process can't go on; exits with `exit_code` and the error's text."""
+
+    exit_code = 1
+
+
+class ConfigError(FatalError):
+    """The site's YAML is wrong; one line per fault: `file:line:col path: what is wrong, what would be right`."""
+
+    exit_code = EXIT_CONFIG
+
+
+class PluginLoadError(FatalError):
+    """A plugin that the site names can't be imported, or two plugins claim one name."""
+
+    exit_code = EXIT_CONFIG
+
+
+class ModelError(FatalError):
+    """A model is missing, its hash is wrong, or its head is not what its card says."""
+
+    exit_code = EXIT_CONFIG
+
+
+class NoDeviceError(FatalError):
+    """The compute device that the site asks for is not there."""
+
+    exit_code = EXIT_CONFIG
+
+
+class UnsupportedOpError(FatalError):
+    """The model has an operator that the chosen device can't run."""
+
+
+class KernelBuildError(FatalError):
+    """The device's compiler refused a kernel."""
+
+
+class SchemaError(FatalError):
+    """The database is of a version this program can't read."""
+
+
+class FrameError(EdgeError):
+    """Something is wrong with this one frame; it goes to quarantine."""
+
+
+class DecodeError(FrameError):
+    """The file is no picture or clip that can be read."""
+
+
+class StageError(FrameError):
+    """A stage failed on this frame."""
+
+
+class RefusedError(FrameError):
+    """A source handed over something that may not enter: wrong hash, forbidden name, unknown kind."""
+
+
+class RetryableError(EdgeError):
+    """Not now; the same call may succeed later."""
+
+
+class BrokerUnavailable(RetryableError):
+    """The MQTT broker can't be reached."""
+
+
+class StoreBusy(RetryableError):
+    """The database is locked or out of reach."""
+
+
+class SpoolFull(RetryableError):
+    """The spool's byte limit or the disk is reached; the sender keeps the frame."""
+
+
+class NotifyError(RetryableError):
+    """A channel could not deliver an alert this time."""
+
+
+class DeviceBusy(RetryableError):
+    """The compute device has no room for the job now."""

@@ -1,0 +1,1 @@
+"""Stills and clips, from bytes to pictures."""

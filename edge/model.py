@@ -1,0 +1,277 @@
+"""What passes from hand to hand: frozen values, changed by `dataclasses.replace`.
+
+A *frame* is what a camera delivers under one id: a still, or a clip. `SpooledFrame` is a frame on disk; `Frame` is one
+picture of it in memory, the thing that stages take and return. A still gives one Frame, a clip one for each picture
+that is looked at, with the same id and its own `number`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+U8 = npt.NDArray[np.uint8]
+F32 = npt.NDArray[np.float32]
+I64 = npt.NDArray[np.int64]
+Box = tuple[float, float, float, float]
+Kind = Literal["still", "clip"]
+Category = Literal["animal", "person", "vehicle"]
+Rank = Literal["kingdom", "class", "order", "family", "genus", "species"]
+
+RANKS: tuple[Rank, ...] = ("kingdom", "class", "order", "family", "genus", "species")
+VERBS = ("capture", "receive", "spool", "claim", "stage", "record", "notify", "show")
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureTime:
+    """When a frame was taken: what the camera said, and what that means in UTC.
+
+    original: the camera's own text, unchanged ("2021:05:31 08:25:38"), or "" when it said nothing.
+    utc: aware datetime in UTC, or None when the time is unknown. timezone: IANA name used for the conversion.
+    origin: where `original` came from.
+    """
+
+    utc: datetime | None
+    original: str = ""
+    timezone: str = "UTC"
+    origin: Literal["exif", "agent", "container", "mtime", "unknown"] = "unknown"
+
+    def __post_init__(self) -> None:
+        if self.utc is not None and self.utc.utcoffset() is None:
+            raise ValueError(f"CaptureTime.utc must be aware, got {self.utc!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledFrame:
+    """A frame on disk: durable, known to the store under (station, id).
+
+    path: absolute. name: the file's name as its sender knows it (relative path on a card). sha256: of the whole file.
+    """
+
+    station: str
+    id: str
+    kind: Kind
+    path: Path
+    name: str
+    sha256: str
+    size_bytes: int
+    source: str
+    captured: CaptureTime
+    received_at: datetime
+    pk: int = 0
+    attempts: int = 0
+
+
+class Picture(Protocol):
+    """One decoded picture; conversions happen on first use and are kept."""
+
+    @property
+    def width(self) -> int:
+        """Pixels across, after the EXIF orientation was applied."""
+
+    @property
+    def height(self) -> int:
+        """Pixels down, after the EXIF orientation was applied."""
+
+    @property
+    def damage(self) -> str:
+        """What could not be read of the file, in words; "" when all was."""
+
+    def bgr(self) -> U8:
+        """uint8 (height, width, 3), blue first, upright."""
+
+    def luma(self) -> U8:
+        """uint8 (height, width), brightness; a view of the decoder's plane where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taxon:
+    """A node of a taxonomy. `lineage` runs from kingdom down to the taxon itself, scientific names."""
+
+    scientific_name: str
+    rank: Rank
+    lineage: tuple[str, ...]
+    english: str = ""
+    spanish: str = ""
+
+    def name(self, language: str) -> str:
+        """The common name in "en" or "es"; the scientific name where there is none."""
+        return (self.spanish if language == "es" else self.english) or self.scientific_name
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """One class of a classifier with its probability, 0..1. `label` is the model's own class name."""
+
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a detection is, at the finest level that is sure enough. `score`: probability summed below the taxon."""
+
+    taxon: Taxon
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """A box with a category. xywh_norm: left, top, width, height as shares of the picture, 0..1.
+
+    classifications: most likely first, empty until a classifier has seen the box. answer: set by the rollup.
+    """
+
+    category: Category
+    score: float
+    xywh_norm: Box
+    label: str = ""
+    classifications: tuple[Classification, ...] = ()
+    answer: Answer | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.xywh_norm) != 4:
+            raise ValueError(f"xywh_norm must have 4 numbers, got {self.xywh_norm!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture on its way through the stages.
+
+    number: index of the picture in its clip, 0 for a still. time_s: seconds into the clip.
+    moving: boxes that moved, xywh_norm; None until a motion stage looked. rejected: why the way ended early, or "".
+    """
+
+    spooled: SpooledFrame
+    picture: Picture
+    number: int = 0
+    time_s: float = 0.0
+    detections: tuple[Detection, ...] = ()
+    moving: tuple[Box, ...] | None = None
+    rejected: str = ""
+
+    def reject(self, reason: str) -> "Frame":
+        """A copy that ends its way here; the reason is recorded."""
+        return replace(self, rejected=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureResult:
+    """What the stages said of one picture; what is kept of a Frame once its pixels are gone."""
+
+    number: int
+    time_s: float
+    detections: tuple[Detection, ...]
+    rejected: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the stages said of one spooled frame, ready to be recorded.
+
+    pictures: one for a still; for a clip those looked at, in order. frame_rate: pictures a second in the file, None for
+    a still. damage: what could not be read. stage_ms: milliseconds spent, by stage name ("decode" included).
+    """
+
+    spooled: SpooledFrame
+    pictures: tuple[PictureResult, ...]
+    width: int
+    height: int
+    frame_rate: float | None = None
+    damage: str = ""
+    stage_ms: Mapping[str, float] = field(default_factory=dict)
+
+    def detections(self) -> list[Detection]:
+        """All detections of all pictures, in order."""
+        return [detection for picture in self.pictures for detection in picture.detections]
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One message to one channel, as the outbox keeps it. key: unique; the same alert is never queued twice."""
+
+    key: str
+    rule: str
+    channel: str
+    station: str
+    frame_id: str
+    captured: CaptureTime
+    detection: Detection
+    picture_path: Path
+    picture_number: int = 0
+    pk: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One of the eight verbs happened (or failed): what observers, metrics and logs see."""
+
+    verb: str
+    at: datetime
+    ok: bool = True
+    station: str = ""
+    frame_id: str = ""
+    fields: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What one must know to use a model; stands in card.toml beside model.onnx (docs/models.md).
+
+    input_hw: height, width in pixels. mean, std: a pixel v of 0..255 enters as (v - mean) / std, per channel in the
+    order of `colour`. resize: how a picture is brought to input_hw. classes: index → the model's own name.
+    categories: class name → animal, person or vehicle; classes that are missing here are dropped by `detect`.
+    min_score, nms_iou: detector thresholds, 0..1. crop_margin: classifier, share added around a box before cropping.
+    taxonomy: name of the table that knows the classes, "" when there is none. folder: where card and model lie.
+    """
+
+    name: str
+    task: Literal["detect", "classify"]
+    decoder: str
+    licence: str
+    source: str
+    sha256: str
+    input_hw: tuple[int, int]
+    colour: Literal["rgb", "bgr"] = "rgb"
+    mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    std: tuple[float, float, float] = (255.0, 255.0, 255.0)
+    resize: Literal["letterbox-topleft", "letterbox-centre", "square-crop"] = "letterbox-centre"
+    fill: int = 114
+    classes: tuple[str, ...] = ()
+    categories: Mapping[str, Category] = field(default_factory=dict)
+    min_score: float = 0.2
+    nms_iou: float = 0.45
+    crop_margin: float = 0.15
+    taxonomy: str = ""
+    note: str = ""
+    options: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    folder: Path = Path()
+
+    @property
+    def onnx_path(self) -> Path:
+        """The model's file."""
+        return self.folder / "model.onnx"
+
+
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """What a detector's head said about one input, before NMS, in pixels of the model's input.
+
+    xyxy_px: float32 (n, 4). scores: float32 (n,), 0..1. classes: int64 (n,).
+    """
+
+    xyxy_px: F32
+    scores: F32
+    classes: I64
+
+    def __post_init__(self) -> None:
+        count = len(self.scores)
+        if self.xyxy_px.shape != (count, 4):
+            raise ValueError(f"xyxy_px must be ({count}, 4), got {self.xyxy_px.shape}")
+        if self.classes.shape != (count,):
+            raise ValueError(f"classes must be ({count},), got {self.classes.shape}")

@@ -1,0 +1,1 @@
+"""Model cards, the catalogue, conversion and decoding."""

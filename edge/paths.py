@@ -1,0 +1,58 @@
+"""Where things lie: the repository's own data folders, installed models, and names that may become files."""
+
+import os
+from pathlib import Path
+
+from .wire import NAME
+
+
+def data_dir(name: str) -> Path:
+    """The folder `kernels`, `configs` or `systemd`: the repository's own, else the one inside the installed wheel.
+
+    Raises FileNotFoundError when neither is there.
+    """
+    package = Path(__file__).resolve().parent
+    for candidate in (package.parent / name, package / f"_{name}"):
+        if candidate.is_dir() and (package.parent / "pyproject.toml").is_file() == (candidate.parent != package):
+            return candidate
+    raise FileNotFoundError(f"data folder {name!r} is neither in {package.parent} nor in {package}: reinstall tigrillo")
+
+
+def models_dir() -> Path:
+    """Where models are installed: $TIGRILLO_MODELS, else tigrillo/models in the user's data folder (XDG)."""
+    if chosen := os.environ.get("TIGRILLO_MODELS"):
+        return Path(chosen).expanduser().absolute()
+    data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(data).expanduser() / "tigrillo" / "models"
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a station name or frame id can be a file name and a topic level: no separators, no leading dot, ≤ 64."""
+    return NAME.fullmatch(name) is not None
+
+
+def write_atomically(path: Path, body: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a power cut.
+
+    Raises OSError as the file system gives it; nothing is left behind then.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with temporary.open("wb") as file:
+            file.write(body)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_dir(path.parent)
+
+
+def sync_dir(folder: Path) -> None:
+    """Make a rename in this folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

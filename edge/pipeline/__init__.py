@@ -1,0 +1,1 @@
+"""The way of a frame: spool, claim, stage, record, notify."""

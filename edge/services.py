@@ -1,0 +1,169 @@
+"""What a plugin is handed when it is built: protocols of the shared parts, and the bundle of them.
+
+There is no global look-up, so a test builds a plugin with `build(config, edge.testing.fake_services())`.
+"""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from .clock import Clock, SystemClock
+from .model import F32, CaptureTime, Card, Event, Kind, Picture
+
+if TYPE_CHECKING:
+    from .hookspecs import DecoderSpec
+
+
+class Session(Protocol):
+    """A loaded model."""
+
+    @property
+    def card(self) -> Card:
+        """The card of the model."""
+
+    @property
+    def output_shapes(self) -> Sequence[tuple[int | None, ...]]:
+        """Shape of each output; None where it depends on the batch."""
+
+    def run(self, batch: F32) -> Sequence[F32]:
+        """Run the model on a batch, float32 (n, 3, height, width), already scaled as the card says.
+
+        Any n ≥ 1 is taken: a model with a fixed batch is run in pieces. Returns one float32 array an output, first
+        axis n. May be called from several threads. Raises DeviceBusy when the device is out of memory.
+        """
+
+
+class Compute(Protocol):
+    """The one place where models run."""
+
+    def session(self, card: Card) -> Session:
+        """The session of a model; loaded at the first call, shared afterwards.
+
+        Raises ModelError when the file is missing or does not match its card, UnsupportedOpError on a foreign operator.
+        """
+
+
+class Models(Protocol):
+    """The models that are installed."""
+
+    def card(self, name: str) -> Card:
+        """The card of an installed model. Raises ModelError, naming `tigrillo models pull`, when it is not there."""
+
+
+class Clip(Protocol):
+    """An opened frame: its pictures, one after the other."""
+
+    frame_rate: float | None
+
+    def __iter__(self) -> Iterator[tuple[int, float, Picture]]:
+        """(number, seconds into the clip, picture), in order; a still gives one."""
+
+
+class Media(Protocol):
+    """From bytes to pictures."""
+
+    def open(self, path: Path, kind: Kind) -> AbstractContextManager[Clip]:
+        """Open a still or clip. Raises DecodeError with one line that says what is wrong with the file."""
+
+
+class Log(Protocol):
+    """Structured log: an event name and fields."""
+
+    def debug(self, event: str, **fields: Any) -> None: ...  # noqa: D102  # because the four are one idea
+    def info(self, event: str, **fields: Any) -> None: ...  # noqa: D102
+    def warning(self, event: str, **fields: Any) -> None: ...  # noqa: D102
+    def error(self, event: str, **fields: Any) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A frame as a source hands it over.
+
+    id: unique within the station; "" takes the content's hash, so that equal content of one station is one frame.
+    body: the bytes, or the path of a file that stays where it is (it is then read in place and never changed).
+    sha256: what the sender says the hash is, "" when it says nothing; a difference is refused.
+    captured: None means: find out from the file (EXIF, container, modification time) in the station's zone.
+    """
+
+    station: str
+    name: str
+    kind: Kind
+    body: bytes | Path
+    source: str
+    id: str = ""
+    sha256: str = ""
+    captured: CaptureTime | None = None
+
+
+class Sink(Protocol):
+    """Where sources put frames: hop 3, spool."""
+
+    def receive(self, incoming: Incoming) -> bool:
+        """Make a frame durable; only after this may a source tell the sender that it arrived.
+
+        Returns True for a new frame, False for one already known. Raises RefusedError (recorded in quarantine; the
+        sender must not send it again), SpoolFull or StoreBusy (not durable: the sender keeps it and tries again).
+        """
+
+    def refuse(self, *, source: str, name: str, reason: str, body: bytes = b"") -> None:
+        """Record something that never became a frame (unknown topic, unreadable payload) in quarantine."""
+
+    def knows(self, station: str, sha256: str) -> bool:
+        """Whether this content of this station was received before."""
+
+
+class Source(Protocol):
+    """An origin of frames."""
+
+    def run(self, sink: Sink, stop: threading.Event) -> None:
+        """Hand frames to `sink` until `stop` is set; called in a thread of its own.
+
+        Deals with RetryableError itself (back off, try again); anything else that escapes is logged and the source is
+        started again after a pause.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Station:
+    """Where a camera stands. timezone: IANA name; the camera's clock is read in it."""
+
+    name: str
+    timezone: str = "UTC"
+    latitude: float | None = None
+    longitude: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All that a plugin may use of the runtime; arrives once, through `build`.
+
+    stations: those the site names; others are welcome and take `default_timezone`. language: "en" or "es".
+    emit: tells observers (metrics, log, tigrillo_event) what happened.
+    """
+
+    compute: Compute
+    models: Models
+    media: Media
+    log: Log
+    state_dir: Path
+    clock: Clock = field(default_factory=SystemClock)
+    decoders: "Mapping[str, DecoderSpec]" = field(default_factory=dict)
+    stations: Mapping[str, Station] = field(default_factory=dict)
+    default_timezone: str = "UTC"
+    language: str = "en"
+    emit: "Emit" = field(default=lambda _event: None)
+
+    def timezone_of(self, station: str) -> str:
+        """The IANA zone in which the clock of this station's camera is read."""
+        known = self.stations.get(station)
+        return known.timezone if known else self.default_timezone
+
+
+class Emit(Protocol):
+    """Tells observers what happened."""
+
+    def __call__(self, event: Event, /) -> None:
+        """Never raises."""

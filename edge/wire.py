@@ -1,0 +1,121 @@
+"""What agent and server say to each other over MQTT 5: topics and the headers of a frame.
+
+Standard library only: a Raspberry Pi imports this with nothing but paho and PyYAML installed.
+
+    wc/<station>/up/frame    agent → server, QoS 1: the file's bytes; the headers travel as MQTT user properties
+    wc/<station>/down/ack    server → agent, QoS 1: JSON list of frame ids that are durable on the server
+
+A PUBACK only says that the broker has the message in memory; the agent deletes a frame only on the ack.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+ROOT = "wc"
+UP_FRAMES = f"{ROOT}/+/up/frame"
+# A station or frame id becomes a folder, a topic level and a file name: nothing else may be in it.
+NAME = re.compile(r"[A-Za-z0-9ÁÉÍÓÚÜÑáéíóúüñ_][A-Za-z0-9ÁÉÍÓÚÜÑáéíóúüñ_.\-]{0,63}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+KINDS = ("still", "clip")
+
+
+class WireError(ValueError):
+    """The message is not one of ours; the text says what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameHeader:
+    """What travels beside the bytes of a frame.
+
+    id: unique within the station, made by the agent. captured_at: the agent's clock, aware. boot: id of the agent's
+    boot; seq: counts frames of this agent, never reused. kind: "still" or "clip". name: the file's name.
+    """
+
+    id: str
+    sha256: str
+    captured_at: datetime
+    boot: str
+    seq: int
+    kind: str
+    name: str
+
+    def to_properties(self) -> list[tuple[str, str]]:
+        """The header as MQTT user properties."""
+        return [
+            ("id", self.id),
+            ("sha256", self.sha256),
+            ("captured_at", self.captured_at.astimezone(UTC).isoformat()),
+            ("boot", self.boot),
+            ("seq", str(self.seq)),
+            ("kind", self.kind),
+            ("name", self.name),
+        ]
+
+    @classmethod
+    def from_properties(cls, properties: Iterable[tuple[str, str]]) -> "FrameHeader":
+        """Read the header back. Raises WireError naming the property that is missing or wrong."""
+        found = dict(properties)
+        if missing := [
+            key for key in ("id", "sha256", "captured_at", "boot", "seq", "kind", "name") if key not in found
+        ]:
+            raise WireError(f"user property {missing[0]!r} is missing")
+        if not NAME.fullmatch(found["id"]):
+            raise WireError(f"id {found['id'][:80]!r} is not a frame id")
+        if not SHA256.fullmatch(found["sha256"]):
+            raise WireError("sha256 is not 64 hexadecimal digits")
+        if found["kind"] not in KINDS:
+            raise WireError(f"kind {found['kind'][:80]!r} is neither 'still' nor 'clip'")
+        try:
+            captured_at = datetime.fromisoformat(found["captured_at"])
+            seq = int(found["seq"])
+        except ValueError as exc:
+            raise WireError(f"captured_at or seq can't be read: {exc}") from exc
+        if captured_at.utcoffset() is None:
+            raise WireError(f"captured_at {found['captured_at']!r} has no zone")
+        return cls(found["id"], found["sha256"], captured_at, found["boot"], seq, found["kind"], found["name"])
+
+
+def frame_topic(station: str) -> str:
+    """The topic on which this station publishes frames."""
+    return f"{ROOT}/{checked_station(station)}/up/frame"
+
+
+def ack_topic(station: str) -> str:
+    """The topic on which this station hears what is durable."""
+    return f"{ROOT}/{checked_station(station)}/down/ack"
+
+
+def station_of(topic: str) -> str:
+    """The station that published on a frame topic. Raises WireError on another topic or a forbidden name."""
+    levels = topic.split("/")
+    if len(levels) != 4 or levels[0] != ROOT or levels[2:] != ["up", "frame"]:
+        raise WireError(f"topic {topic[:120]!r} is not {UP_FRAMES}")
+    return checked_station(levels[1])
+
+
+def checked_station(station: str) -> str:
+    """`station` itself when it may be a topic level and a folder. Raises WireError when not."""
+    if not NAME.fullmatch(station):
+        raise WireError(
+            f"station {station[:80]!r}: letters, digits, '_', '-' and '.' only, at most 64, no dot in front"
+        )
+    return station
+
+
+def encode_acks(ids: Iterable[str]) -> bytes:
+    """The payload of an ack."""
+    return json.dumps(list(ids)).encode()
+
+
+def decode_acks(payload: bytes) -> list[str]:
+    """The ids in an ack. Raises WireError when it is not a list of frame ids."""
+    try:
+        ids = json.loads(payload)
+    except ValueError as exc:
+        raise WireError(f"ack is not JSON: {exc}") from exc
+    if not isinstance(ids, list) or not all(isinstance(each, str) and NAME.fullmatch(each) for each in ids):
+        raise WireError("ack is not a list of frame ids")
+    return ids

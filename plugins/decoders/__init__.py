@@ -1,0 +1,1 @@
+"""Model heads, turned into boxes or class probabilities."""

@@ -1,0 +1,1 @@
+"""The web page and API (built by a later issue); reads the store."""
