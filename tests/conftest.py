@@ -1,0 +1,47 @@
+"""What all tests share: where the models and the real media lie, and that CI never skips."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+SHARED = REPO.parent / "shared"
+IN_CI = os.environ.get("CI") == "true"
+
+os.environ.setdefault("TIGRILLO_MODELS", str(REPO / ".cache" / "models"))
+os.environ["TIGRILLO_LANG"] = "en"
+
+
+def need(present: bool, what: str) -> None:
+    """Fail in CI, skip elsewhere, when something a test needs is not there."""
+    if present:
+        return
+    if IN_CI:
+        pytest.fail(f"{what} is missing, and CI never skips")
+    pytest.skip(f"{what} is missing")
+
+
+@pytest.fixture(scope="session")
+def shared_media() -> Path:
+    """The real camera-trap media beside the project."""
+    folder = SHARED / "media"
+    need(folder.is_dir(), "../shared/media")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def yolov5n_onnx() -> Path:
+    """A real YOLOv5n export, float16 in and out."""
+    path = SHARED / "models" / "yolov5n.onnx"
+    need(path.is_file(), "../shared/models/yolov5n.onnx")
+    return path
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """The folder with the two default models installed."""
+    folder = Path(os.environ["TIGRILLO_MODELS"])
+    need((folder / "megadetector-lite" / "model.onnx").is_file(), "model megadetector-lite (run: make models)")
+    need((folder / "efficientnet-lite0" / "model.onnx").is_file(), "model efficientnet-lite0 (run: make models)")
+    return folder
