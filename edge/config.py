@@ -1,0 +1,328 @@
+"""The site's YAML → a Plan: everything checked, every plugin's own settings read, nothing built yet.
+
+Every fault is reported at once, each with the place and what would be right.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
+
+from .alerts.rules import Rule
+from .errors import ConfigError
+from .hookspecs import NotifierSpec, SourceSpec, StageSpec
+from .i18n import _
+from .paths import is_safe_name
+from .registry import Registry
+from .services import Station
+from .yaml_marks import Document, Path, dotted, parse
+
+DECODED_PICTURE = "picture"  # what every stage may read: the runner decodes before the first stage
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        close = difflib.get_close_matches(name, available_timezones(), 1)
+        raise ValueError(_("{name!r} is no IANA time zone{hint}").format(name=name, hint=_did_you_mean(close)))
+    return name
+
+
+def _safe_station(name: str) -> str:
+    if not is_safe_name(name):
+        raise ValueError(_("{name!r}: letters, digits, '_', '-' and '.' only, at most 64").format(name=name))
+    return name
+
+
+def _did_you_mean(close: Sequence[str]) -> str:
+    return _("; did you mean {names}?").format(names=", ".join(repr(name) for name in close)) if close else ""
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+StationName = Annotated[str, AfterValidator(_safe_station)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SiteInfo(_Strict):
+    """Who and where."""
+
+    name: str = "tigrillo"
+    language: Literal["en", "es"] = "en"
+    timezone: Zone = "UTC"
+
+
+class Limits(_Strict):
+    """The bounds. spool_bytes: waiting frames on disk. inbox_frames: in work at once. compute_jobs: batch of a model."""
+
+    spool_bytes: ByteSize = Field(default=ByteSize(20_000_000_000), gt=0)
+    inbox_frames: int = Field(default=2, ge=1, le=64)
+    compute_jobs: int = Field(default=8, ge=1, le=64)
+    when_full: Literal["block", "drop_newest"] = "block"
+    grace_s: float = Field(default=20.0, ge=0)
+
+
+class ComputeConfig(_Strict):
+    """Where models run. threads: CPU threads for inference, 0 for all cores."""
+
+    device: Literal["auto", "cpu"] = "auto"
+    threads: int = Field(default=0, ge=0, le=256)
+
+
+class MediaConfig(_Strict):
+    """How clips are looked at. sample_fps: pictures a second of clip time, 0 for every picture."""
+
+    sample_fps: float = Field(default=2.0, ge=0)
+    max_pixels: int = Field(default=120_000_000, gt=0)
+
+
+class StationConfig(_Strict):
+    """A camera's place. timezone: the zone its clock is set to; the site's when left out."""
+
+    name: StationName
+    timezone: Zone | None = None
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+
+
+class Use(BaseModel):
+    """A list entry that names a plugin; the rest are that plugin's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    use: str
+
+
+class Channel(Use):
+    """An alert channel: a notifier under a name that rules refer to."""
+
+    name: str
+
+
+class SiteFile(_Strict):
+    """The whole file."""
+
+    site: SiteInfo = SiteInfo()
+    state_dir: str = "state"
+    limits: Limits = Limits()
+    compute: ComputeConfig = ComputeConfig()
+    media: MediaConfig = MediaConfig()
+    stations: tuple[StationConfig, ...] = ()
+    sources: tuple[Use, ...] = ()
+    stages: tuple[Use, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    rules: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A site that can be run: each plugin's spec beside its checked settings, in YAML order."""
+
+    path: FilePath
+    file: SiteFile
+    state_dir: FilePath
+    sources: tuple[tuple[SourceSpec[Any], BaseModel], ...]
+    stages: tuple[tuple[StageSpec[Any], BaseModel], ...]
+    channels: Mapping[str, tuple[NotifierSpec[Any], BaseModel]]
+    rules: tuple[Rule, ...]
+    stations: Mapping[str, Station]
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy address of the site's database."""
+        return f"sqlite:///{self.state_dir / 'tigrillo.sqlite'}"
+
+
+def load_plan(path: FilePath, registry: Registry) -> Plan:
+    """Read and check a site. Raises ConfigError with one line for every fault."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(_("{path}: can't be read: {reason}").format(path=path, reason=exc)) from exc
+    return plan_from(text, path, registry)
+
+
+def plan_from(text: str, path: FilePath, registry: Registry) -> Plan:
+    """Check the text of a site that stands at `path` (relative folders start there)."""
+    document = parse(text)
+    if document.data is None and not document.faults:
+        document.fault((), _("the file is empty: `tigrillo init DIR` writes one to start from"))
+    file = _validate(SiteFile, document.data, (), document) if isinstance(document.data, dict) else None
+    if document.data is not None and not isinstance(document.data, dict):
+        document.fault((), _("a site is a mapping of keys such as `sources:` and `stages:`"))
+    plan = _plan(file, path, document, registry) if file else _plan_rest(document, registry)
+    if document.faults or plan is None:
+        raise ConfigError(format_faults(path, document))
+    return plan
+
+
+def format_faults(path: FilePath, document: Document) -> str:
+    """One line a fault, in the order of the file."""
+    ordered = sorted(document.faults, key=lambda fault: (fault.line, fault.col))
+    return "\n".join(f"{path}:{fault.line}:{fault.col} {fault.path}: {fault.message}" for fault in ordered)
+
+
+def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry) -> Plan | None:
+    base = path.resolve().parent
+    sources = _resolve("sources", file.sources, registry.sources, document, registry, skip={"use"})
+    stages = _resolve("stages", file.stages, registry.stages, document, registry, skip={"use"})
+    channels = _resolve("channels", file.channels, registry.notifiers, document, registry, skip={"use", "name"})
+    _check_order(stages, document)
+    _check_unique("stations", [station.name for station in file.stations], document)
+    _check_unique("channels", [channel.name for channel in file.channels], document)
+    _check_unique("rules", [rule.name for rule in file.rules], document)
+    _check_rules(file, document)
+    if document.faults:
+        return None
+    stations = {
+        each.name: Station(each.name, each.timezone or file.site.timezone, each.latitude, each.longitude)
+        for each in file.stations
+    }
+    return Plan(
+        path=path,
+        file=file,
+        state_dir=base / FilePath(file.state_dir).expanduser(),
+        sources=tuple((spec, _anchor(config, base)) for spec, config in sources),
+        stages=tuple(stages),
+        channels=dict(zip((channel.name for channel in file.channels), channels, strict=True)),
+        rules=file.rules,
+        stations=stations,
+    )
+
+
+def _plan_rest(document: Document, registry: Registry) -> None:
+    """With a fault in the general part, still look at the plugins' settings, so that one run shows every fault."""
+    if not isinstance(document.data, dict):
+        return
+    for section, specs, skip in (
+        ("sources", registry.sources, {"use"}),
+        ("stages", registry.stages, {"use"}),
+        ("channels", registry.notifiers, {"use", "name"}),
+    ):
+        entries = document.data.get(section)
+        if isinstance(entries, list):
+            uses = [
+                Use(**each) if isinstance(each, dict) and isinstance(each.get("use"), str) else None for each in entries
+            ]
+            _resolve(section, uses, specs, document, registry, skip=skip)
+
+
+def _resolve(
+    section: str,
+    uses: Iterable[Use | None],
+    specs: Mapping[str, Any],
+    document: Document,
+    registry: Registry,
+    *,
+    skip: set[str],
+) -> list[tuple[Any, BaseModel]]:
+    """Each entry's spec and its own checked settings; faults go to the document."""
+    resolved: list[tuple[Any, BaseModel]] = []
+    for index, use in enumerate(uses):
+        if use is None:
+            continue
+        where: Path = (section, index)
+        spec = specs.get(use.use)
+        if spec is None:
+            document.fault((*where, "use"), _unknown(use.use, specs, registry))
+            continue
+        settings = {key: value for key, value in (use.model_extra or {}).items() if key not in skip}
+        config = _validate(spec.config, settings, where, document)
+        if config is not None:
+            resolved.append((spec, config))
+    return resolved
+
+
+def _unknown(name: str, specs: Mapping[str, Any], registry: Registry) -> str:
+    close = difflib.get_close_matches(name, specs, 1)
+    text = _("no plugin is called {name!r}{hint}").format(name=name, hint=_did_you_mean(close))
+    text += "; " + _("there are: {names}").format(names=", ".join(specs))
+    for plugin, reason in registry.failures.items():
+        text += "; " + _("plugin {plugin} could not be imported ({reason})").format(plugin=plugin, reason=reason)
+    return text
+
+
+def _check_order(stages: Sequence[tuple[StageSpec[Any], BaseModel]], document: Document) -> None:
+    known = {DECODED_PICTURE}
+    for index, (spec, _config) in enumerate(stages):
+        if missing := sorted(spec.reads - known):
+            document.fault(
+                ("stages", index, "use"),
+                _("{stage} needs {fields}, which no stage before it gives: move it down or add that stage").format(
+                    stage=spec.name, fields=", ".join(missing)
+                ),
+            )
+        known |= spec.writes
+
+
+def _check_unique(section: str, names: Sequence[str], document: Document) -> None:
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            document.fault((section, index, "name"), _("{name!r} is there twice: rename one").format(name=name))
+
+
+def _check_rules(file: SiteFile, document: Document) -> None:
+    channels = [channel.name for channel in file.channels]
+    for index, rule in enumerate(file.rules):
+        for position, channel in enumerate(rule.channels):
+            if channel not in channels:
+                close = difflib.get_close_matches(channel, channels, 1)
+                hint = _did_you_mean(close) or "; " + _("channels are: {names}").format(
+                    names=", ".join(channels) or "–"
+                )
+                document.fault(
+                    ("rules", index, "channels", position),
+                    _("no channel is called {name!r}{hint}").format(name=channel, hint=hint),
+                )
+
+
+def _anchor(config: BaseModel, base: FilePath) -> BaseModel:
+    """The same settings with relative folders and files starting at the site's own folder, not where one stands."""
+    moved = {name: base / value.expanduser() for name, value in config if isinstance(value, FilePath)}
+    return config.model_copy(update=moved) if moved else config
+
+
+def _validate(model: type[BaseModel], data: Any, where: Path, document: Document) -> Any:
+    """`data` as `model`, or None with the faults noted. Values that the YAML reader already faulted are not named twice."""
+    faulted = {fault.path for fault in document.faults}
+    try:
+        return model.model_validate(data)
+    except ValidationError as exc:
+        for error in exc.errors():
+            path: Path = (*where, *(part for part in error["loc"] if not str(part).startswith("function-")))
+            if dotted(path) not in faulted:
+                document.fault(path, _explain(error, model, path))
+        return None
+
+
+def _explain(error: Mapping[str, Any], model: type[BaseModel], path: Path) -> str:
+    """One pydantic error in a person's words."""
+    kind, got, context = error["type"], error.get("input"), error.get("ctx", {})
+    if kind == "missing":
+        return _("is missing: add `{key}: …`").format(key=path[-1])
+    if kind == "extra_forbidden":
+        close = difflib.get_close_matches(str(path[-1]), _field_names(model), 1)
+        hint = _did_you_mean(close) or "; " + _("known here: {names}").format(names=", ".join(_field_names(model)))
+        return _("nothing is called {key!r} here{hint}").format(key=path[-1], hint=hint)
+    if kind == "value_error":
+        return str(context.get("error", error["msg"]))
+    if kind == "literal_error":
+        return _("{got!r} is not one of {expected}").format(got=got, expected=context["expected"])
+    if kind == "string_type":
+        return _("{got!r} is not text: put it in quotes").format(got=got)
+    return f"{error['msg']}, {_('got')} {got!r}"
+
+
+def _field_names(model: type[BaseModel]) -> list[str]:
+    """Field names of a model and of the models inside it: enough to suggest the right spelling."""
+    names = list(model.model_fields)
+    for info in model.model_fields.values():
+        inner = info.annotation
+        for candidate in (inner, *getattr(inner, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                names += candidate.model_fields
+    return names

@@ -1,0 +1,133 @@
+"""Rows ↔ values: how frames, detections and alerts stand in the database."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import RowMapping
+
+from ..model import Alert, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
+
+_DETECTION = TypeAdapter(Detection)
+KEPT_CLASSES = 5  # most likely classes kept of each box; the rollup has seen them all by then
+
+
+def detection_to_json(detection: Detection) -> dict[str, Any]:
+    """A detection as JSON, with its most likely classes only."""
+    value: dict[str, Any] = _DETECTION.dump_python(detection, mode="json")
+    value["classifications"] = value["classifications"][:KEPT_CLASSES]
+    return value
+
+
+def detection_from_json(value: Any) -> Detection:
+    """The detection that `detection_to_json` wrote."""
+    return _DETECTION.validate_python(value)
+
+
+def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
+    """The columns of a frame that has just been spooled."""
+    return {
+        "station": frame.station,
+        "id": frame.id,
+        "kind": frame.kind,
+        "path": str(frame.path),
+        "name": frame.name,
+        "sha256": frame.sha256,
+        "size_bytes": frame.size_bytes,
+        "spool_bytes": spool_bytes,
+        "source": frame.source,
+        "captured_utc": frame.captured.utc,
+        "captured_original": frame.captured.original,
+        "captured_timezone": frame.captured.timezone,
+        "captured_origin": frame.captured.origin,
+        "received_at": frame.received_at,
+    }
+
+
+def capture_time_from(row: RowMapping) -> CaptureTime:
+    """When the frame of this row was taken."""
+    return CaptureTime(
+        utc=row["captured_utc"],
+        original=row["captured_original"],
+        timezone=row["captured_timezone"],
+        origin=row["captured_origin"],
+    )
+
+
+def frame_from(row: RowMapping) -> SpooledFrame:
+    """The frame of this row."""
+    return SpooledFrame(
+        station=row["station"],
+        id=row["id"],
+        kind=row["kind"],
+        path=Path(row["path"]),
+        name=row["name"],
+        sha256=row["sha256"],
+        size_bytes=row["size_bytes"],
+        source=row["source"],
+        captured=capture_time_from(row),
+        received_at=row["received_at"],
+        pk=row["pk"],
+        attempts=row["attempts"],
+    )
+
+
+def observation_values(frame_pk: int, picture: PictureResult, detection: Detection) -> dict[str, Any]:
+    """The columns of one observation."""
+    x, y, w, h = detection.xywh_norm
+    answer = detection.answer
+    return {
+        "frame_pk": frame_pk,
+        "number": picture.number,
+        "time_s": picture.time_s,
+        "category": detection.category,
+        "score": detection.score,
+        "x": x,
+        "y": y,
+        "w": w,
+        "h": h,
+        "label": detection.label,
+        "taxon": answer.taxon.scientific_name if answer else "",
+        "taxon_rank": answer.taxon.rank if answer else "",
+        "taxon_score": answer.score if answer else None,
+        "detection": detection_to_json(detection),
+    }
+
+
+def outcome_from(row: RowMapping, observed: list[RowMapping]) -> Outcome:
+    """The outcome that was recorded for the frame of `row`."""
+    pictures = [
+        PictureResult(
+            number,
+            time_s,
+            tuple(detection_from_json(each["detection"]) for each in observed if each["number"] == number),
+            rejected,
+        )
+        for number, time_s, rejected in row["pictures"] or []
+    ]
+    return Outcome(
+        spooled=frame_from(row),
+        pictures=tuple(pictures),
+        width=row["width"] or 0,
+        height=row["height"] or 0,
+        frame_rate=row["frame_rate"],
+        damage=row["damage"],
+        stage_ms=row["stage_ms"] or {},
+    )
+
+
+def alert_from(row: RowMapping) -> Alert:
+    """The alert of a row of alerts joined with its frame (columns `frame_id`, `alert_pk`, `alert_attempts`)."""
+    return Alert(
+        key=row["key"],
+        rule=row["rule"],
+        channel=row["channel"],
+        station=row["station"],
+        frame_id=row["frame_id"],
+        captured=capture_time_from(row),
+        detection=detection_from_json(row["detection"]),
+        picture_path=Path(row["path"]),
+        picture_number=row["picture_number"],
+        pk=row["alert_pk"],
+        attempts=row["alert_attempts"],
+    )

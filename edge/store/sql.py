@@ -1,0 +1,336 @@
+"""The store: one writing connection to SQLite, and every query the pipeline makes.
+
+Debian 12's SQLite has a WAL-reset bug that needs two writing connections to bite; here there is one, behind a lock.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, event, func, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.pool import StaticPool
+
+from ..errors import SchemaError, StoreBusy
+from ..model import Alert, Outcome, SpooledFrame
+from .rows import alert_from, detection_to_json, frame_from, frame_values, observation_values, outcome_from
+from .schema import alerts, frames, observations, quarantine
+
+MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+BUSY_MS = 10_000  # how long SQLite waits for another process's lock before it says so
+
+
+class Store:
+    """The site's database. Every method is one transaction and may be called from any thread."""
+
+    def __init__(self, url: str, *, read_only: bool = False) -> None:
+        """Open the database at a SQLAlchemy URL and bring it to this program's schema.
+
+        Raises SchemaError when a newer program made it, when the file is no database, or when it is not there and
+        `read_only`.
+        """
+        path = url.removeprefix("sqlite:///")
+        target = f"sqlite:///file:{path}?mode=ro&uri=true" if read_only else url
+        self._engine = create_engine(target, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        self._lock = threading.RLock()
+        event.listen(self._engine, "connect", _set_pragmas_read_only if read_only else _set_pragmas)
+        try:
+            with self.transaction() as connection:
+                _migrate(connection, read_only=read_only)
+        except (DatabaseError, StoreBusy) as exc:
+            raise SchemaError(f"{path}: is no database this program can open ({_first_line(exc)})") from exc
+
+    def close(self) -> None:
+        """Give the connection back; the write-ahead log is folded into the file."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """One transaction: all of it or nothing. Raises StoreBusy when another process holds the database."""
+        with self._lock:
+            try:
+                with self._engine.begin() as connection:
+                    yield connection
+            except OperationalError as exc:
+                raise StoreBusy(f"database: {_first_line(exc)}") from exc
+
+    def ping(self) -> None:
+        """Raises StoreBusy when the database does not answer."""
+        with self.transaction() as connection:
+            connection.execute(select(1))
+
+    # hop 3, spool
+
+    def add_frame(self, frame: SpooledFrame, *, spool_bytes: int) -> bool:
+        """Add a frame's row; False when (station, id) is already there, and nothing is changed then."""
+        statement = insert_or_ignore(frames).values(frame_values(frame, spool_bytes=spool_bytes))
+        with self.transaction() as connection:
+            return connection.execute(statement.on_conflict_do_nothing(["station", "id"])).rowcount == 1
+
+    def frame_sha256(self, station: str, frame_id: str) -> str | None:
+        """The content hash of a known frame, None when it is unknown."""
+        with self.transaction() as connection:
+            return connection.scalar(
+                select(frames.c.sha256).where(frames.c.station == station, frames.c.id == frame_id)
+            )
+
+    def knows(self, station: str, sha256: str) -> bool:
+        """Whether a frame of this content is known at this station."""
+        query = select(frames.c.pk).where(frames.c.station == station, frames.c.sha256 == sha256).limit(1)
+        with self.transaction() as connection:
+            return connection.scalar(query) is not None
+
+    def waiting_bytes(self) -> int:
+        """Bytes in our own folder of frames that wait or are in work."""
+        query = select(func.coalesce(func.sum(frames.c.spool_bytes), 0)).where(
+            frames.c.state.in_(("spooled", "claimed"))
+        )
+        with self.transaction() as connection:
+            return int(connection.scalar(query) or 0)
+
+    # hop 4, claim
+
+    def claim_next(self, now: datetime) -> SpooledFrame | None:
+        """Take the oldest waiting frame into work and count the attempt; None when nothing waits."""
+        oldest = (
+            select(frames.c.pk)
+            .where(frames.c.state == "spooled", (frames.c.not_before.is_(None)) | (frames.c.not_before <= now))
+            .order_by(frames.c.pk)
+            .limit(1)
+            .scalar_subquery()
+        )
+        taken = (
+            update(frames)
+            .where(frames.c.pk == oldest)
+            .values(state="claimed", attempts=frames.c.attempts + 1)
+            .returning(frames)
+        )
+        with self.transaction() as connection:
+            row = connection.execute(taken).mappings().first()
+        return frame_from(row) if row else None
+
+    def release(self, pk: int, *, not_before: datetime, reason: str, count_attempt: bool) -> None:
+        """Put a claimed frame back; it is claimed again after `not_before`."""
+        attempts = frames.c.attempts if count_attempt else frames.c.attempts - 1
+        with self.transaction() as connection:
+            connection.execute(
+                update(frames)
+                .where(frames.c.pk == pk, frames.c.state == "claimed")
+                .values(state="spooled", attempts=attempts, not_before=not_before, reason=reason)
+            )
+
+    def reclaim_all(self) -> int:
+        """At start: what was in work when the last process ended is put back. Returns how many."""
+        with self.transaction() as connection:
+            return connection.execute(
+                update(frames).where(frames.c.state == "claimed").values(state="spooled")
+            ).rowcount
+
+    # hop 6, record
+
+    def record(self, outcome: Outcome, *, queued: Sequence[Alert], now: datetime) -> bool:
+        """Write observations, alerts and the final state in one transaction.
+
+        Returns False, and writes nothing, when the frame is no longer in work: it is recorded already.
+        """
+        pk = outcome.spooled.pk
+        with self.transaction() as connection:
+            done = (
+                update(frames)
+                .where(frames.c.pk == pk, frames.c.state == "claimed")
+                .values(
+                    state="recorded",
+                    reason="",
+                    recorded_at=now,
+                    width=outcome.width,
+                    height=outcome.height,
+                    frame_rate=outcome.frame_rate,
+                    damage=outcome.damage,
+                    stage_ms={name: round(spent, 2) for name, spent in outcome.stage_ms.items()},
+                    pictures=[[each.number, each.time_s, each.rejected] for each in outcome.pictures],
+                )
+            )
+            if connection.execute(done).rowcount != 1:
+                return False
+            rows = [
+                observation_values(pk, picture, detection)
+                for picture in outcome.pictures
+                for detection in picture.detections
+            ]
+            if rows:
+                connection.execute(insert(observations), rows)
+            for alert in queued:
+                connection.execute(
+                    insert_or_ignore(alerts).values(_alert_values(alert, pk, now)).on_conflict_do_nothing()
+                )
+        return True
+
+    def quarantine_frame(self, frame: SpooledFrame, *, reason: str, now: datetime) -> None:
+        """Take a frame out of the pipeline, with the reason; its file stays."""
+        with self.transaction() as connection:
+            connection.execute(
+                update(frames)
+                .where(frames.c.pk == frame.pk)
+                .values(state="quarantined", reason=reason, recorded_at=now)
+            )
+            connection.execute(
+                insert(quarantine).values(
+                    at=now, source=frame.source, name=frame.name, reason=reason, path=str(frame.path), frame_pk=frame.pk
+                )
+            )
+
+    def quarantine_other(self, *, source: str, name: str, reason: str, path: str, now: datetime) -> None:
+        """Record something that never became a frame."""
+        with self.transaction() as connection:
+            connection.execute(insert(quarantine).values(at=now, source=source, name=name, reason=reason, path=path))
+
+    # hop 7, notify
+
+    def due_alerts(self, now: datetime, limit: int) -> list[Alert]:
+        """Pending alerts whose next attempt is due, oldest first."""
+        query = (
+            select(
+                alerts.c.pk.label("alert_pk"),
+                alerts.c.attempts.label("alert_attempts"),
+                alerts.c.key,
+                alerts.c.rule,
+                alerts.c.channel,
+                alerts.c.detection,
+                alerts.c.picture_number,
+                frames.c.id.label("frame_id"),
+                frames.c.station,
+                frames.c.path,
+                frames.c.captured_utc,
+                frames.c.captured_original,
+                frames.c.captured_timezone,
+                frames.c.captured_origin,
+            )
+            .join(frames, frames.c.pk == alerts.c.frame_pk)
+            .where(alerts.c.state == "pending", alerts.c.next_attempt_at <= now)
+            .order_by(alerts.c.next_attempt_at, alerts.c.pk)
+            .limit(limit)
+        )
+        with self.transaction() as connection:
+            return [alert_from(row) for row in connection.execute(query).mappings()]
+
+    def alert_sent(self, pk: int, at: datetime) -> None:
+        """The channel has accepted the alert."""
+        self._set_alert(pk, state="sent", sent_at=at, error="")
+
+    def alert_retry(self, pk: int, next_attempt_at: datetime, error: str) -> None:
+        """The channel could not take it; try again later."""
+        self._set_alert(pk, next_attempt_at=next_attempt_at, error=error)
+
+    def alert_failed(self, pk: int, error: str) -> None:
+        """Given up, with the reason."""
+        self._set_alert(pk, state="failed", error=error)
+
+    def _set_alert(self, pk: int, **values: Any) -> None:
+        with self.transaction() as connection:
+            connection.execute(update(alerts).where(alerts.c.pk == pk).values(attempts=alerts.c.attempts + 1, **values))
+
+    # hop 8, show
+
+    def counts(self) -> dict[str, int]:
+        """Frames by state, and `observations`, `alerts_<state>` and `quarantine`."""
+        with self.transaction() as connection:
+            by_state = connection.execute(select(frames.c.state, func.count()).group_by(frames.c.state))
+            found = {str(state): int(count) for state, count in by_state}
+            by_alert = connection.execute(select(alerts.c.state, func.count()).group_by(alerts.c.state))
+            found |= {f"alerts_{state}": int(count) for state, count in by_alert}
+            found["observations"] = int(connection.scalar(select(func.count()).select_from(observations)) or 0)
+            found["quarantine"] = int(connection.scalar(select(func.count()).select_from(quarantine)) or 0)
+        return found
+
+    def find_frames(self, frame_id: str) -> list[SpooledFrame]:
+        """The frames with this id, one for each station that has it."""
+        with self.transaction() as connection:
+            rows = connection.execute(select(frames).where(frames.c.id == frame_id)).mappings()
+            return [frame_from(row) for row in rows]
+
+    def outcome(self, pk: int) -> Outcome | None:
+        """What was recorded for a frame; None while it is not recorded."""
+        with self.transaction() as connection:
+            row = connection.execute(select(frames).where(frames.c.pk == pk)).mappings().first()
+            if row is None or row["state"] != "recorded":
+                return None
+            observed = connection.execute(
+                select(observations).where(observations.c.frame_pk == pk).order_by(observations.c.pk)
+            ).mappings()
+            return outcome_from(row, list(observed))
+
+    def recorded(self) -> Iterator[Outcome]:
+        """Every recorded frame, in the order of arrival."""
+        last = 0
+        while True:
+            with self.transaction() as connection:
+                pks = connection.scalars(
+                    select(frames.c.pk)
+                    .where(frames.c.state == "recorded", frames.c.pk > last)
+                    .order_by(frames.c.pk)
+                    .limit(500)
+                ).all()
+            if not pks:
+                return
+            for pk in pks:
+                if outcome := self.outcome(pk):
+                    yield outcome
+            last = pks[-1]
+
+    def quarantined(self) -> list[tuple[str, str]]:
+        """(name, reason) of everything in quarantine, oldest first."""
+        with self.transaction() as connection:
+            rows = connection.execute(select(quarantine.c.name, quarantine.c.reason).order_by(quarantine.c.pk))
+            return [(str(name), str(reason)) for name, reason in rows]
+
+
+def _alert_values(alert: Alert, frame_pk: int, now: datetime) -> dict[str, Any]:
+    return {
+        "key": alert.key,
+        "rule": alert.rule,
+        "channel": alert.channel,
+        "frame_pk": frame_pk,
+        "picture_number": alert.picture_number,
+        "detection": detection_to_json(alert.detection),
+        "created_at": now,
+        "next_attempt_at": now,
+    }
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _set_pragmas_read_only(connection: Any, _record: object) -> None:
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+
+
+def _migrate(connection: Connection, *, read_only: bool) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in known:
+        raise SchemaError(f"the database has schema {current}, made by a newer tigrillo: upgrade this program")
+    if not read_only:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _first_line(exc: BaseException) -> str:
+    return str(getattr(exc, "orig", exc)).splitlines()[0]
