@@ -4,8 +4,10 @@ Standard library only: a Raspberry Pi imports this with nothing but paho and PyY
 
     wc/<station>/up/frame    agent → server, QoS 1: the file's bytes; the headers travel as MQTT user properties
     wc/<station>/down/ack    server → agent, QoS 1: JSON list of frame ids that are durable on the server
+    wc/<station>/down/refused  server → agent, QoS 1: JSON {"id", "reason"}: never send this frame again
 
 A PUBACK only says that the broker has the message in memory; the agent deletes a frame only on the ack.
+docs/protocol.md tells the whole conversation.
 """
 
 import json
@@ -13,6 +15,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import PurePosixPath
 
 ROOT = "wc"
 UP_FRAMES = f"{ROOT}/+/up/frame"
@@ -20,6 +23,10 @@ UP_FRAMES = f"{ROOT}/+/up/frame"
 NAME = re.compile(r"[A-Za-z0-9ÁÉÍÓÚÜÑáéíóúüñ_][A-Za-z0-9ÁÉÍÓÚÜÑáéíóúüñ_.\-]{0,63}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 KINDS = ("still", "clip")
+STILL_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"})
+CLIP_SUFFIXES = frozenset({".mp4", ".avi", ".asf", ".mov", ".mkv", ".m4v"})
+MAX_BODY_BYTES = 256_000_000  # MQTT's own limit is 268,435,455 bytes a packet, headers included
+MAX_SEQ = 2**63 - 1  # what a database column holds
 
 
 class WireError(ValueError):
@@ -69,13 +76,20 @@ class FrameHeader:
         if found["kind"] not in KINDS:
             raise WireError(f"kind {found['kind'][:80]!r} is neither 'still' nor 'clip'")
         try:
-            captured_at = datetime.fromisoformat(found["captured_at"])
             seq = int(found["seq"])
         except ValueError as exc:
-            raise WireError(f"captured_at or seq can't be read: {exc}") from exc
-        if captured_at.utcoffset() is None:
-            raise WireError(f"captured_at {found['captured_at']!r} has no zone")
-        return cls(found["id"], found["sha256"], captured_at, found["boot"], seq, found["kind"], found["name"])
+            raise WireError(f"seq {found['seq'][:80]!r} is not a whole number") from exc
+        if not 0 <= seq <= MAX_SEQ:
+            raise WireError(f"seq must be 0 to {MAX_SEQ}")
+        return cls(
+            found["id"],
+            found["sha256"],
+            _read_time(found["captured_at"]),
+            found["boot"],
+            seq,
+            found["kind"],
+            found["name"],
+        )
 
 
 def frame_topic(station: str) -> str:
@@ -86,6 +100,11 @@ def frame_topic(station: str) -> str:
 def ack_topic(station: str) -> str:
     """The topic on which this station hears what is durable."""
     return f"{ROOT}/{checked_station(station)}/down/ack"
+
+
+def refused_topic(station: str) -> str:
+    """The topic on which this station hears what the server will never take."""
+    return f"{ROOT}/{checked_station(station)}/down/refused"
 
 
 def station_of(topic: str) -> str:
@@ -105,6 +124,14 @@ def checked_station(station: str) -> str:
     return station
 
 
+def kind_of(name: str) -> str | None:
+    """The kind by the ending of a file name, "still" or "clip"; None when it is neither."""
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in STILL_SUFFIXES:
+        return "still"
+    return "clip" if suffix in CLIP_SUFFIXES else None
+
+
 def encode_acks(ids: Iterable[str]) -> bytes:
     """The payload of an ack."""
     return json.dumps(list(ids)).encode()
@@ -112,10 +139,37 @@ def encode_acks(ids: Iterable[str]) -> bytes:
 
 def decode_acks(payload: bytes) -> list[str]:
     """The ids in an ack. Raises WireError when it is not a list of frame ids."""
-    try:
-        ids = json.loads(payload)
-    except ValueError as exc:
-        raise WireError(f"ack is not JSON: {exc}") from exc
+    ids = _read_json(payload)
     if not isinstance(ids, list) or not all(isinstance(each, str) and NAME.fullmatch(each) for each in ids):
         raise WireError("ack is not a list of frame ids")
     return ids
+
+
+def encode_refusal(frame_id: str, reason: str) -> bytes:
+    """The payload that tells an agent never to send this frame again."""
+    return json.dumps({"id": frame_id, "reason": reason}).encode()
+
+
+def decode_refusal(payload: bytes) -> tuple[str, str]:
+    """(frame id, reason) of a refusal. Raises WireError when it is none."""
+    found = _read_json(payload)
+    if not isinstance(found, dict) or not isinstance(found.get("id"), str) or not NAME.fullmatch(found["id"]):
+        raise WireError("refusal names no frame id")
+    return found["id"], str(found.get("reason", ""))
+
+
+def _read_time(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+        if moment.utcoffset() is not None:
+            return moment.astimezone(UTC)
+    except (ValueError, OverflowError) as exc:
+        raise WireError(f"captured_at {text[:80]!r} can't be read: {exc}") from exc
+    raise WireError(f"captured_at {text[:80]!r} has no zone")
+
+
+def _read_json(payload: bytes) -> object:
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError) as exc:
+        raise WireError(f"payload is not JSON: {exc}") from exc
