@@ -1,0 +1,58 @@
+# `make help` says what there is. Every target sets up what it needs, and does nothing where that is done.
+.DEFAULT_GOAL := help
+.PHONY: help setup models demo test test-fast check bench install uninstall clean
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PREFIX ?= /usr/local
+DESTDIR ?=
+# What the installed service runs on: the system's own, because one below /home is hidden from the service.
+SERVICE_PYTHON ?= /usr/bin/python3
+export PYTHON
+
+BIN := .venv/bin
+export TIGRILLO_MODELS ?= $(CURDIR)/.cache/models
+
+help:  ## say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## .venv with everything for development
+	@scripts/setup.sh dev
+
+models: $(if $(wildcard $(BIN)/tigrillo),,setup)  ## pull the two default models into .cache/models
+	@$(BIN)/tigrillo models pull --default
+
+demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine; ends by itself
+	@scripts/setup.sh demo
+	@$(MAKE) models
+	@$(BIN)/tigrillo demo $(ARGS)
+
+test: setup  ## everything: unit, contract, kernels, end to end, browser
+	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze
+	@$(MAKE) models
+	@$(BIN)/python scripts/run_tests.py fast kernels e2e browser
+
+test-fast: setup  ## unit and contract tests, under a minute
+	@$(MAKE) models
+	@$(BIN)/python scripts/run_tests.py fast
+
+check: setup  ## style, types, layers, docs, contracts
+	@$(MAKE) models
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	@$(BIN)/python scripts/run_tests.py check
+
+bench: setup  ## the speed figures, measured on this machine
+	@$(MAKE) models
+	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+install: setup  ## as root: the services, below PREFIX (/usr/local), staged below DESTDIR
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(SERVICE_PYTHON)" scripts/install.sh
+
+uninstall:  ## as root: remove what install put there; sites and frames stay
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/uninstall.sh
+
+clean:  ## remove what was built; .venv and the models stay
+	rm -rf build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache/test-results
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
