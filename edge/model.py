@@ -192,7 +192,10 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One message to one channel, as the outbox keeps it. key: unique; the same alert is never queued twice."""
+    """One message to one channel, as the outbox keeps it. key: unique; the same alert is never queued twice.
+
+    kind, received_at: of the frame. queued_at: when the store took the alert, None before that.
+    """
 
     key: str
     rule: str
@@ -205,6 +208,9 @@ class Alert:
     picture_number: int = 0
     pk: int = 0
     attempts: int = 0
+    kind: Kind = "still"
+    received_at: datetime | None = None
+    queued_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

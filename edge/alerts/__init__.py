@@ -1,0 +1,1 @@
+"""Which observations are worth a message, and what the message says."""
