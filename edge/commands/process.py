@@ -1,0 +1,166 @@
+"""`tigrillo process`: the command around edge.process."""
+
+import json
+import signal
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..i18n import _
+
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+DEFAULT_SITE = """
+stages:
+  - {use: detect, model: megadetector-lite}
+  - {use: classify, model: efficientnet-lite0}
+  - {use: rollup}
+"""
+
+
+def process(
+    paths: Annotated[list[Path], typer.Argument(help=_("Stills, clips and folders of them."))],
+    site: Annotated[Path | None, typer.Option(help=_("Take stages and models from this site."))] = None,
+    out: Annotated[Path, typer.Option(help=_("Where the results go (MegaDetector 1.6)."))] = Path("results.json"),
+    annotate: Annotated[Path | None, typer.Option(help=_("Write pictures with their boxes into this folder."))] = None,
+    resume: Annotated[bool, typer.Option("--resume", help=_("Go on where an interrupted run stopped."))] = False,
+    fps: Annotated[float | None, typer.Option(min=0, help=_("Pictures a second of a clip; 0 for all."))] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=64, help=_("Files in work at once."))] = None,
+    as_json: Annotated[bool, typer.Option("--json", help=_("Print the summary as JSON."))] = False,
+) -> None:
+    """Find animals in files and folders, once; write MegaDetector results 1.6.
+
+    Ctrl-C leaves a valid file; --resume continues it.
+    """
+    from ..clock import SystemClock
+    from ..config import load_plan, plan_from
+    from ..daemon import open_runner, open_services
+    from ..logs import make_log
+    from ..pipeline.tally import Tally
+    from ..process import Failure, Journal, find_items, fingerprint_of, look_at_all, write_results
+    from ..registry import load_registry
+
+    registry = load_registry()
+    plan = load_plan(site, registry) if site else plan_from(DEFAULT_SITE, Path("(default)"), registry)
+    items = find_items(paths)
+    console = Console(stderr=True)
+    with (
+        open_services(
+            plan,
+            registry,
+            log=make_log(json_lines=False, level="warning"),
+            clock=SystemClock(),
+            tally=Tally(),
+            sample_fps=fps,
+        ) as services,
+        open_runner(plan, services) as runner,
+    ):
+        models = {str(getattr(config, "model")) for _spec, config in plan.stages if hasattr(config, "model")}  # noqa: B009  # because only some stages have a model
+        settings = [(spec.name, config.model_dump_json()) for spec, config in plan.stages] + [("fps", str(fps))]
+        hashes = [services.models.card(name).sha256 for name in sorted(models)]
+        journal = Journal(out, fingerprint_of(settings, hashes), resume=resume)
+        todo = [item for item in items if item.name not in journal.results]
+        stop = threading.Event()
+        started = time.monotonic()
+        with _progress(console) as bar, _stopped_by_ctrl_c(stop):
+            task = bar.add_task("", total=len(items), completed=len(items) - len(todo), rate="")
+            finished = 0
+
+            def done(result: object) -> None:
+                nonlocal finished
+                finished += 1
+                journal.add(result)  # type: ignore[arg-type]  # because look_at_all hands over nothing else
+                rate = finished / max(time.monotonic() - started, 1e-6)
+                bar.update(task, advance=1, rate=f"{rate:.1f} {_('frames/s')}")
+
+            look_at_all(
+                todo,
+                runner=runner,
+                services=services,
+                workers=workers or plan.file.limits.inbox_frames,
+                stop=stop,
+                done=done,
+            )
+        seconds = time.monotonic() - started
+        write_results(out, items, journal, exporter=registry.exporters["megadetector"], services=services)
+        complete = all(item.name in journal.results for item in items)
+        results = [journal.results[item.name] for item in items if item.name in journal.results]
+        if annotate:
+            _annotate_all(annotate, [each for each in results if not isinstance(each, Failure)], services)
+        journal.close(finished=complete)
+    failures = [each for each in results if isinstance(each, Failure)]
+    categories = Counter(
+        category
+        for each in results
+        if not isinstance(each, Failure)
+        for category in {detection.category for detection in each.detections()} or {"blank"}
+    )
+    summary = {
+        "out": str(out),
+        "files": len(items),
+        "finished": len(results),
+        "failed": len(failures),
+        "with": dict(sorted(categories.items())),
+        "seconds": round(seconds, 2),
+        "frames_per_s": round(finished / max(seconds, 1e-6), 2),
+        "complete": complete,
+    }
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        _print_summary(console, summary, failures, resumable=not complete)
+    if not complete:
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TextColumn(_("left")),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    )
+
+
+class _stopped_by_ctrl_c:  # noqa: N801  # because it reads as the context it is
+    """While inside, Ctrl-C and SIGTERM set the event instead of breaking off."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        def handle(_number: int, _frame: FrameType | None) -> None:
+            self._stop.set()
+
+        self._before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def __exit__(self, *_exc: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def _annotate_all(folder: Path, outcomes: list[object], services: object) -> None:
+    from ..media.evidence import write_annotated
+
+    for outcome in outcomes:
+        write_annotated(folder, outcome, services)  # type: ignore[arg-type]  # because the lazy import keeps the types out
+
+
+def _print_summary(console: Console, summary: dict[str, object], failures: list[object], *, resumable: bool) -> None:
+    for failure in failures:
+        console.print(f"[red]✗[/] {getattr(failure, 'name', '')}: {getattr(failure, 'reason', '')}", highlight=False)
+    text = _("{finished} of {files} files in {seconds} s ({frames_per_s} frames/s), {failed} failed → {out}")
+    typer.echo(text.format(**summary))
+    if resumable:
+        typer.echo(_("interrupted: the same command with --resume goes on from here"))

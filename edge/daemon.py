@@ -1,0 +1,218 @@
+"""The composition root: everything a site needs is opened in one `with` ladder, and runs in one task group.
+
+Reading it upwards is the shutdown: sources stop first, frames in hand are finished, the store closes last.
+"""
+
+import fcntl
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from . import __version__
+from .compute.select import open_compute
+from .config import Plan
+from .errors import FatalError
+from .hookspecs import Notifier
+from .media.opener import FileMedia
+from .models.installed import InstalledModels
+from .paths import models_dir
+from .pipeline.outbox import Outbox
+from .pipeline.pulse import Pulse
+from .pipeline.runner import Failed, Runner, attempt
+from .pipeline.spool import Spool
+from .pipeline.tally import Observers, Tally, write_status
+from .pipeline.worker import Worker
+from .registry import Registry
+from .sd_notify import notify
+from .services import Clock, Log, Services, Sink, Source
+from .store.sql import Store
+
+BEAT_S = 1.0  # heartbeat, status file; the unit's WatchdogSec is a multiple of it
+RESTART_S = 5.0  # pause before a source that failed is started again
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site with everything open and nothing running yet."""
+
+    services: Services
+    store: Store
+    sink: Sink
+    tally: Tally
+    sources: tuple[tuple[str, Source], ...]
+    runner: Runner
+    notifiers: Mapping[str, Notifier]
+
+
+@contextmanager
+def open_services(
+    plan: Plan, registry: Registry, *, log: Log, clock: Clock, tally: Tally, sample_fps: float | None = None
+) -> Iterator[Services]:
+    """What plugins are handed, for as long as the context lasts. Raises FatalError.
+
+    sample_fps: overrides the site's; 0 for every picture of a clip.
+    """
+    file = plan.file
+    fps = file.media.sample_fps if sample_fps is None else sample_fps
+    with open_compute(file.compute.device, threads=file.compute.threads, jobs=file.limits.compute_jobs) as compute:
+        yield Services(
+            compute=compute,
+            models=InstalledModels(models_dir()),
+            media=FileMedia(max_pixels=file.media.max_pixels, sample_fps=fps or None),
+            log=log,
+            state_dir=plan.state_dir,
+            clock=clock,
+            decoders=registry.decoders,
+            stations=plan.stations,
+            default_timezone=file.site.timezone,
+            language=file.site.language,
+            emit=Observers(tally, log, registry.manager),
+        )
+
+
+@contextmanager
+def open_runner(plan: Plan, services: Services) -> Iterator[Runner]:
+    """The site's stages, built in YAML order. Raises FatalError."""
+    with ExitStack() as stack:
+        stages = [(spec.name, stack.enter_context(spec.build(config, services))) for spec, config in plan.stages]
+        yield Runner(services.media, stages)
+
+
+@contextmanager
+def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iterator[Site]:
+    """Open all parts of a site, in the order in which they need each other. Raises FatalError."""
+    tally = Tally()
+    with ExitStack() as stack:
+        stack.enter_context(only_one(plan.state_dir))
+        services = stack.enter_context(open_services(plan, registry, log=log, clock=clock, tally=tally))
+        store = stack.enter_context(Store(plan.database_url))
+        runner = stack.enter_context(open_runner(plan, services))
+        notifiers = {
+            name: stack.enter_context(spec.build(config, services)) for name, (spec, config) in plan.channels.items()
+        }
+        sources = tuple((spec.name, stack.enter_context(spec.build(config, services))) for spec, config in plan.sources)
+        limits = plan.file.limits
+        spool = Spool(
+            store,
+            services,
+            limit_bytes=limits.spool_bytes,
+            drop_when_full=limits.when_full == "drop_newest",
+        )
+        yield Site(services, store, spool, tally, sources, runner, notifiers)
+
+
+@contextmanager
+def only_one(state_dir: Path) -> Iterator[None]:
+    """Hold the site's lock. Raises FatalError when another process runs this site, or the folder can't be written."""
+    try:
+        state_dir.mkdir(parents=True, exist_ok=True)
+        file = (state_dir / "lock").open("w")
+    except OSError as exc:
+        raise FatalError(f"{state_dir}: can't be written ({exc.strerror}): check `state_dir` and its owner") from exc
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise FatalError(f"{state_dir}: another tigrillo runs this site: stop it first") from exc
+        yield
+
+
+def run_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> None:
+    """Run a site until SIGTERM or SIGINT. Raises FatalError when it can't start or go on."""
+    with open_site(plan, registry, log=log, clock=clock) as site:
+        given_back = site.store.reclaim_all()
+        log.info("site.started", version=__version__, site=str(plan.path), reclaimed=given_back)
+        try:
+            anyio.run(_run, plan, site)
+        except* FatalError as group:
+            raise _first(group) from group
+        log.info("site.stopped", **site.tally.as_dict())
+
+
+def _first(group: BaseExceptionGroup[FatalError]) -> FatalError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, FatalError)
+    return error
+
+
+async def _run(plan: Plan, site: Site) -> None:
+    """One task group; each blocking part has a thread. The order of `stop` and `halt` is the drain."""
+    stop, halt = threading.Event(), threading.Event()
+    lanes = [f"worker-{number + 1}" for number in range(plan.file.limits.inbox_frames)]
+    pulse = Pulse(lanes)
+    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + 2)
+
+    async def in_thread(work: Callable[[], None]) -> None:
+        try:
+            await anyio.to_thread.run_sync(work, limiter=limiter)
+        except BaseException:
+            stop.set()
+            halt.set()
+            raise
+
+    async with anyio.create_task_group() as tasks:
+        for lane in lanes:
+            tasks.start_soon(
+                in_thread,
+                Worker(lane, site.store, site.services, site.runner, plan.rules, pulse, stop, halt).run,
+            )
+        for name, source in site.sources:
+            tasks.start_soon(in_thread, lambda name=name, source=source: _keep_running(name, source, site, stop))
+        outbox = Outbox(
+            site.store, site.notifiers, media=site.services.media, clock=site.services.clock, emit=site.services.emit
+        )
+        tasks.start_soon(in_thread, lambda: outbox.run(stop))
+        tasks.start_soon(_heartbeat, plan, site, pulse, stop)
+        tasks.start_soon(_stop_on_signal, stop, halt, plan.file.limits.grace_s)
+
+
+def _keep_running(name: str, source: Source, site: Site, stop: threading.Event) -> None:
+    """Run a source; when it fails say so and start it again after a pause."""
+    while not stop.is_set():
+        ended = attempt(lambda: source.run(site.sink, stop))
+        if isinstance(ended, Failed):
+            site.services.log.error("source.failed", source=name, reason=ended.reason, again_in_s=RESTART_S)
+            stop.wait(RESTART_S)
+        elif not stop.is_set():
+            site.services.log.info("source.finished", source=name)
+            return
+
+
+async def _heartbeat(plan: Plan, site: Site, pulse: Pulse, stop: threading.Event) -> None:
+    """Feed the watchdog only while every worker answers and the store does; write the status file."""
+    status = plan.state_dir / "status.json"
+    notify("READY=1")
+    while not stop.is_set():
+        answered = attempt(site.store.ping)
+        if isinstance(answered, Failed):
+            site.services.log.error("store.silent", reason=answered.reason)
+        elif pulse.ping():
+            notify("WATCHDOG=1")
+        elif silent := pulse.silent():
+            site.services.log.debug("worker.silent", workers=silent)
+        now = site.services.clock.now().isoformat()
+        written = attempt(lambda now=now: write_status(status, site.tally, at=now, version=__version__))
+        if isinstance(written, Failed):
+            site.services.log.error("status.unwritable", reason=written.reason)
+        await anyio.sleep(BEAT_S)
+    notify("STOPPING=1")
+    write_status(status, site.tally, at=site.services.clock.now().isoformat(), version=__version__, stopped=True)
+
+
+async def _stop_on_signal(stop: threading.Event, halt: threading.Event, grace_s: float) -> None:
+    """SIGTERM or SIGINT: no new frame; after `grace_s` the one in hand is given back too."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _signal in signals:
+            stop.set()
+            timer = threading.Timer(grace_s, halt.set)
+            timer.daemon = True
+            timer.start()
+            return

@@ -1,0 +1,102 @@
+"""Hop 5, stage: a spooled frame → its Outcome. And the one error ladder of the whole program.
+
+A frame is decoded once; each of its pictures passes the stages in YAML order.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from ..errors import DecodeError, FatalError, FrameError, RetryableError
+from ..hookspecs import Stage
+from ..model import Frame, Outcome, PictureResult, SpooledFrame
+from ..services import Media
+
+T = TypeVar("T")
+Beat = Callable[[], None]
+
+
+class Halted(RetryableError):
+    """The program is ending; the frame is given back as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[T]):
+    """It worked."""
+
+    value: T
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It did not. reaction: what is to be done with the frame; see edge.errors."""
+
+    reaction: str  # "quarantine": the frame is at fault; "wait": not now; "bug": ours, perhaps passing
+    reason: str
+
+
+def attempt(work: Callable[[], T]) -> Done[T] | Failed:
+    """Run `work` and sort what goes wrong; the only place that catches everything. FatalError passes through."""
+    try:
+        return Done(work())
+    except FrameError as exc:
+        return Failed("quarantine", str(exc))
+    except RetryableError as exc:
+        return Failed("wait", str(exc))
+    except FatalError:
+        raise
+    except Exception as exc:  # noqa: BLE001  # because this is the one ladder: a plugin's bug must not stop the station
+        return Failed("bug", f"{type(exc).__name__}: {exc}")
+
+
+@dataclass(frozen=True, slots=True)
+class Runner:
+    """Looks at frames: decodes, passes every picture through the stages, keeps the time each took."""
+
+    media: Media
+    stages: Sequence[tuple[str, Stage]]
+
+    def look_at(self, spooled: SpooledFrame, *, beat: Beat = lambda: None) -> Outcome:
+        """Return what the stages say of all pictures of a frame.
+
+        beat: called before each picture; may raise Halted to end early. Raises FrameError, RetryableError.
+        """
+        spent_ms: defaultdict[str, float] = defaultdict(float)
+        pictures: list[PictureResult] = []
+        width = height = 0
+        with self.media.open(spooled.path, spooled.kind) as clip:
+            damages: list[str] = []
+            started = time.perf_counter()
+            for number, time_s, picture in clip:
+                spent_ms["decode"] += _since_ms(started)
+                beat()
+                width, height = picture.width, picture.height
+                damages.append(picture.damage)
+                pictures.append(self._pass_stages(Frame(spooled, picture, number, time_s), spent_ms))
+                started = time.perf_counter()
+            if not pictures:
+                raise DecodeError(f"{spooled.name}: no picture in it can be read: is the file cut short?")
+            return Outcome(
+                spooled=spooled,
+                pictures=tuple(pictures),
+                width=width,
+                height=height,
+                frame_rate=clip.frame_rate,
+                damage=clip.damage or next(filter(None, damages), ""),
+                stage_ms=dict(spent_ms),
+            )
+
+    def _pass_stages(self, frame: Frame, spent_ms: defaultdict[str, float]) -> PictureResult:
+        for name, stage in self.stages:
+            started = time.perf_counter()
+            frame = stage(frame)
+            spent_ms[name] += _since_ms(started)
+            if frame.rejected:
+                break
+        return PictureResult(frame.number, frame.time_s, frame.detections, frame.rejected)
+
+
+def _since_ms(started: float) -> float:
+    return (time.perf_counter() - started) * 1000

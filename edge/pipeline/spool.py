@@ -1,0 +1,152 @@
+"""Hop 3, spool: bytes to disk and a row in the store; only then may a source tell the sender.
+
+Incoming → (checked, hashed, written, fsynced, known to the store) → True; a frame already known → False.
+"""
+
+import hashlib
+import os
+import threading
+from pathlib import Path
+
+from ..errors import RefusedError, SpoolFull
+from ..media.times import capture_time
+from ..model import Event, SpooledFrame
+from ..paths import is_safe_name, sync_dir, write_atomically
+from ..services import Incoming, Services
+from ..store.sql import Store
+
+ID_DIGITS = 24  # of the SHA-256, for frames that come without an id: 96 bits, no clash in a lifetime of frames
+CHUNK_BYTES = 1 << 20
+KEPT_REFUSALS = 1_000  # bodies kept in quarantine; beyond that only the reason is recorded, so a flood fills no disk
+# A sender's suffix is kept only when it is one of these: it becomes part of a file name.
+SUFFIXES = {
+    "still": (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"),
+    "clip": (".mp4", ".m4v", ".avi", ".asf", ".mov", ".mkv"),
+}
+
+
+class Spool:
+    """The sink of all sources. limit_bytes bounds the frames in our own folder that wait to be looked at."""
+
+    def __init__(self, store: Store, services: Services, *, limit_bytes: int, drop_when_full: bool = False) -> None:
+        self._store = store
+        self._services = services
+        self._limit_bytes = limit_bytes
+        self._drop_when_full = drop_when_full
+        self._media = services.state_dir / "media"
+        self._quarantine = services.state_dir / "quarantine"
+        self._lock = threading.Lock()
+        self._media.mkdir(parents=True, exist_ok=True)
+        self._quarantine.mkdir(parents=True, exist_ok=True)
+
+    def receive(self, incoming: Incoming) -> bool:
+        """Make a frame durable; see edge.services.Sink."""
+        self._check_names(incoming)
+        sha256, size_bytes = _hash(incoming.body)
+        if incoming.sha256 and incoming.sha256 != sha256:
+            self._refuse(incoming, f"the content's SHA-256 is {sha256[:12]}…, the sender said {incoming.sha256[:12]}…")
+        frame_id = incoming.id or sha256[:ID_DIGITS]
+        known = self._store.frame_sha256(incoming.station, frame_id)
+        if known is not None:
+            if known != sha256:
+                self._refuse(
+                    incoming, f"frame id {frame_id!r} of station {incoming.station!r} is taken by other content"
+                )
+            return False
+        with self._lock:
+            return self._keep(incoming, frame_id, sha256, size_bytes)
+
+    def refuse(self, *, source: str, name: str, reason: str, body: bytes = b"") -> None:
+        """Record something that never became a frame; its bytes are kept for a person to look at."""
+        path = ""
+        if body and sum(1 for _entry in os.scandir(self._quarantine)) < KEPT_REFUSALS:
+            kept = self._quarantine / f"{hashlib.sha256(body).hexdigest()[:ID_DIGITS]}.bin"
+            write_atomically(kept, body)
+            path = str(kept)
+        now = self._services.clock.now()
+        self._store.quarantine_other(source=source, name=name[:500], reason=reason, path=path, now=now)
+        self._services.emit(
+            Event("receive", now, ok=False, fields={"source": source, "name": name[:500], "reason": reason})
+        )
+
+    def knows(self, station: str, sha256: str) -> bool:
+        """Whether this content of this station was received before."""
+        return self._store.knows(station, sha256)
+
+    def _check_names(self, incoming: Incoming) -> None:
+        if not is_safe_name(incoming.station):
+            self._refuse(incoming, f"station {incoming.station[:80]!r} is no name that may become a folder")
+        if incoming.id and not is_safe_name(incoming.id):
+            self._refuse(incoming, f"frame id {incoming.id[:80]!r} is no name that may become a file")
+        if incoming.kind not in SUFFIXES:
+            self._refuse(incoming, f"kind {incoming.kind!r} is neither 'still' nor 'clip'")
+
+    def _refuse(self, incoming: Incoming, reason: str) -> None:
+        body = incoming.body if isinstance(incoming.body, bytes) else b""
+        self.refuse(source=incoming.source, name=incoming.name, reason=reason, body=body)
+        raise RefusedError(f"{incoming.name}: {reason}")
+
+    def _keep(self, incoming: Incoming, frame_id: str, sha256: str, size_bytes: int) -> bool:
+        spool_bytes = size_bytes if isinstance(incoming.body, bytes) else 0
+        if spool_bytes and self._store.waiting_bytes() + spool_bytes > self._limit_bytes:
+            if not self._drop_when_full:
+                raise SpoolFull(f"spool: {self._limit_bytes} bytes of frames wait already (limits.spool_bytes)")
+            self.refuse(
+                source=incoming.source, name=incoming.name, reason="dropped: the spool is full (limits.when_full)"
+            )
+            return False
+        path = self._write(incoming, frame_id) if isinstance(incoming.body, bytes) else incoming.body.absolute()
+        zone = self._services.timezone_of(incoming.station)
+        now = self._services.clock.now()
+        frame = SpooledFrame(
+            station=incoming.station,
+            id=frame_id,
+            kind=incoming.kind,
+            path=path,
+            name=incoming.name[:500],
+            sha256=sha256,
+            size_bytes=size_bytes,
+            source=incoming.source,
+            captured=incoming.captured or capture_time(path, incoming.kind, timezone=zone),
+            received_at=now,
+        )
+        is_new = self._store.add_frame(frame, spool_bytes=spool_bytes)
+        if is_new:
+            for verb in ("receive", "spool"):
+                self._services.emit(Event(verb, now, station=frame.station, frame_id=frame.id))
+        return is_new
+
+    def _write(self, incoming: Incoming, frame_id: str) -> Path:
+        assert isinstance(incoming.body, bytes)
+        day = self._services.clock.now().strftime("%Y-%m-%d")
+        folder = self._media / incoming.station / day
+        try:
+            if not folder.is_dir():
+                folder.mkdir(parents=True, exist_ok=True)
+                for parent in (folder.parent, self._media):
+                    sync_dir(parent)
+            path = folder / f"{frame_id}{_suffix(incoming)}"
+            write_atomically(path, incoming.body)
+        except OSError as exc:
+            raise SpoolFull(f"spool: {folder}: {exc.strerror or exc}") from exc
+        return path
+
+
+def _suffix(incoming: Incoming) -> str:
+    suffix = Path(incoming.name).suffix.lower()
+    return suffix if suffix in SUFFIXES[incoming.kind] else SUFFIXES[incoming.kind][0]
+
+
+def _hash(body: bytes | Path) -> tuple[str, int]:
+    """SHA-256 in hexadecimal, and the size in bytes."""
+    if isinstance(body, bytes):
+        return hashlib.sha256(body).hexdigest(), len(body)
+    digest, size_bytes = hashlib.sha256(), 0
+    try:
+        with body.open("rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+                size_bytes += len(chunk)
+    except OSError as exc:
+        raise RefusedError(f"{body}: can't be read: {exc.strerror or exc}") from exc
+    return digest.hexdigest(), size_bytes

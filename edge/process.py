@@ -1,0 +1,234 @@
+"""`tigrillo process`: one shot over files and folders, resumable, with a journal that survives a power cut.
+
+Every finished file is a line in OUT.journal; OUT itself is written from the journal at the end and on Ctrl-C.
+"""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from .errors import FatalError
+from .hookspecs import ExporterSpec
+from .i18n import _
+from .media.times import capture_time
+from .model import Kind, Outcome, SpooledFrame
+from .pipeline.runner import Done, Failed, Halted, Runner, attempt
+from .pipeline.spool import SUFFIXES
+from .services import Services
+from .store.rows import KEPT_CLASSES
+
+_OUTCOME = TypeAdapter(Outcome)
+STATION = "process"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file to look at. name: as it stands in the results, relative to what the person named."""
+
+    path: Path
+    name: str
+    kind: Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A file that could not be looked at."""
+
+    name: str
+    reason: str
+
+
+def kind_of(path: Path) -> Kind | None:
+    """What a file is by its suffix; None when it is neither still nor clip."""
+    suffix = path.suffix.lower()
+    return next((kind for kind in ("still", "clip") if suffix in SUFFIXES[kind]), None)  # type: ignore[return-value]  # because next() widens the literals
+
+
+def find_items(paths: Sequence[Path]) -> list[Item]:
+    """The stills and clips at `paths`, folders searched through, sorted by name.
+
+    A file that is named outright is taken whatever its suffix (as a still when that says nothing). Raises FatalError
+    naming a path that is not there, and when nothing is found at all.
+    """
+    for path in paths:
+        if not path.exists():
+            raise FatalError(_("{path}: no such file or folder").format(path=path))
+    base = paths[0] if len(paths) == 1 and paths[0].is_dir() else _common_parent(paths)
+    found: dict[str, Item] = {}
+    for path in paths:
+        for file in _files_in(path) if path.is_dir() else [path]:
+            kind = kind_of(file) or (None if path.is_dir() else "still")
+            if kind:
+                name = os.path.relpath(file, base)
+                found[name] = Item(file, name, kind)
+    if not found:
+        raise FatalError(
+            _("{paths}: no stills or clips in there; known are {suffixes}").format(
+                paths=", ".join(map(str, paths)),
+                suffixes=" ".join(suffix for each in SUFFIXES.values() for suffix in each),
+            )
+        )
+    return [found[name] for name in sorted(found)]
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    for root, folders, files in os.walk(folder):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        yield from (Path(root) / each for each in sorted(files) if not each.startswith("."))
+
+
+def _common_parent(paths: Sequence[Path]) -> Path:
+    return Path(os.path.commonpath([path.resolve() if path.is_dir() else path.resolve().parent for path in paths]))
+
+
+class Journal:
+    """Finished files, one JSON line each, beside the output. A torn last line is dropped when it is read."""
+
+    def __init__(self, out: Path, fingerprint: str, *, resume: bool) -> None:
+        """Start a journal for `out`, or go on with the one that is there when `resume` and the settings are the same.
+
+        Raises FatalError when the journal was made with other models or stages.
+        """
+        self.path = out.with_name(f"{out.name}.journal")
+        self.results: dict[str, Outcome | Failure] = {}
+        if resume and self.path.exists():
+            self._read(fingerprint)
+        else:
+            self.path.write_text(json.dumps({"fingerprint": fingerprint}) + "\n", "utf-8")
+        self._file = self.path.open("a", encoding="utf-8")
+
+    def _read(self, fingerprint: str) -> None:
+        body = self.path.read_bytes()
+        whole = body[: body.rfind(b"\n") + 1]
+        if len(whole) != len(body):
+            os.truncate(self.path, len(whole))
+        lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
+        if not lines or lines[0].get("fingerprint") != fingerprint:
+            raise FatalError(
+                _("{path}: was made with other stages or models: leave --resume out to start anew").format(
+                    path=self.path
+                )
+            )
+        for line in lines[1:]:
+            result = Failure(**line["failure"]) if "failure" in line else _OUTCOME.validate_python(line["outcome"])
+            self.results[_name_of(result)] = result
+
+    def add(self, result: Outcome | Failure) -> None:
+        """Keep one finished file."""
+        if isinstance(result, Failure):
+            line = {"failure": {"name": result.name, "reason": result.reason}}
+        else:
+            result = _trimmed(result)
+            line = {"outcome": _OUTCOME.dump_python(result, mode="json")}
+        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        self._file.flush()
+        self.results[_name_of(result)] = result
+
+    def close(self, *, finished: bool) -> None:
+        """Close it; a finished run needs no journal any more."""
+        self._file.close()
+        if finished:
+            self.path.unlink()
+
+
+def _name_of(result: Outcome | Failure) -> str:
+    return result.name if isinstance(result, Failure) else result.spooled.name
+
+
+def _trimmed(outcome: Outcome) -> Outcome:
+    """The outcome with the most likely classes only: memory stays flat over a hundred thousand files."""
+    pictures = tuple(
+        replace(
+            picture,
+            detections=tuple(
+                replace(each, classifications=each.classifications[:KEPT_CLASSES]) for each in picture.detections
+            ),
+        )
+        for picture in outcome.pictures
+    )
+    return replace(outcome, pictures=pictures)
+
+
+def fingerprint_of(stages: Iterable[tuple[str, str]], hashes: Iterable[str]) -> str:
+    """A hash of what decides the results: the stages' settings and the models' hashes."""
+    return hashlib.sha256(json.dumps([list(stages), list(hashes)]).encode()).hexdigest()
+
+
+def look_at_all(
+    items: Sequence[Item],
+    *,
+    runner: Runner,
+    services: Services,
+    workers: int,
+    stop: threading.Event,
+    done: Callable[[Outcome | Failure], None],
+) -> None:
+    """Look at every item, `workers` at a time, and call `done` with each result as it comes, in this thread.
+
+    Ends early when `stop` is set: files in hand are finished, a clip in hand is left for the next run.
+    """
+
+    def halt() -> None:
+        if stop.is_set():
+            raise Halted("stopped")
+
+    def look(item: Item) -> Outcome | Failure | None:
+        if stop.is_set():
+            return None
+        result = attempt(lambda: runner.look_at(_spooled(item, services), beat=halt))
+        if isinstance(result, Done):
+            return result.value
+        return None if stop.is_set() and result.reaction == "wait" else Failure(item.name, _reason(result))
+
+    with ThreadPoolExecutor(workers, thread_name_prefix="look") as pool:
+        waiting = iter(items)
+        running: set[Future[Outcome | Failure | None]] = set()
+        while not stop.is_set() or running:
+            while not stop.is_set() and len(running) < workers + 1 and (item := next(waiting, None)):
+                running.add(pool.submit(look, item))
+            if not running:
+                return
+            ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            for future in ended:
+                if result := future.result():
+                    done(result)
+
+
+def _spooled(item: Item, services: Services) -> SpooledFrame:
+    zone = services.default_timezone
+    return SpooledFrame(
+        station=STATION,
+        id=item.name,
+        kind=item.kind,
+        path=item.path,
+        name=item.name,
+        sha256="",
+        size_bytes=item.path.stat().st_size,
+        source=STATION,
+        captured=capture_time(item.path, item.kind, timezone=zone),
+        received_at=services.clock.now(),
+    )
+
+
+def _reason(failed: Failed) -> str:
+    return failed.reason if failed.reaction == "quarantine" else f"{failed.reaction}: {failed.reason}"
+
+
+def write_results(
+    out: Path, items: Sequence[Item], journal: Journal, *, exporter: ExporterSpec, services: Services
+) -> None:
+    """Write what the journal holds to `out`, in the order of the items."""
+    with exporter.open(out, services) as writer:
+        for item in items:
+            result = journal.results.get(item.name)
+            if isinstance(result, Failure):
+                writer.fail(result.name, result.reason)
+            elif result is not None:
+                writer.add(result)
