@@ -1,0 +1,101 @@
+"""Read and write card.toml, the page that says how a model is to be used.
+
+In: a folder with card.toml (and model.onnx beside it). Out: a checked `Card`. Unknown keys are refused: a misspelt
+threshold that is silently ignored is a model that is silently used wrongly.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from ..errors import ModelError
+from ..model import Card
+from ..paths import is_safe_name, write_atomically
+
+FILE_NAME = "card.toml"
+SHA256 = re.compile(r"[0-9a-f]{64}")
+KEYS = tuple(each.name for each in fields(Card) if each.name != "folder")
+REQUIRED = frozenset(each.name for each in fields(Card) if each.default is MISSING and each.default_factory is MISSING)
+_ADAPTER = TypeAdapter(Card)
+
+
+def read_card(folder: Path) -> Card:
+    """The card in this folder. Raises ModelError naming the file, the key and what would be right."""
+    path = folder / FILE_NAME
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as exc:
+        raise ModelError(f"{path}: there is no card; make one with: tigrillo models import FILE.onnx") from exc
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
+        raise ModelError(f"{path}: can't be read as TOML: {exc}") from exc
+    return replace(check_card(values, where=str(path)), folder=folder)
+
+
+def write_card(card: Card) -> Path:
+    """Write the card into its folder, whole or not at all, and return the file's path. Raises ModelError if it is wrong."""
+    path = card.folder / FILE_NAME
+    values = {key: getattr(card, key) for key in KEYS}
+    plain = {key: _plain(value) for key, value in values.items() if value not in ("", (), {})}
+    check_card(plain, where=str(path))
+    write_atomically(path, tomli_w.dumps(plain).encode())
+    return path
+
+
+def check_card(values: Mapping[str, Any], *, where: str) -> Card:
+    """A card from plain values; `folder` is left to the caller. Raises ModelError with the first thing that is wrong."""
+    for key in values:
+        if key not in KEYS:
+            near = difflib.get_close_matches(key, KEYS, n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(KEYS)}"
+            raise ModelError(f"{where}: unknown key {key!r}; {hint}")
+    if missing := sorted(REQUIRED - set(values)):
+        raise ModelError(f"{where}: key {missing[0]!r} is missing; a card needs {', '.join(sorted(REQUIRED))}")
+    try:
+        card = _ADAPTER.validate_python(dict(values))
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise ModelError(f"{where}: {key}: {first['msg']}, got {str(first['input'])[:60]!r}") from exc
+    for problem in _problems(card):
+        raise ModelError(f"{where}: {problem}")
+    return card
+
+
+def _problems(card: Card) -> Iterator[str]:
+    """What types can't say; each names the key and what would be right."""
+    if not is_safe_name(card.name):
+        yield f"name: letters, digits, '_', '-' and '.' only, at most 64, got {card.name[:80]!r}"
+    if not SHA256.fullmatch(card.sha256):
+        yield f"sha256: 64 hexadecimal digits of model.onnx, got {card.sha256[:80]!r}"
+    if min(card.input_hw) < 1:
+        yield f"input_hw: height and width in pixels, at least 1, got {card.input_hw}"
+    if not 0 <= card.fill <= 255:
+        yield f"fill: a grey value 0..255, got {card.fill}"
+    if not all(each > 0 for each in card.std):
+        yield f"std: greater than 0, got {card.std}"
+    for key in ("min_score", "nms_iou"):
+        if not 0 <= getattr(card, key) <= 1:
+            yield f"{key}: 0..1, got {getattr(card, key)}"
+    if not 0 <= card.crop_margin <= 1:
+        yield f"crop_margin: a share of the box, 0..1, got {card.crop_margin}"
+    if len(set(card.classes)) != len(card.classes):
+        twice = next(each for each in card.classes if card.classes.count(each) > 1)
+        yield f"classes: each name once, {twice!r} is there twice"
+    if stray := [each for each in card.categories if each not in card.classes]:
+        yield f"categories: {stray[0]!r} is none of the classes"
+    if card.task == "detect" and not card.categories:
+        yield "categories: a detector needs at least one class that is an animal, person or vehicle"
+
+
+def _plain(value: Any) -> Any:
+    """Tuples and mappings as TOML has them."""
+    if isinstance(value, tuple):
+        return list(value)
+    return dict(value) if isinstance(value, Mapping) else value
