@@ -2,6 +2,7 @@
 
 from .clock import Clock
 from .errors import (
+    ConfigError,
     DecodeError,
     DeviceBusy,
     FatalError,
@@ -26,6 +27,16 @@ from .hookspecs import (
     hookimpl,
 )
 from .i18n import translate
+from .inference.postprocess import (
+    boxes_above,
+    boxes_from_rows,
+    check_head,
+    first_of_rank,
+    nms,
+    nms_by_class,
+    softmax,
+)
+from .inference.preprocess import Placement, letterbox, square_crop, to_batch
 from .model import (
     F32,
     I64,
@@ -48,14 +59,16 @@ from .model import (
     SpooledFrame,
     Taxon,
 )
+from .secret import Secret
 from .services import Clip, Incoming, Media, Services, Session, Sink, Source, Station
+from .wording import Wording, one_line, percent, word_alert
 
 __all__ = [
     "F32", "I64", "U8",
     "Alert", "Answer", "Box", "Boxes", "CaptureTime", "Card", "Category", "Classification", "Clip", "Clock",
-    "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event", "Exporter", "ExporterSpec", "FatalError", "Frame",
-    "FrameError", "Incoming", "Kind", "Media", "ModelError", "Notifier", "NotifierSpec", "NotifyError", "Outcome",
-    "Picture", "PictureResult", "RefusedError", "RetryableError", "Services", "Session", "Sink", "Source", "SourceSpec",
-    "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon",
-    "hookimpl", "translate",
+    "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event", "Exporter", "ExporterSpec", "FatalError", "Frame",
+    "FrameError", "Incoming", "Kind", "Media", "ModelError", "Notifier", "NotifierSpec", "NotifyError", "Outcome", "Placement",
+    "Picture", "PictureResult", "RefusedError", "RetryableError", "Secret", "Services", "Session", "Sink", "Source", "SourceSpec",
+    "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Wording",
+    "boxes_above", "boxes_from_rows", "check_head", "first_of_rank", "hookimpl", "letterbox", "nms", "nms_by_class", "softmax", "square_crop", "to_batch", "one_line", "percent", "translate", "word_alert",
 ]  # fmt: skip
