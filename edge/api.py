@@ -66,9 +66,11 @@ from .wording import Wording, one_line, percent, word_alert
 __all__ = [
     "F32", "I64", "U8",
     "Alert", "Answer", "Box", "Boxes", "CaptureTime", "Card", "Category", "Classification", "Clip", "Clock",
-    "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event", "Exporter", "ExporterSpec", "FatalError", "Frame",
-    "FrameError", "Incoming", "Kind", "Media", "ModelError", "Notifier", "NotifierSpec", "NotifyError", "Outcome", "Placement",
-    "Picture", "PictureResult", "RefusedError", "RetryableError", "Secret", "Services", "Session", "Sink", "Source", "SourceSpec",
-    "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Wording",
-    "boxes_above", "boxes_from_rows", "check_head", "first_of_rank", "hookimpl", "letterbox", "nms", "nms_by_class", "softmax", "square_crop", "to_batch", "one_line", "percent", "translate", "word_alert",
+    "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event", "Exporter", "ExporterSpec",
+    "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Media", "ModelError", "Notifier", "NotifierSpec",
+    "NotifyError", "Outcome", "Picture", "PictureResult", "Placement", "RefusedError", "RetryableError", "Secret",
+    "Services", "Session", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
+    "StageSpec", "Station", "StoreBusy", "Taxon", "Wording",
+    "boxes_above", "boxes_from_rows", "check_head", "first_of_rank", "hookimpl", "letterbox", "nms", "nms_by_class",
+    "one_line", "percent", "softmax", "square_crop", "to_batch", "translate", "word_alert",
 ]  # fmt: skip
