@@ -58,8 +58,15 @@ class Clip(Protocol):
 
     frame_rate: float | None
 
+    @property
+    def damage(self) -> str:
+        """What could not be read, in words, "" when all was; final once all pictures were taken."""
+
     def __iter__(self) -> Iterator[tuple[int, float, Picture]]:
-        """(number, seconds into the clip, picture), in order; a still gives one."""
+        """(number, seconds into the clip, picture), in order, once; a still gives one.
+
+        number counts all pictures of the file, also those that are skipped because they are not to be looked at.
+        """
 
 
 class Media(Protocol):
