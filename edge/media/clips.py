@@ -62,7 +62,7 @@ class ClipPicture:
     def bgr(self) -> U8:
         """uint8 (height, width, 3), blue first, upright; converted on first use and kept."""
         if self._bgr is None:
-            self._bgr = self._upright(self.frame.to_ndarray(format="bgr24"))
+            self._bgr = self._upright(np.asarray(self.frame.to_ndarray(format="bgr24"), dtype=np.uint8))
         return self._bgr
 
     def luma(self) -> U8:
@@ -72,7 +72,9 @@ class ClipPicture:
         """
         frame = self.frame if self.frame.format.name in LUMA_FIRST else self.frame.reformat(format="gray")
         plane = frame.planes[0]
-        rows: U8 = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: frame.height, : frame.width]
+        rows: U8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            : frame.height, : frame.width
+        ]
         rows.flags.writeable = False  # the decoder predicts its next pictures from these bytes
         return self._upright(rows)
 
@@ -99,7 +101,7 @@ class VideoClip:
     @property
     def damage(self) -> str:
         """What could not be read so far, in words; final once all pictures were taken."""
-        broken = f"corrupt data: {self._broken} of {self._count} pictures are damaged" if self._broken else ""
+        broken = f"corrupt data in {self._broken} places" if self._broken else ""
         return "; ".join(filter(None, (self._cut, broken)))
 
     def __iter__(self) -> Iterator[tuple[int, float, Picture]]:
@@ -149,7 +151,7 @@ class VideoClip:
             except av.error.FFmpegError:  # one packet is lost; the next key picture puts the decoder right
                 self._broken += 1
 
-    def _packets(self) -> Iterator[Packet[VideoStream]]:
+    def _packets(self) -> "Iterator[Packet[VideoStream]]":
         """Packets up to the end, or up to where the file can't be followed any more."""
         try:
             yield from self.container.demux(self.stream)
@@ -168,6 +170,15 @@ class VideoClip:
         return ""
 
 
+def open_container(path: Path) -> InputContainer:
+    """Open a video file for reading; to be used in a `with`. Raises FFmpegError or OSError."""
+    return av.open(
+        f"file:{path}",  # so that a name like "concat:..." stays a name
+        options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
+        metadata_errors="replace",
+    )
+
+
 def _picture(frame: VideoFrame) -> ClipPicture:
     return ClipPicture(frame, "corrupt data" if frame.is_corrupt else "")
 
@@ -180,11 +191,7 @@ def open_clip(path: Path, *, sample_fps: float | None, max_pixels: int, threads:
     decoder. Raises DecodeError when there is no picture in it, or when pictures have more than `max_pixels`.
     """
     try:
-        container = av.open(
-            f"file:{path}",  # so that a name like "concat:..." stays a name
-            options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"},
-            metadata_errors="replace",
-        )
+        container = open_container(path)
     except (av.error.FFmpegError, OSError) as exc:
         raise DecodeError(_why_not_opened(path, exc)) from exc
     with container:

@@ -1,7 +1,7 @@
 """Stills: from the bytes of a file to one upright picture, with a word on what could not be read.
 
-JPEG goes through libjpeg-turbo in strict mode, so that a damaged file is noticed, and is read again leniently when it is
-damaged. PNG, TIFF and WEBP (and JPEGs of exotic sampling) go through Pillow. Neither writes to stderr.
+JPEG goes through libjpeg-turbo in strict mode, so that a damaged file is noticed, and is then read again
+leniently. PNG, TIFF and WEBP (and JPEGs of exotic sampling) go through Pillow. Neither writes to stderr.
 """
 
 import struct
@@ -34,7 +34,7 @@ SIGNATURES: Final = (
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
 )
-# What Pillow raises on files that are damaged in places it did not foresee; found by fuzzing (tests/unit/test_media_stills.py).
+# What Pillow raises on files that are damaged in places it did not foresee; found by fuzzing (test_media_stills.py).
 BROKEN: Final = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, KeyError, IndexError, TypeError,
     AttributeError, OverflowError, RuntimeError, MemoryError,
