@@ -27,10 +27,11 @@ from .hookspecs import (
     hookimpl,
 )
 from .i18n import translate
+from .inference.head import OpenModel, check_head, open_model
 from .inference.postprocess import (
     boxes_above,
     boxes_from_rows,
-    check_head,
+    check_numbers,
     first_of_rank,
     nms,
     nms_by_class,
@@ -64,13 +65,12 @@ from .services import Clip, Incoming, Media, Services, Session, Sink, Source, St
 from .wording import Wording, one_line, percent, word_alert
 
 __all__ = [
-    "F32", "I64", "U8",
-    "Alert", "Answer", "Box", "Boxes", "CaptureTime", "Card", "Category", "Classification", "Clip", "Clock",
-    "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event", "Exporter", "ExporterSpec",
-    "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Media", "ModelError", "Notifier", "NotifierSpec",
-    "NotifyError", "Outcome", "Picture", "PictureResult", "Placement", "RefusedError", "RetryableError", "Secret",
-    "Services", "Session", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
-    "StageSpec", "Station", "StoreBusy", "Taxon", "Wording",
-    "boxes_above", "boxes_from_rows", "check_head", "first_of_rank", "hookimpl", "letterbox", "nms", "nms_by_class",
-    "one_line", "percent", "softmax", "square_crop", "to_batch", "translate", "word_alert",
+    "F32", "I64", "U8", "Alert", "Answer", "Box", "Boxes", "CaptureTime", "Card", "Category", "Classification",
+    "Clip", "Clock", "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event", "Exporter",
+    "ExporterSpec", "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Media", "ModelError", "Notifier",
+    "NotifierSpec", "NotifyError", "OpenModel", "Outcome", "Picture", "PictureResult", "Placement", "RefusedError",
+    "RetryableError", "Secret", "Services", "Session", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame",
+    "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Wording", "boxes_above", "boxes_from_rows",
+    "check_head", "check_numbers", "first_of_rank", "hookimpl", "letterbox", "nms", "nms_by_class", "one_line",
+    "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "word_alert",
 ]  # fmt: skip

@@ -1,0 +1,70 @@
+"""Open a model with the decoder of its head, and refuse a head that is not what the card says."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ..errors import ModelError
+from ..hookspecs import DecoderSpec
+from ..model import F32, U8, Boxes, Card
+from ..services import Services, Session
+from .preprocess import to_batch
+
+
+@dataclass(frozen=True, slots=True)
+class OpenModel:
+    """A model that is ready to run, and what reads its answers."""
+
+    card: Card
+    session: Session
+    decoder: DecoderSpec
+
+    def look_at(self, pictures: Sequence[U8]) -> Sequence[Boxes] | F32:
+        """What the model says of pictures that already have its size, uint8 (height, width, 3), blue first.
+
+        A detector gives Boxes for each, a classifier probabilities float32 (n, classes). Raises StageError when the
+        model's output holds no numbers, DeviceBusy as Session.run does.
+        """
+        return self.decoder.decode(self.session.run(to_batch(pictures, self.card)), self.card)
+
+
+def open_model(services: Services, name: str, *, task: Literal["detect", "classify"]) -> OpenModel:
+    """The installed model of this name, loaded and checked.
+
+    Raises ModelError when it is not installed, is for another task, names a decoder that is not there, or has a head
+    that its decoder can't read; UnsupportedOpError as Compute.session does.
+    """
+    card = services.models.card(name)
+    if card.task != task:
+        raise ModelError(f"model {name!r} is for {card.task!r}, not for {task!r}: see `tigrillo models list`")
+    known = {key: decoder for key, decoder in services.decoders.items() if decoder.task == task}
+    if card.decoder not in known:
+        raise ModelError(
+            f"model {name!r}: there is no decoder {card.decoder!r} for {task!r}: put one of "
+            f"{', '.join(sorted(known)) or '(none is installed)'} as `decoder` into {card.folder / 'card.toml'}"
+        )
+    session = services.compute.session(card)
+    known[card.decoder].check(session)
+    return OpenModel(card, session, known[card.decoder])
+
+
+def check_head(session: Session, *, shape: tuple[str | int, ...]) -> None:
+    """Check that the first output with as many axes as `shape` has its sizes; a name in `shape` stands for any size.
+
+    Raises ModelError with the model's shapes, the expected one and where to look.
+    """
+    for found in session.output_shapes:
+        if len(found) == len(shape):
+            if all(isinstance(want, str) or want == have for want, have in zip(shape, found, strict=True)):
+                return
+            break
+    card = session.card
+    has = ", ".join(_written(found) for found in session.output_shapes)
+    raise ModelError(
+        f"model {card.name!r}: its output is {has}, decoder {card.decoder!r} with {len(card.classes)} classes expects "
+        f"{_written(shape)}: correct `decoder` or `classes` in {card.folder / 'card.toml'}"
+    )
+
+
+def _written(shape: Sequence[str | int | None]) -> str:
+    return "(" + ", ".join("n" if side is None else str(side) for side in shape) + ")"

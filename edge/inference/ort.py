@@ -1,0 +1,175 @@
+"""Models on the CPU through ONNX Runtime: the device that every machine has.
+
+Figures behind the settings: benchmarks/threads.py, which prints them for the machine at hand.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from ..errors import DeviceBusy, ModelError, UnsupportedOpError
+from ..model import F32, Card
+from ..services import Session
+
+# What ONNX Runtime raises when a file is no model, or not one it can read.
+UNREADABLE = (
+    ort_errors.Fail,
+    ort_errors.InvalidArgument,
+    ort_errors.InvalidGraph,
+    ort_errors.InvalidProtobuf,
+    ort_errors.NoSuchFile,
+)
+INPUT_TYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
+ONNX_ERROR_LEVEL = 3  # its warnings are about graph optimisation and say nothing a ranger can act on
+
+
+class OrtCompute:
+    """Compute on the CPU; use it with `with`, sessions end when it is left.
+
+    threads: cores to use, 0 for all that this process may run on. At most that many inferences run at once, over all
+    models; further callers wait.
+    """
+
+    def __init__(self, threads: int = 0) -> None:
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._slots = threading.BoundedSemaphore(self.threads)
+        self._loading = threading.Lock()
+        self._sessions: dict[Path, OrtSession] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sessions.clear()
+
+    def session(self, card: Card) -> Session:
+        """The session of a model; loaded at the first call, shared afterwards by all cards of this folder.
+
+        Raises ModelError when the file is missing, is not the one of the card, or takes another input than the card
+        says; UnsupportedOpError when ONNX Runtime has no kernel for an operator.
+        """
+        with self._loading:  # two threads that want the same model must not both load it
+            if card.folder not in self._sessions:
+                self._sessions[card.folder] = OrtSession(card, self._slots)
+            return self._sessions[card.folder]
+
+
+class OrtSession:
+    """A model loaded into ONNX Runtime; `run` may be called from several threads."""
+
+    def __init__(self, card: Card, slots: threading.BoundedSemaphore) -> None:
+        check_hash(card)
+        self.card = card
+        self._slots = slots
+        self._model = load(card)
+        self._input, self._dtype, self._fixed_batch = check_input(self._model, card)
+        self.output_shapes = self._find_output_shapes()
+
+    def run(self, batch: F32) -> Sequence[F32]:
+        """Run the model on float32 (n, 3, height, width); see Session.run.
+
+        A model with a fixed batch is run in pieces, the last one filled up with its own last picture. Raises ValueError
+        on a batch of another shape, DeviceBusy when memory runs out.
+        """
+        if batch.shape != (len(batch), 3, *self.card.input_hw) or not len(batch):
+            raise ValueError(f"model {self.card.name!r} takes (n, 3, {_by(self.card.input_hw)}), got {batch.shape}")
+        size = self._fixed_batch or len(batch)
+        pieces = [self._run_piece(batch[start : start + size], size) for start in range(0, len(batch), size)]
+        if len(pieces) == 1:
+            return pieces[0]
+        return [np.concatenate(outputs) for outputs in zip(*pieces, strict=True)]
+
+    def _run_piece(self, piece: F32, size: int) -> list[F32]:
+        count = len(piece)
+        if count < size:
+            piece = np.concatenate([piece, np.repeat(piece[-1:], size - count, axis=0)])
+        fed = np.ascontiguousarray(piece, dtype=self._dtype)
+        with self._slots:
+            try:
+                outputs = self._model.run(None, {self._input: fed})
+            except (ort_errors.RuntimeException, MemoryError) as exc:
+                raise DeviceBusy(f"model {self.card.name!r} did not run on {count} pictures: {_line(exc)}") from exc
+        return [np.asarray(output, dtype=np.float32)[:count] for output in outputs]
+
+    def _find_output_shapes(self) -> Sequence[tuple[int | None, ...]]:
+        declared = [tuple(_size(side) for side in output.shape) for output in self._model.get_outputs()]
+        if any(side is None for shape in declared for side in shape[1:]):
+            # Exporters leave sizes open that do not depend on the batch; one run on nothing tells them.
+            black = np.zeros((1, 3, *self.card.input_hw), np.float32)
+            declared = [(None, *output.shape[1:]) for output in self.run(black)]
+        return declared
+
+
+def check_hash(card: Card) -> None:
+    """Raise ModelError when the model's file is missing or has not the SHA-256 of its card ("" is not checked)."""
+    try:
+        with card.onnx_path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as exc:
+        raise ModelError(
+            f"model {card.name!r}: {card.onnx_path} can't be read ({exc.strerror}): "
+            f"run `tigrillo models pull {card.name}`"
+        ) from exc
+    if card.sha256 and found != card.sha256:
+        raise ModelError(
+            f"model {card.name!r}: {card.onnx_path} has SHA-256 {found[:12]}…, its card says {card.sha256[:12]}…: "
+            f"run `tigrillo models pull {card.name}` again"
+        )
+
+
+def load(card: Card) -> Any:
+    """An onnxruntime.InferenceSession of the card's file. Raises ModelError or UnsupportedOpError."""
+    options = ort.SessionOptions()
+    options.log_severity_level = ONNX_ERROR_LEVEL
+    options.inter_op_num_threads = 1
+    options.intra_op_num_threads = 1
+    try:
+        return ort.InferenceSession(str(card.onnx_path), options, providers=["CPUExecutionProvider"])
+    except ort_errors.NotImplemented as exc:
+        raise UnsupportedOpError(
+            f"model {card.name!r}: ONNX Runtime {ort.__version__} can't run it: {_line(exc)}"
+        ) from exc
+    except UNREADABLE as exc:
+        raise ModelError(f"model {card.name!r}: {card.onnx_path} is no ONNX model: {_line(exc)}") from exc
+
+
+def check_input(model: Any, card: Card) -> tuple[str, np.dtype[Any], int | None]:
+    """Name, type and fixed batch (None when any will do) of the model's input.
+
+    Raises ModelError unless it is one float input (n, 3, height, width) of the card's size.
+    """
+    inputs = model.get_inputs()
+    shape: tuple[int | None, ...] = tuple(_size(side) for side in inputs[0].shape)
+    wanted = (None, 3, *card.input_hw)
+    fits = len(shape) == 4 and all(a is None or b is None or a == b for a, b in zip(shape, wanted, strict=True))
+    if len(inputs) != 1 or not fits or inputs[0].type not in INPUT_TYPES:
+        has = ", ".join(f"{each.type} {each.shape}" for each in inputs)
+        raise ModelError(
+            f"model {card.name!r}: its input is {has}, its card says float (n, 3, {_by(card.input_hw)}): "
+            f"correct input_hw in {card.folder / 'card.toml'} or export the model so"
+        )
+    return str(inputs[0].name), INPUT_TYPES[str(inputs[0].type)], shape[0]
+
+
+def _size(side: object) -> int | None:
+    """A side of a declared shape; None where the exporter left it open (a name, nothing, or a number below 1)."""
+    return side if isinstance(side, int) and side > 0 else None
+
+
+def _by(input_hw: tuple[int, int]) -> str:
+    return f"{input_hw[0]}, {input_hw[1]}"
+
+
+def _line(exc: BaseException) -> str:
+    """The error's text on one line, no longer than a person reads."""
+    return " ".join(str(exc).split())[:300]

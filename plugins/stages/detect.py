@@ -1,0 +1,98 @@
+"""Stage `detect`: finds animals, and people and vehicles where the model knows them. Frame → frame with detections.
+
+Picture → letterbox → model → decoder → NMS within each class → boxes as shares of the picture.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.api import (
+    Boxes,
+    Card,
+    Detection,
+    Frame,
+    ModelError,
+    OpenModel,
+    Placement,
+    Services,
+    Stage,
+    StageSpec,
+    hookimpl,
+    letterbox,
+    nms_by_class,
+    open_model,
+)
+
+
+class DetectConfig(BaseModel):
+    """Options of the stage.
+
+    model: name of an installed detector. min_score: boxes below are dropped; None takes the card's own threshold.
+    max_detections: the best so many are kept.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = "megadetector-lite"
+    min_score: Annotated[float, Field(ge=0, le=1)] | None = None
+    max_detections: int = Field(default=100, ge=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Detect:
+    """A detector at work. The model's card has the threshold in force."""
+
+    model: OpenModel
+    max_detections: int
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame with what the model sees added to its detections, best score first."""
+        card = self.model.card
+        picture, placement = letterbox(
+            frame.picture.bgr(),
+            size_hw=card.input_hw,
+            fill=card.fill,
+            anchor="topleft" if card.resize == "letterbox-topleft" else "centre",
+        )
+        (boxes,) = self.model.look_at([picture])
+        assert isinstance(boxes, Boxes)
+        found = to_detections(boxes, placement, card)[: self.max_detections]
+        together = sorted((*frame.detections, *found), key=lambda detection: -detection.score)
+        return replace(frame, detections=tuple(together))
+
+
+def to_detections(boxes: Boxes, placement: Placement, card: Card) -> list[Detection]:
+    """What NMS leaves, best score first, as far as its class has a category and its box touches the picture."""
+    kept = nms_by_class(boxes, iou=card.nms_iou)
+    places = placement.to_xywh_norm(boxes.xyxy_px[kept])
+    detections = []
+    for index, xywh_norm in zip(kept, places, strict=True):
+        label = card.classes[boxes.classes[index]]
+        category = card.categories.get(label)
+        if category is not None and xywh_norm[2] > 0 and xywh_norm[3] > 0:
+            detections.append(Detection(category, float(boxes.scores[index]), xywh_norm, label))
+    return detections
+
+
+@contextmanager
+def build(config: DetectConfig, services: Services) -> Iterator[Stage]:
+    """Load the detector. Raises ModelError as open_model does, and when the detector's card has no letterbox."""
+    model = open_model(services, config.model, task="detect")
+    if not model.card.resize.startswith("letterbox"):
+        raise ModelError(
+            f"model {config.model!r}: `resize` is {model.card.resize!r} in {model.card.folder / 'card.toml'}, "
+            "a detector needs letterbox-topleft or letterbox-centre"
+        )
+    if config.min_score is not None:
+        model = replace(model, card=replace(model.card, min_score=config.min_score))
+    yield Detect(model, config.max_detections)
+
+
+@hookimpl
+def tigrillo_stages() -> Iterable[StageSpec[DetectConfig]]:
+    """The stage `detect`."""
+    return [StageSpec("detect", DetectConfig, build, reads=frozenset({"picture"}), writes=frozenset({"detections"}))]
