@@ -48,7 +48,7 @@ class AlertStore(Protocol):
 
 @dataclass(slots=True)
 class _Sending:
-    """An alert in the hands of its channel. result: why it went without its picture ("" when with it), or the failure."""
+    """An alert in the hands of its channel. result: why there was no picture ("" when there was), or the failure."""
 
     alert: Alert
     started_s: float
