@@ -155,6 +155,7 @@ class Link:
         extra = _properties(PacketTypes.PUBLISH)
         if pairs := list(properties):
             extra.UserProperty = pairs
+        self._wrote_at = time.monotonic()
         info = self._client.publish(topic, body, qos=1, properties=extra)
         self._check(info.rc)
         return info.mid
