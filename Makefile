@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
+ROLE ?= server
 # What the installed service runs on: the system's own, because one below /home is hidden from the service.
 SERVICE_PYTHON ?= /usr/bin/python3
 export PYTHON
@@ -47,8 +48,8 @@ bench: setup  ## the speed figures, measured on this machine
 	@$(MAKE) models
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
-install: setup  ## as root: the services, below PREFIX (/usr/local), staged below DESTDIR
-	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" PYTHON="$(SERVICE_PYTHON)" scripts/install.sh
+install:  ## as root: the service, below PREFIX (/usr/local), staged below DESTDIR; ROLE=agent for a Pi
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" ROLE="$(ROLE)" PYTHON="$(SERVICE_PYTHON)" scripts/install.sh
 
 uninstall:  ## as root: remove what install put there; sites and frames stay
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/uninstall.sh

@@ -1,56 +1,66 @@
 #!/usr/bin/env bash
 # Install Tigrillo as a service: its own virtual environment, one command, units, user, and a site to edit.
-# PREFIX (default /usr/local) and DESTDIR as usual; PYTHON is the interpreter that the service will run on.
+# PREFIX (default /usr/local) and DESTDIR as usual. PYTHON: what the service runs on. ROLE: server, or agent for a
+# Raspberry Pi, which gets the agent alone, with paho-mqtt and PyYAML and what the system's Python has (picamera2).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 prefix="${PREFIX:-/usr/local}"
 destdir="${DESTDIR:-}"
+role="${ROLE:-server}"
 python="${PYTHON:-/usr/bin/python3}" # not one below /root or /home: the service can't see those folders
 home="$prefix/lib/tigrillo"
 target="$destdir$home"
 
 [ -n "$destdir" ] || [ "$(id -u)" -eq 0 ] || die "root is needed to write to $prefix: sudo make install, or give DESTDIR"
-has_command "$python" || die "$python is not there: set PYTHON=/path/to/python3"
+[ "$role" = server ] || [ "$role" = agent ] || die "ROLE is $role: use server or agent"
+check_python "$python"
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
+make_venv "$python" "$work/builder"
+pip() { "$work/builder/bin/python" -m pip -qq --disable-pip-version-check "$@"; }
 
 say "building the wheel"
-.venv/bin/python -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir "$work" .
+pip wheel --no-deps --wheel-dir "$work" .
+wheel=("$work"/tigrillo-*.whl)
 
 say "installing into $target"
 rm -rf "$target"
 mkdir -p "$(dirname "$target")"
 # Without pip inside: what runs as a service should not be able to install.
-"$python" -m venv --without-pip "$target"
-.venv/bin/python -m pip --python "$target/bin/python" install --quiet --disable-pip-version-check --no-compile \
-    --no-warn-script-location "$work"/tigrillo-*.whl
+if [ "$role" = agent ]; then
+    "$python" -m venv --without-pip --system-site-packages "$target"
+    pip --python "$target/bin/python" install --no-compile --no-deps "${wheel[0]}"
+    pip --python "$target/bin/python" install --no-compile --no-warn-script-location 'paho-mqtt>=2.1,<3' 'pyyaml>=6.0.1,<7'
+else
+    "$python" -m venv --without-pip "$target"
+    pip --python "$target/bin/python" install --no-compile --no-warn-script-location "${wheel[0]}"
+fi
 # A virtual environment finds itself by its place; only the first line of its scripts knows the staging folder.
 if [ -n "$destdir" ]; then
     grep -IlZ "^#!$target/bin/" "$target"/bin/* | xargs -0r sed -i "1s|^#!$target/bin/|#!$home/bin/|"
 fi
 rm -f "$target"/bin/[Aa]ctivate*
 # The service may not write here, so the bytecode is made now.
-"$target/bin/python" -m compileall -q -s "$destdir" "$target/lib" >/dev/null || true # because some packages ship templates that do not compile
+"$target/bin/python" -m compileall -q -s "$destdir" "$target/lib" >/dev/null
 
 say "command, units, user"
-install -d "$destdir$prefix/bin"
-ln -sfn "$home/bin/tigrillo" "$destdir$prefix/bin/tigrillo"
+units="$destdir$prefix/lib/systemd/system"
+install -d "$destdir$prefix/bin" "$units" "$destdir/etc/tigrillo"
+[ "$role" = agent ] || ln -sfn "$home/bin/tigrillo" "$destdir$prefix/bin/tigrillo"
 for unit in systemd/*.service; do
-    install -d "$destdir$prefix/lib/systemd/system"
     sed "s|/usr/local/|$prefix/|" "$unit" >"$work/unit"
-    install -m 644 "$work/unit" "$destdir$prefix/lib/systemd/system/$(basename "$unit")"
+    install -m 644 "$work/unit" "$units/$(basename "$unit")"
 done
 install -D -m 644 systemd/tigrillo.sysusers "$destdir$prefix/lib/sysusers.d/tigrillo.conf"
 install -D -m 644 systemd/tigrillo.tmpfiles "$destdir$prefix/lib/tmpfiles.d/tigrillo.conf"
 
 # A site belongs to its people: what is there stays.
-install -d "$destdir/etc/tigrillo"
-for name in site agent; do
-    [ -e "$destdir/etc/tigrillo/$name.yaml" ] ||
-        install -m 644 "configs/system-$name.yaml" "$destdir/etc/tigrillo/$name.yaml"
+for file in systemd/*.yaml; do
+    kept="$destdir/etc/tigrillo/$(basename "$file")"
+    [ -e "$kept" ] || install -m 644 "$file" "$kept"
 done
 
 if [ -z "$destdir" ] && [ -d /run/systemd/system ]; then
@@ -59,9 +69,17 @@ if [ -z "$destdir" ] && [ -d /run/systemd/system ]; then
     systemctl daemon-reload
 fi
 
-cat <<DONE
+if [ "$role" = agent ]; then
+    cat <<DONE
+Installed. Next:
+  edit /etc/tigrillo/agent.yaml
+  sudo systemctl enable --now tigrillo-agent
+DONE
+else
+    cat <<DONE
 Installed. Next:
   sudo -u tigrillo env TIGRILLO_MODELS=/var/lib/tigrillo/models $prefix/bin/tigrillo models pull --default
   edit /etc/tigrillo/site.yaml, then: $prefix/bin/tigrillo check /etc/tigrillo/site.yaml
-  sudo systemctl enable --now tigrillo          (on the Pi: tigrillo-agent)
+  sudo systemctl enable --now tigrillo
 DONE
+fi
