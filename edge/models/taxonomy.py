@@ -1,10 +1,130 @@
-"""Which taxa the classes of a model stand for, and what a list of class probabilities says about them."""
+"""Which taxa the classes of a model stand for, and what a list of class probabilities says about them.
 
-import csv
+Class table (data/NAME.csv, one row a class) + taxa (taxa.py) → Taxonomy. Probability enters the tree at the finest
+taxon a label may be trusted for (docs/species.md) and is summed up to the kingdom; the answer is the finest level that
+is sure enough.
+"""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-DATA = Path(__file__).resolve().parent / "data"
+from ..model import RANKS, Answer, Classification, Taxon
+from .taxa import DATA, all_taxa, common_and_scientific_names, fold, read_rows, taxon_named, to_rank
+
+MIN_SCORE = 0.65  # the threshold at which SpeciesNet's ensemble rolls up
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledClass:
+    """A class of a model. stands_for: its taxon. trusted: the same, or a coarser one where `answer_rank` limits it.
+
+    note: why it is limited. Both taxa are None for a class that is no animal.
+    """
+
+    label: str
+    stands_for: Taxon | None = None
+    trusted: Taxon | None = None
+    note: str = ""
+
+
+class Taxonomy:
+    """The tree above the classes of one model. Nothing in it changes: one is shared by all who ask for it."""
+
+    def __init__(self, name: str, classes: Iterable[LabelledClass]) -> None:
+        self.name = name
+        self.classes: Mapping[str, LabelledClass] = {each.label: each for each in classes}
+        trusted = [each.trusted for each in self.classes.values() if each.trusted]
+        self._answers = frozenset(name for taxon in trusted for name in taxon.lineage)
+
+    def taxon_of(self, label: str) -> Taxon | None:
+        """The taxon this class stands for; None when it is no animal.
+
+        Raises ValueError, naming label and taxonomy, when the table has no such class.
+        """
+        return self._class(label).stands_for
+
+    def find(self, name: str) -> Taxon | None:
+        """The taxon of this scientific, English or Spanish name, if it can be an answer; read as `taxon_named` does.
+
+        None also for a taxon that no answer can ever reach ("ocelot" where no class can tell one): `suggest` then names
+        what the model does tell of it.
+        """
+        taxon = taxon_named(name)
+        return taxon if taxon and taxon.scientific_name in self._answers else None
+
+    def suggest(self, name: str) -> list[str]:
+        """At most three names that `find` knows, nearest first.
+
+        For a taxon that can't be an answer this is the nearest one above it that can.
+        """
+        names = common_and_scientific_names()
+        known = taxon_named(name)
+        close = [] if known else [names[each] for each in difflib.get_close_matches(fold(name), names, n=3)]
+        near = [("", known)] if known else close
+        reachable = [(written, taxon, self.finest_answer(taxon)) for written, taxon in near]
+        return list(
+            dict.fromkeys(
+                written if written and taxon == finest else finest.scientific_name
+                for written, taxon, finest in reachable
+            )
+        )
+
+    def finest_answer(self, taxon: Taxon) -> Taxon:
+        """What a picture of `taxon` can be answered with at best.
+
+        That is `taxon` itself when some class is trusted that far, else the first above it that holds all its classes.
+        """
+        inside = [
+            each.trusted
+            for each in self.classes.values()
+            if each.stands_for and each.trusted and taxon.scientific_name in each.stands_for.lineage
+        ]
+        if taxon.scientific_name in self._answers:
+            return taxon
+        return next(
+            all_taxa()[name]
+            for name in reversed(taxon.lineage)
+            if name in self._answers and all(name in trusted.lineage for trusted in inside)
+        )
+
+    def rollup(self, classifications: Iterable[Classification], *, min_score: float = MIN_SCORE) -> Answer | None:
+        """The finest taxon whose summed probability reaches `min_score`; None when not even the kingdom's does.
+
+        classifications: classes of the model, each at most once, probabilities 0..1; what is left out counts as 0.
+        Goes species, genus, family, order, class, kingdom; of two taxa of one rank (below 0.5 only) the more probable
+        one is taken. Raises ValueError as `taxon_of` does.
+        Source: the ensemble of SpeciesNet (google/cameratrapai), which sums up the same tree from genus to kingdom.
+        """
+        sums: dict[str, float] = {}
+        for each in classifications:
+            trusted = self._class(each.label).trusted
+            for name in trusted.lineage if trusted else ():
+                sums[name] = sums.get(name, 0.0) + each.score
+        taxa = all_taxa()
+        sure = [taxa[name] for name, score in sums.items() if score >= min_score]
+        if not sure:
+            return None
+        finest = max(sure, key=lambda taxon: (RANKS.index(taxon.rank), sums[taxon.scientific_name]))
+        # float32 probabilities can add up to a little more than 1
+        return Answer(finest, min(sums[finest.scientific_name], 1.0))
+
+    def _class(self, label: str) -> LabelledClass:
+        known = self.classes.get(label)
+        if known is None:
+            raise ValueError(
+                f"taxonomy {self.name!r} has no class {label[:80]!r}: it is not the one of this classifier, "
+                "whose card (`tigrillo models show`) names the right one"
+            )
+        return known
+
+
+@cache
+def load_taxonomy(name: str) -> Taxonomy:
+    """The taxonomy of this name, read once. Raises ValueError naming those there are."""
+    taxa = all_taxa()
+    return Taxonomy(name, [_to_class(row, taxa) for row in _class_rows(name)])
 
 
 @cache
@@ -13,9 +133,21 @@ def class_labels(name: str) -> tuple[str, ...]:
 
     Raises ValueError naming the tables there are, when there is none of this name.
     """
-    table = DATA / f"{name}.csv"
-    if not name.isalnum() or name == "taxa" or not table.is_file():
-        known = sorted(path.stem for path in DATA.glob("*.csv") if path.stem != "taxa")
-        raise ValueError(f"no taxonomy table {name[:80]!r}: there is {', '.join(known)}")
-    with table.open(encoding="utf-8", newline="") as file:
-        return tuple(row["label"] for row in csv.DictReader(file))
+    return tuple(row["label"] for row in _class_rows(name))
+
+
+def _class_rows(name: str) -> Iterator[dict[str, str]]:
+    known = sorted(path.stem for path in DATA.glob("*.csv") if path.stem != "taxa")
+    if name not in known:
+        raise ValueError(f"no taxonomy is called {name[:80]!r}: there is {', '.join(known)}")
+    return read_rows(DATA / f"{name}.csv")
+
+
+def _to_class(row: Mapping[str, str], taxa: Mapping[str, Taxon]) -> LabelledClass:
+    if not row["scientific_name"]:
+        return LabelledClass(row["label"])
+    taxon = taxa[row["scientific_name"]]
+    limit = RANKS.index(to_rank(row["answer_rank"] or taxon.rank))
+    # lineages skip ranks: the finest one above that is not finer than the limit
+    trusted = next(taxa[name] for name in reversed(taxon.lineage) if RANKS.index(taxa[name].rank) <= limit)
+    return LabelledClass(row["label"], taxon, trusted, row["note"])
