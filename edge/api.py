@@ -1,5 +1,6 @@
 """All that a plugin author imports."""
 
+from . import wire
 from .clock import Clock
 from .errors import (
     ConfigError,
@@ -26,7 +27,7 @@ from .hookspecs import (
     StageSpec,
     hookimpl,
 )
-from .i18n import translate
+from .i18n import _, translate
 from .inference.head import OpenModel, check_head, open_model
 from .inference.postprocess import (
     boxes_above,
@@ -38,6 +39,7 @@ from .inference.postprocess import (
     softmax,
 )
 from .inference.preprocess import Placement, letterbox, square_crop, to_batch
+from .link import Broker, Link, LinkLost, Message
 from .model import (
     F32,
     I64,
@@ -60,17 +62,18 @@ from .model import (
     SpooledFrame,
     Taxon,
 )
+from .paths import is_safe_name
 from .secret import Secret
 from .services import Clip, Incoming, Media, Services, Session, Sink, Source, Station
 from .wording import Wording, one_line, percent, word_alert
 
 __all__ = [
-    "F32", "I64", "U8", "Alert", "Answer", "Box", "Boxes", "CaptureTime", "Card", "Category", "Classification",
+    "F32", "I64", "U8", "Alert", "Answer", "Box", "Boxes", "Broker", "CaptureTime", "Card", "Category", "Classification",
     "Clip", "Clock", "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event", "Exporter",
-    "ExporterSpec", "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Media", "ModelError", "Notifier",
+    "ExporterSpec", "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Link", "LinkLost", "Media", "Message", "ModelError", "Notifier",
     "NotifierSpec", "NotifyError", "OpenModel", "Outcome", "Picture", "PictureResult", "Placement", "RefusedError",
     "RetryableError", "Secret", "Services", "Session", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame",
-    "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Wording", "boxes_above", "boxes_from_rows",
-    "check_head", "check_numbers", "first_of_rank", "hookimpl", "letterbox", "nms", "nms_by_class", "one_line",
-    "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "word_alert",
+    "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Wording", "_", "boxes_above",
+    "boxes_from_rows", "check_head", "check_numbers", "first_of_rank", "hookimpl", "is_safe_name", "letterbox", "nms", "nms_by_class", "one_line",
+    "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "wire", "word_alert",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ from edge.api import (
     Secret,
     Services,
     Wording,
+    _,
     hookimpl,
     one_line,
     translate,
@@ -47,7 +48,9 @@ HELO = "[127.0.0.1]"  # RFC 5321 address literal; asking DNS for our own name ca
 def _address(text: str) -> str:
     name, address = parseaddr(text)
     if not text.isprintable() or not ADDRESS.fullmatch(address) or one_line(name) != name:
-        raise ValueError(f"{text[:80]!r} is no mail address: write name@example.org or 'Name <name@example.org>'")
+        raise ValueError(
+            _("{text!r} is no mail address: write name@example.org or 'Name <name@example.org>'").format(text=text[:80])
+        )
     return text
 
 
@@ -77,9 +80,9 @@ class EmailConfig(BaseModel):
     @model_validator(mode="after")
     def _login_is_whole_and_safe(self) -> "EmailConfig":
         if bool(self.username) != (self.password is not None):
-            raise ValueError("`username` and `password` go together: give both or neither")
+            raise ValueError(_("`username` and `password` go together: give both or neither"))
         if self.username and self.security == "none":
-            raise ValueError("`security: none` would send the password readable: use starttls or tls")
+            raise ValueError(_("`security: none` would send the password readable: use starttls or tls"))
         return self
 
 
@@ -239,7 +242,8 @@ def build(config: EmailConfig, services: Services) -> Iterator[EmailNotifier]:
     try:
         tls = None if config.security == "none" else ssl.create_default_context(cafile=config.ca_file)
     except OSError as exc:
-        raise ConfigError(f"ca_file {config.ca_file}: is no certificate that can be read: {exc}") from exc
+        problem = _("ca_file {path}: is no certificate that can be read: {reason}")
+        raise ConfigError(problem.format(path=config.ca_file, reason=exc)) from exc
     yield EmailNotifier(config, services, password, tls)
 
 
