@@ -42,6 +42,7 @@ fi
 if [ -n "$destdir" ]; then
     grep -IlZ "^#!$target/bin/" "$target"/bin/* | xargs -0r sed -i "1s|^#!$target/bin/|#!$home/bin/|"
 fi
+sed -i "s|$target|$home|" "$target/pyvenv.cfg"
 rm -f "$target"/bin/[Aa]ctivate*
 # The service may not write here, so the bytecode is made now.
 "$target/bin/python" -m compileall -q -s "$destdir" "$target/lib" >/dev/null

@@ -1,6 +1,7 @@
 """What all tests share: where the models and the real media lie, and that CI never skips."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,9 @@ def models_dir() -> Path:
     need((folder / "megadetector-lite" / "model.onnx").is_file(), "model megadetector-lite (run: make models)")
     need((folder / "efficientnet-lite0" / "model.onnx").is_file(), "model efficientnet-lite0 (run: make models)")
     return folder
+
+
+@pytest.fixture(scope="session", name="need")
+def need_fixture() -> Callable[[bool, str], None]:
+    """`need` for test files, which can't import this one."""
+    return need
