@@ -61,3 +61,7 @@ def main() -> None:
     except EdgeError as exc:
         typer.echo(str(exc), err=True)
         sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -12,10 +12,11 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
 
-from .alerts.rules import Rule
+from .alerts.rules import Rule, resolve_taxa
 from .errors import ConfigError
 from .hookspecs import NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
+from .models.taxonomy import load_taxonomy
 from .paths import is_safe_name
 from .registry import Registry
 from .services import Station
@@ -58,7 +59,7 @@ class SiteInfo(_Strict):
 
 
 class Limits(_Strict):
-    """The bounds. spool_bytes: waiting frames on disk. inbox_frames: in work at once. compute_jobs: batch of a model."""
+    """The bounds. spool_bytes: of waiting frames on disk. inbox_frames: in work at once. compute_jobs: in one run."""
 
     spool_bytes: ByteSize = Field(default=ByteSize(20_000_000_000), gt=0)
     inbox_frames: int = Field(default=2, ge=1, le=64)
@@ -154,7 +155,11 @@ def plan_from(text: str, path: FilePath, registry: Registry) -> Plan:
     file = _validate(SiteFile, document.data, (), document) if isinstance(document.data, dict) else None
     if document.data is not None and not isinstance(document.data, dict):
         document.fault((), _("a site is a mapping of keys such as `sources:` and `stages:`"))
-    plan = _plan(file, path, document, registry) if file else _plan_rest(document, registry)
+    plan = None
+    if file:
+        plan = _plan(file, path, document, registry)
+    else:
+        _check_rest(document, registry)
     if document.faults or plan is None:
         raise ConfigError(format_faults(path, document))
     return plan
@@ -176,6 +181,7 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
     _check_unique("channels", [channel.name for channel in file.channels], document)
     _check_unique("rules", [rule.name for rule in file.rules], document)
     _check_rules(file, document)
+    rules = _resolve_taxa(file.rules, stages, document)
     if document.faults:
         return None
     stations = {
@@ -189,12 +195,12 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
         sources=tuple((spec, _anchor(config, base)) for spec, config in sources),
         stages=tuple(stages),
         channels=dict(zip((channel.name for channel in file.channels), channels, strict=True)),
-        rules=file.rules,
+        rules=rules,
         stations=stations,
     )
 
 
-def _plan_rest(document: Document, registry: Registry) -> None:
+def _check_rest(document: Document, registry: Registry) -> None:
     """With a fault in the general part, still look at the plugins' settings, so that one run shows every fault."""
     if not isinstance(document.data, dict):
         return
@@ -280,6 +286,17 @@ def _check_rules(file: SiteFile, document: Document) -> None:
                 )
 
 
+def _resolve_taxa(
+    rules: tuple[Rule, ...], stages: Sequence[tuple[StageSpec[Any], BaseModel]], document: Document
+) -> tuple[Rule, ...]:
+    """The rules with scientific names; a taxon that no stage's taxonomy knows is a fault."""
+    names = dict.fromkeys(str(config.taxonomy) for _spec, config in stages if hasattr(config, "taxonomy"))
+    resolved, faults = resolve_taxa(rules, [load_taxonomy(name) for name in names])
+    for index, message in faults:
+        document.fault(("rules", index, "taxon"), message)
+    return resolved
+
+
 def _anchor(config: BaseModel, base: FilePath) -> BaseModel:
     """The same settings with relative folders and files starting at the site's own folder, not where one stands."""
     moved = {name: base / value.expanduser() for name, value in config if isinstance(value, FilePath)}
@@ -287,7 +304,7 @@ def _anchor(config: BaseModel, base: FilePath) -> BaseModel:
 
 
 def _validate(model: type[BaseModel], data: Any, where: Path, document: Document) -> Any:
-    """`data` as `model`, or None with the faults noted. Values that the YAML reader already faulted are not named twice."""
+    """`data` as `model`, or None with the faults noted; what the YAML reader already faulted is not named twice."""
     faulted = {fault.path for fault in document.faults}
     try:
         return model.model_validate(data)

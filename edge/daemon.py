@@ -9,12 +9,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 
 from . import __version__
+from .clock import Clock
 from .compute.select import open_compute
 from .config import Plan
 from .errors import FatalError
@@ -30,7 +32,7 @@ from .pipeline.tally import Observers, Tally, write_status
 from .pipeline.worker import Worker
 from .registry import Registry
 from .sd_notify import notify
-from .services import Clock, Log, Services, Sink, Source
+from .services import Log, Services, Sink, Source
 from .store.sql import Store
 
 BEAT_S = 1.0  # heartbeat, status file; the unit's WatchdogSec is a multiple of it
@@ -165,9 +167,14 @@ async def _run(plan: Plan, site: Site) -> None:
                 Worker(lane, site.store, site.services, site.runner, plan.rules, pulse, stop, halt).run,
             )
         for name, source in site.sources:
-            tasks.start_soon(in_thread, lambda name=name, source=source: _keep_running(name, source, site, stop))
+            tasks.start_soon(in_thread, partial(_keep_running, name, source, site, stop))
         outbox = Outbox(
-            site.store, site.notifiers, media=site.services.media, clock=site.services.clock, emit=site.services.emit
+            site.store,
+            site.notifiers,
+            media=site.services.media,
+            clock=site.services.clock,
+            emit=site.services.emit,
+            language=site.services.language,
         )
         tasks.start_soon(in_thread, lambda: outbox.run(stop))
         tasks.start_soon(_heartbeat, plan, site, pulse, stop)
@@ -199,7 +206,7 @@ async def _heartbeat(plan: Plan, site: Site, pulse: Pulse, stop: threading.Event
         elif silent := pulse.silent():
             site.services.log.debug("worker.silent", workers=silent)
         now = site.services.clock.now().isoformat()
-        written = attempt(lambda now=now: write_status(status, site.tally, at=now, version=__version__))
+        written = attempt(partial(write_status, status, site.tally, at=now, version=__version__))
         if isinstance(written, Failed):
             site.services.log.error("status.unwritable", reason=written.reason)
         await anyio.sleep(BEAT_S)

@@ -48,7 +48,7 @@ class Failure:
 def kind_of(path: Path) -> Kind | None:
     """What a file is by its suffix; None when it is neither still nor clip."""
     suffix = path.suffix.lower()
-    return next((kind for kind in ("still", "clip") if suffix in SUFFIXES[kind]), None)  # type: ignore[return-value]  # because next() widens the literals
+    return next((kind for kind in ("still", "clip") if suffix in SUFFIXES[kind]), None)
 
 
 def find_items(paths: Sequence[Path]) -> list[Item]:
@@ -174,31 +174,31 @@ def look_at_all(
 
     Ends early when `stop` is set: files in hand are finished, a clip in hand is left for the next run.
     """
-
-    def halt() -> None:
-        if stop.is_set():
-            raise Halted("stopped")
-
-    def look(item: Item) -> Outcome | Failure | None:
-        if stop.is_set():
-            return None
-        result = attempt(lambda: runner.look_at(_spooled(item, services), beat=halt))
-        if isinstance(result, Done):
-            return result.value
-        return None if stop.is_set() and result.reaction == "wait" else Failure(item.name, _reason(result))
-
     with ThreadPoolExecutor(workers, thread_name_prefix="look") as pool:
         waiting = iter(items)
         running: set[Future[Outcome | Failure | None]] = set()
         while not stop.is_set() or running:
             while not stop.is_set() and len(running) < workers + 1 and (item := next(waiting, None)):
-                running.add(pool.submit(look, item))
+                running.add(pool.submit(_look, item, runner, services, stop))
             if not running:
                 return
             ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
             for future in ended:
                 if result := future.result():
                     done(result)
+
+
+def _look(item: Item, runner: Runner, services: Services, stop: threading.Event) -> Outcome | Failure | None:
+    """What one item gives; None when the run ended before it was finished."""
+
+    def halt() -> None:
+        if stop.is_set():
+            raise Halted("stopped")
+
+    result = attempt(lambda: runner.look_at(_spooled(item, services), beat=halt))
+    if isinstance(result, Done):
+        return result.value
+    return None if stop.is_set() and result.reaction == "wait" else Failure(item.name, _reason(result))
 
 
 def _spooled(item: Item, services: Services) -> SpooledFrame:

@@ -5,15 +5,21 @@ import signal
 import threading
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..i18n import _
+
+if TYPE_CHECKING:
+    from ..model import Outcome
+    from ..process import Failure
+    from ..services import Services
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -73,10 +79,10 @@ def process(
             task = bar.add_task("", total=len(items), completed=len(items) - len(todo), rate="")
             finished = 0
 
-            def done(result: object) -> None:
+            def done(result: "Outcome | Failure") -> None:
                 nonlocal finished
                 finished += 1
-                journal.add(result)  # type: ignore[arg-type]  # because look_at_all hands over nothing else
+                journal.add(result)
                 rate = finished / max(time.monotonic() - started, 1e-6)
                 bar.update(task, advance=1, rate=f"{rate:.1f} {_('frames/s')}")
 
@@ -100,7 +106,7 @@ def process(
         category
         for each in results
         if not isinstance(each, Failure)
-        for category in {detection.category for detection in each.detections()} or {"blank"}
+        for category in {str(detection.category) for detection in each.detections()} or {"blank"}
     )
     summary = {
         "out": str(out),
@@ -150,16 +156,18 @@ class _stopped_by_ctrl_c:  # noqa: N801  # because it reads as the context it is
             signal.signal(number, handler)
 
 
-def _annotate_all(folder: Path, outcomes: list[object], services: object) -> None:
+def _annotate_all(folder: Path, outcomes: "Sequence[Outcome]", services: "Services") -> None:
     from ..media.evidence import write_annotated
 
     for outcome in outcomes:
-        write_annotated(folder, outcome, services)  # type: ignore[arg-type]  # because the lazy import keeps the types out
+        write_annotated(folder, outcome, services)
 
 
-def _print_summary(console: Console, summary: dict[str, object], failures: list[object], *, resumable: bool) -> None:
+def _print_summary(
+    console: Console, summary: dict[str, object], failures: "Sequence[Failure]", *, resumable: bool
+) -> None:
     for failure in failures:
-        console.print(f"[red]✗[/] {getattr(failure, 'name', '')}: {getattr(failure, 'reason', '')}", highlight=False)
+        console.print(f"[red]✗[/] {failure.name}: {failure.reason}", highlight=False)
     text = _("{finished} of {files} files in {seconds} s ({frames_per_s} frames/s), {failed} failed → {out}")
     typer.echo(text.format(**summary))
     if resumable:

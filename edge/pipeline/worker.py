@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from ..alerts.rules import Rule, matches
 from ..model import Event, Outcome, SpooledFrame
@@ -58,10 +59,12 @@ class Worker:
         if isinstance(result, Done):
             outcome = result.value
             self._emit("stage", spooled, ms=round(sum(outcome.stage_ms.values()), 1))
-            result = self._insist(lambda: self._record(outcome))
-        if isinstance(result, Failed):
+            recorded = self._insist(lambda: self._record(outcome))
+            failed = recorded if isinstance(recorded, Failed) else None
+        else:
             failed = result
-            self._insist(lambda: self._react(spooled, failed))
+        if failed:
+            self._insist(partial(self._react, spooled, failed))
         return True
 
     def _insist(self, write: Callable[[], None]) -> Done[None] | Failed:

@@ -130,4 +130,7 @@ def alert_from(row: RowMapping) -> Alert:
         picture_number=row["picture_number"],
         pk=row["alert_pk"],
         attempts=row["alert_attempts"],
+        kind=row["kind"],
+        received_at=row["received_at"],
+        queued_at=row["created_at"],
     )

@@ -4,7 +4,7 @@ Debian 12's SQLite has a WAL-reset bug that needs two writing connections to bit
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -200,8 +200,8 @@ class Store:
 
     # hop 7, notify
 
-    def due_alerts(self, now: datetime, limit: int) -> list[Alert]:
-        """Pending alerts whose next attempt is due, oldest first."""
+    def due_alerts(self, now: datetime, limit: int, *, busy: Collection[str] = ()) -> list[Alert]:
+        """Pending alerts whose next attempt is due, oldest first; those of channels in `busy` are left out."""
         query = (
             select(
                 alerts.c.pk.label("alert_pk"),
@@ -211,6 +211,9 @@ class Store:
                 alerts.c.channel,
                 alerts.c.detection,
                 alerts.c.picture_number,
+                alerts.c.created_at,
+                frames.c.kind,
+                frames.c.received_at,
                 frames.c.id.label("frame_id"),
                 frames.c.station,
                 frames.c.path,
@@ -220,7 +223,7 @@ class Store:
                 frames.c.captured_origin,
             )
             .join(frames, frames.c.pk == alerts.c.frame_pk)
-            .where(alerts.c.state == "pending", alerts.c.next_attempt_at <= now)
+            .where(alerts.c.state == "pending", alerts.c.next_attempt_at <= now, alerts.c.channel.not_in(tuple(busy)))
             .order_by(alerts.c.next_attempt_at, alerts.c.pk)
             .limit(limit)
         )

@@ -1,0 +1,99 @@
+"""`tigrillo demo`: show the whole way of a frame, and hold the counts together at the end."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..i18n import _
+
+
+def demo(
+    seconds: Annotated[float, typer.Option(min=5, help=_("End after this long in any case."))] = 85.0,
+    media: Annotated[Path | None, typer.Option(help=_("Use the stills of this folder."))] = None,
+    keep: Annotated[Path | None, typer.Option(help=_("Put everything into this folder (it must be empty)."))] = None,
+    frames: Annotated[int | None, typer.Option(min=1, help=_("How many frames; each still once by default."))] = None,
+    every: Annotated[float, typer.Option(min=0.01, help=_("Seconds between two frames."))] = 0.5,
+) -> None:
+    """Start a broker, an agent with a camera that replays stills, the daemon and a mailbox; show the eight verbs live.
+
+    Needs no camera and no network once the models are there. Exit 1 when the counts don't agree in the end.
+    """
+    from ..demo.show import run_show
+    from ..errors import FatalError
+
+    if keep and keep.exists() and any(keep.iterdir()):
+        raise FatalError(_("{folder}: is not empty: name another folder for --keep").format(folder=keep))
+    folder = (keep or Path(tempfile.mkdtemp(prefix="tigrillo-demo-"))).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    console = Console()
+    stills = media.absolute() if media else _footage(folder, console)
+    count = frames or sum(1 for path in stills.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
+    if not count:
+        raise FatalError(_("{folder}: no stills in there").format(folder=stills))
+    given = (lambda card: _put_on_card(stills, card)) if media is None else (lambda _card: 0)
+    counts, crew, mail, spent_s = run_show(
+        folder, stills, frames=count, sd_card=given, every_s=every, limit_s=seconds, console=console
+    )
+    _tell(console, folder, counts, crew.restarts(), len(mail), spent_s, expected=count + counts.given)
+
+
+def _footage(folder: Path, console: Console) -> Path:
+    from ..demo.footage import fetch_pictures, make_footage
+    from ..paths import models_dir
+
+    pictures = models_dir().parent / "demo"
+    console.print(_("making the footage: a cat on grass, by day and in infrared light"))
+    fetch_pictures(pictures)
+    make_footage(pictures, folder / "footage")
+    return folder / "footage"
+
+
+def _put_on_card(stills: Path, card: Path) -> int:
+    """What a person copies from an SD card: a clip of the walk by day."""
+    from ..demo.footage import make_clip
+
+    make_clip(sorted(stills.glob("day_*.jpg")), stills.parent / "walk.mp4")
+    shutil.copy(stills.parent / "walk.mp4", card / "walk.mp4")
+    return 1
+
+
+def _tell(
+    console: Console, folder: Path, counts: object, restarts: int, mails: int, spent_s: float, *, expected: int
+) -> None:
+    from ..demo.show import Counts, export
+
+    assert isinstance(counts, Counts)
+    shown, pictures = export(folder)
+    captured = counts.captured + counts.given
+    agree = captured == counts.received == counts.recorded == shown == expected
+    delivered = counts.sent == counts.alerts == mails
+    console.print(
+        _(
+            "frames: {captured} captured = {received} received = {recorded} recorded; "
+            "{observations} animals found; {sent} of {alerts} alerts delivered; {seconds:.0f} s"
+        ).format(
+            captured=captured,
+            received=counts.received,
+            recorded=counts.recorded,
+            observations=counts.observations,
+            sent=counts.sent,
+            alerts=counts.alerts,
+            seconds=spent_s,
+        ),
+        highlight=False,
+    )
+    if restarts:
+        console.print(_("{restarts} processes had to be started again").format(restarts=restarts))
+    for what, place in (
+        (_("{count} annotated pictures").format(count=pictures), folder / "annotated"),
+        (_("results (MegaDetector 1.6)"), folder / "results.json"),
+        (_("{count} mails").format(count=mails), folder / "mail"),
+    ):
+        console.print(f"  {what}: {place}", highlight=False, soft_wrap=True)
+    if not agree or not delivered:
+        console.print(_("the counts don't agree: look into {folder}/daemon.log").format(folder=folder), style="red")
+        raise typer.Exit(1)
