@@ -1,13 +1,11 @@
 """Pictures for people: boxes and names drawn in, and a JPEG small enough to be sent."""
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Final
 
 import cv2
 import numpy as np
 import simplejpeg
-from PIL import Image, ImageDraw, ImageFont
 
 from ..i18n import translate
 from ..model import U8, Detection
@@ -15,18 +13,22 @@ from ..model import U8, Detection
 # Blue, green, red; from Okabe and Ito's palette, whose colours colour-blind people can tell apart.
 COLOURS: Final = {"animal": (0, 159, 230), "person": (233, 180, 86), "vehicle": (167, 121, 204)}
 TEXT_COLOUR = (0, 0, 0)  # black on any of the three has a contrast above 7 : 1
-SMALLEST_TEXT_PX = 10  # below that, accents run into their letters
-PICTURE_PER_TEXT = 40  # a letter is this much smaller than the picture's shorter side
+SHORTEST_SIDE_PX = 360  # of an annotated picture: room for a name of three words beside its box
+SMALLEST_TEXT_PX = 12  # below that, accents run into their letters
+WEIGHT = 600  # semi-bold: still readable when a mail program shrinks the picture
+PICTURE_PER_TEXT = 36  # a letter is this much smaller than the picture's shorter side
 PICTURE_PER_LINE = 300  # the same for the lines of a box
+LINE_HEIGHT, BASELINE = 1.5, 1.1  # in letter sizes: room for Á above and g below
 
 
 def annotate(bgr: U8, detections: Sequence[Detection], *, language: str) -> U8:
     """A copy of the picture with each detection's box, name and score drawn in.
 
-    bgr: uint8 (height, width, 3). language: "en" or "es", of the names. Lines and letters grow with the picture; labels
-    stay inside it. The surest detection is drawn last, on top.
+    bgr: uint8 (height, width, 3). language: "en" or "es", of the names. Lines and letters grow with the picture, and a
+    picture too small for letters is enlarged by a whole factor; labels stay inside it. The surest detection is drawn last,
+    on top.
     """
-    canvas = np.ascontiguousarray(bgr).copy()
+    canvas = _enlarge(bgr)
     for detection in sorted(detections, key=lambda each: each.score):
         _draw(canvas, detection, label_of(detection, language=language))
     return canvas
@@ -49,6 +51,14 @@ def jpeg(bgr: U8, *, quality: int, max_side_px: int) -> bytes:
     return bytes(simplejpeg.encode_jpeg(np.ascontiguousarray(bgr), quality=quality, colorspace="BGR"))
 
 
+def _enlarge(bgr: U8) -> U8:
+    """A copy whose shorter side is long enough for letters; trap clips of 106×60 exist."""
+    times = -(-SHORTEST_SIDE_PX // min(bgr.shape[:2]))
+    if times <= 1:
+        return np.ascontiguousarray(bgr).copy()
+    return np.asarray(cv2.resize(bgr, None, fx=times, fy=times, interpolation=cv2.INTER_CUBIC), dtype=np.uint8)
+
+
 def _draw(canvas: U8, detection: Detection, label: str) -> None:
     height, width = canvas.shape[:2]
     left, top, wide, high = detection.xywh_norm
@@ -57,28 +67,24 @@ def _draw(canvas: U8, detection: Detection, label: str) -> None:
     x1, y1 = _clamp((left + wide) * width, width), _clamp((top + high) * height, height)
     colour = COLOURS[detection.category]
     cv2.rectangle(canvas, (x0, y0), (x1, y1), colour, line)
-    text = _text(label, max(SMALLEST_TEXT_PX, min(height, width) // PICTURE_PER_TEXT))[:height, :width]
-    # above the box, else inside its upper edge; moved left as far as it takes to be read in full
-    at_y = y0 - len(text) if y0 >= len(text) else min(y0, height - len(text))
-    at_x = min(x0, width - text.shape[1])
-    patch = canvas[at_y : at_y + text.shape[0], at_x : at_x + text.shape[1]]
-    ink = text[..., None].astype(np.float32) / 255
-    patch[:] = (np.array(colour) * (1 - ink) + np.array(TEXT_COLOUR) * ink).round().astype(np.uint8)
+    _write(
+        canvas, label, at=(x0, y0), size_px=max(SMALLEST_TEXT_PX, min(height, width) // PICTURE_PER_TEXT), fill=colour
+    )
+
+
+def _write(canvas: U8, label: str, *, at: tuple[int, int], size_px: int, fill: tuple[int, int, int]) -> None:
+    """Write a label on a filled bar above the point `at`, or below it where there is no room above."""
+    height, width = canvas.shape[:2]
+    # OpenCV 5 brings a font with accents; one object a call, because it keeps the state of the last writing
+    font, margin = cv2.FontFace("sans"), max(1, size_px // 4)
+    _, _, text_width, _ = cv2.getTextSize((0, 0), label, (0, 0), font, size_px, WEIGHT)
+    bar_width, bar_height = text_width + 2 * margin, round(size_px * LINE_HEIGHT)
+    x, y = at
+    left = max(0, min(x, width - bar_width))  # moved left as far as it takes to be read in full
+    top = y - bar_height if y >= bar_height else max(0, min(y, height - bar_height))
+    cv2.rectangle(canvas, (left, top), (left + bar_width - 1, top + bar_height - 1), fill, cv2.FILLED)
+    cv2.putText(canvas, label, (left + margin, top + round(size_px * BASELINE)), TEXT_COLOUR, font, size_px, WEIGHT)
 
 
 def _clamp(value: float, size: int) -> int:
     return min(max(round(value), 0), size - 1)
-
-
-@lru_cache(maxsize=16)  # one a picture size; a site has few
-def _font(size_px: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size_px)  # comes inside Pillow and has the accents that OpenCV's letters lack
-
-
-def _text(label: str, size_px: int) -> U8:
-    """The label as ink, uint8 (rows, columns), 255 where a letter is; with a margin all around."""
-    font, margin = _font(size_px), max(1, size_px // 5)
-    _, _, right, bottom = font.getbbox(label)
-    image = Image.new("L", (int(right) + 2 * margin, int(bottom) + 2 * margin))
-    ImageDraw.Draw(image).text((margin, margin), label, font=font, fill=255)
-    return np.asarray(image)
