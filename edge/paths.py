@@ -1,7 +1,10 @@
 """Where things lie: the repository's own data folders, installed models, and names that may become files."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from .wire import NAME
 
@@ -36,10 +39,20 @@ def write_atomically(path: Path, body: bytes) -> None:
 
     Raises OSError as the file system gives it; nothing is left behind then.
     """
+    with open_atomically(path) as file:
+        file.write(body)
+
+
+@contextmanager
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to that takes the place of `path`, whole, when the context is left without an error.
+
+    Otherwise what was at `path` stays, and nothing is left behind. Raises OSError as the file system gives it.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
-            file.write(body)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -148,7 +148,8 @@ class Services:
     """All that a plugin may use of the runtime; arrives once, through `build`.
 
     stations: those the site names; others are welcome and take `default_timezone`. language: "en" or "es".
-    emit: tells observers (metrics, log, tigrillo_event) what happened.
+    emit: tells observers (metrics, log, tigrillo_event) what happened. used_models: task ("detect", "classify") → name
+    of the model that the site's stages use for it; exporters write it down.
     """
 
     compute: Compute
@@ -162,6 +163,7 @@ class Services:
     default_timezone: str = "UTC"
     language: str = "en"
     emit: "Emit" = field(default=lambda _event: None)
+    used_models: Mapping[str, str] = field(default_factory=dict)
 
     def timezone_of(self, station: str) -> str:
         """The IANA zone in which the clock of this station's camera is read."""
