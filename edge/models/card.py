@@ -7,6 +7,7 @@ threshold that is silently ignored is a model that is silently used wrongly.
 import difflib
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields, replace
 from pathlib import Path
@@ -39,7 +40,7 @@ def read_card(folder: Path) -> Card:
 
 
 def write_card(card: Card) -> Path:
-    """Write the card into its folder, whole or not at all, and return the file's path. Raises ModelError if it is wrong."""
+    """Write the card into its folder, whole or not at all, and return the path. Raises ModelError if it is wrong."""
     path = card.folder / FILE_NAME
     values = {key: getattr(card, key) for key in KEYS}
     plain = {key: _plain(value) for key, value in values.items() if value not in ("", (), {})}
@@ -49,7 +50,7 @@ def write_card(card: Card) -> Path:
 
 
 def check_card(values: Mapping[str, Any], *, where: str) -> Card:
-    """A card from plain values; `folder` is left to the caller. Raises ModelError with the first thing that is wrong."""
+    """A card from plain values; `folder` is left to the caller. Raises ModelError with the first fault."""
     for key in values:
         if key not in KEYS:
             near = difflib.get_close_matches(key, KEYS, n=1)
@@ -74,20 +75,26 @@ def _problems(card: Card) -> Iterator[str]:
         yield f"name: letters, digits, '_', '-' and '.' only, at most 64, got {card.name[:80]!r}"
     if not SHA256.fullmatch(card.sha256):
         yield f"sha256: 64 hexadecimal digits of model.onnx, got {card.sha256[:80]!r}"
+    yield from _number_problems(card)
+    yield from _class_problems(card)
+
+
+def _number_problems(card: Card) -> Iterator[str]:
     if min(card.input_hw) < 1:
         yield f"input_hw: height and width in pixels, at least 1, got {card.input_hw}"
     if not 0 <= card.fill <= 255:
         yield f"fill: a grey value 0..255, got {card.fill}"
     if not all(each > 0 for each in card.std):
         yield f"std: greater than 0, got {card.std}"
-    for key in ("min_score", "nms_iou"):
+    for key in ("min_score", "nms_iou", "crop_margin"):
         if not 0 <= getattr(card, key) <= 1:
             yield f"{key}: 0..1, got {getattr(card, key)}"
-    if not 0 <= card.crop_margin <= 1:
-        yield f"crop_margin: a share of the box, 0..1, got {card.crop_margin}"
-    if len(set(card.classes)) != len(card.classes):
-        twice = next(each for each in card.classes if card.classes.count(each) > 1)
-        yield f"classes: each name once, {twice!r} is there twice"
+
+
+def _class_problems(card: Card) -> Iterator[str]:
+    twice = [name for name, count in Counter(card.classes).items() if count > 1]
+    if twice:
+        yield f"classes: each name once, {twice[0]!r} is there twice"
     if stray := [each for each in card.categories if each not in card.classes]:
         yield f"categories: {stray[0]!r} is none of the classes"
     if card.task == "detect" and not card.categories:

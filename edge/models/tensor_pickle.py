@@ -6,7 +6,7 @@ In: a stream at the start of a pickle. Out: dicts, lists, tuples, numbers, strin
 """
 
 import pickletools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any, Final
 
@@ -15,7 +15,7 @@ import numpy as np
 from ..errors import ModelError
 
 MAX_OPCODES = 2_000_000  # the largest default checkpoint has 25,000; a pickle bomb has to stop somewhere
-DTYPES: Final = {
+DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "torch.DoubleStorage": np.dtype("<f8"),
     "torch.FloatStorage": np.dtype("<f4"),
     "torch.HalfStorage": np.dtype("<f2"),
@@ -30,9 +30,6 @@ ORDERED_DICT = "collections.OrderedDict"
 REBUILD_TENSOR = "torch._utils._rebuild_tensor_v2"
 REBUILD_PARAMETER = "torch._utils._rebuild_parameter"
 ALLOWED = frozenset((*DTYPES, ORDERED_DICT, REBUILD_TENSOR, REBUILD_PARAMETER))
-PUSH_ARGUMENT = frozenset(("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"))
-PUSH_NEW: Final = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple}
-PUSH_VALUE: Final = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 TUPLES: Final = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
@@ -66,6 +63,22 @@ class _Mark:
     """Where a MARK opcode was pushed."""
 
 
+# opcode → what it pushes, made from the opcode's argument
+PUSHES: Final[dict[str, Callable[[Any], Any]]] = {
+    **dict.fromkeys(
+        ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE"),
+        lambda argument: argument,
+    ),
+    "EMPTY_DICT": lambda _: {},
+    "EMPTY_LIST": lambda _: [],
+    "EMPTY_TUPLE": lambda _: (),
+    "NONE": lambda _: None,
+    "NEWTRUE": lambda _: True,
+    "NEWFALSE": lambda _: False,
+    "MARK": lambda _: _Mark(),
+}
+
+
 def read_pickle(stream: IO[bytes], *, where: str) -> Any:
     """Read one pickle and leave the stream behind its STOP.
 
@@ -83,18 +96,12 @@ def _interpret(stream: IO[bytes], where: str) -> Any:
     for opcode, argument in _opcodes(stream, where):
         if opcode == "STOP":
             return stack.pop()
-        if opcode in PUSH_ARGUMENT:
-            stack.append(argument)
-        elif opcode in PUSH_NEW:
-            stack.append(PUSH_NEW[opcode]())
-        elif opcode in PUSH_VALUE:
-            stack.append(PUSH_VALUE[opcode])
-        elif opcode in ("BINPUT", "LONG_BINPUT"):
+        if opcode in ("BINPUT", "LONG_BINPUT"):
             memo[argument] = stack[-1]
         elif opcode in ("BINGET", "LONG_BINGET"):
             stack.append(memo[argument])
-        elif opcode == "MARK":
-            stack.append(_Mark())
+        elif opcode in PUSHES:
+            stack.append(PUSHES[opcode](argument))
         elif opcode == "GLOBAL":
             stack.append(_allowed(argument.replace(" ", "."), where))
         elif opcode != "PROTO":

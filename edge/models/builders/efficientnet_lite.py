@@ -60,7 +60,7 @@ class _Layer:
         self.channels, self.size_px = out, result_px
 
     def relu6(self) -> None:
-        """x cut to 0..6."""
+        """The last result, cut to 0..6."""
         self.x = self.graph.relu6(self.x)
 
 

@@ -65,7 +65,7 @@ class GraphBuilder:
         scale = gamma / np.sqrt(variance + self.bn_epsilon)
         return self.weight(f"{conv}.weight", shape) * scale[:, None, None, None], beta - mean * scale
 
-    def conv(  # noqa: PLR0917  # because the three positional ones are what every convolution is made of
+    def conv(
         self,
         x: str,
         weight: npt.NDArray[Any],
@@ -88,12 +88,12 @@ class GraphBuilder:
         )
 
     def silu(self, x: str) -> str:
-        """x · sigmoid(x)."""
+        """The product of x and sigmoid(x)."""
         return self.node("Mul", [x, self.node("Sigmoid", [x], f"{x}.sigmoid")], f"{x}.silu")
 
     def relu6(self, x: str) -> str:
-        """x cut to 0..6."""
-        low, high = self.constant("zero", np.float32(0)), self.constant("six", np.float32(6))
+        """The input, cut to 0..6."""
+        low, high = self.constant("zero", np.array(0, np.float32)), self.constant("six", np.array(6, np.float32))
         return self.node("Clip", [x, low, high], f"{x}.relu6")
 
     def model(

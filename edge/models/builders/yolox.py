@@ -75,7 +75,7 @@ def _csp(graph: GraphBuilder, x: str, key: str, channels: tuple[int, int], *, bl
 def _stem(graph: GraphBuilder, x: str, key: str, out: int) -> str:
     """Focus (every second pixel into its own channels) and a 3×3 convolution, as one 6×6 convolution of stride 2.
 
-    The same sums in one step, without strided slices: tap (row, column) of group (r, c) is tap (2·row + r, 2·column + c).
+    The same sums in one step, without strided slices: tap (i, j) of group (r, c) is tap (2·i + r, 2·j + c).
     """
     weight, bias = graph.folded(f"{key}.conv.conv", f"{key}.conv.bn", (out, 12, 3, 3))
     wide = np.zeros((out, 3, 6, 6))
@@ -85,7 +85,7 @@ def _stem(graph: GraphBuilder, x: str, key: str, out: int) -> str:
 
 
 def _spp(graph: GraphBuilder, x: str, key: str, channels: int) -> str:
-    """Spatial pyramid pooling over 5, 9 and 13 pixels; the wider ones are the 5 repeated, which gives the same maxima."""
+    """Spatial pyramid pooling over 5, 9 and 13 pixels; the 5 repeated gives the maxima of the wider ones."""
     pooled = [_unit(graph, x, f"{key}.conv1", (channels, channels // 2))]
     for size in (5, 9, 13):
         pooled.append(
@@ -153,8 +153,9 @@ def _head(graph: GraphBuilder, shape: YoloxShape, level: int, x: str) -> str:
     """Raw predictions of one level, (n, 5 + classes, cells)."""
     hidden = shape.channels(256)
     x = _unit(graph, x, f"head.stems.{level}", (shape.channels((256, 512, 1024)[level]), hidden))
-    branches = {"cls": x, "reg": x}
-    for kind in branches:
+    branches = {}
+    for kind in ("cls", "reg"):
+        branches[kind] = x
         for step in range(2):
             key = f"head.{kind}_convs.{level}.{step}"
             branches[kind] = _unit(graph, branches[kind], key, (hidden, hidden), kernel=3)
