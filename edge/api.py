@@ -62,10 +62,9 @@ from .model import (
     SpooledFrame,
     Taxon,
 )
-from .paths import is_safe_name
 from .models.taxa import describe_lineage
 from .models.taxonomy import Taxonomy, load_taxonomy
-from .paths import open_atomically
+from .paths import is_safe_name, open_atomically
 from .secret import Secret
 from .services import Clip, Incoming, Media, Services, Session, Sink, Source, Station
 from .wording import Wording, one_line, percent, word_alert
@@ -77,7 +76,7 @@ __all__ = [
     "Message", "ModelError", "Notifier", "NotifierSpec", "NotifyError", "OpenModel", "Outcome", "Picture",
     "PictureResult", "Placement", "RefusedError", "RetryableError", "Secret", "Services", "Session", "Sink", "Source",
     "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon",
-    "Taxonomy", "Wording", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "describe_lineage",
+    "Taxonomy", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "describe_lineage",
     "first_of_rank", "hookimpl", "is_safe_name", "letterbox", "load_taxonomy", "nms", "nms_by_class", "one_line",
     "open_atomically", "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "wire",
     "word_alert",
