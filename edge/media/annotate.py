@@ -25,8 +25,8 @@ def annotate(bgr: U8, detections: Sequence[Detection], *, language: str) -> U8:
     """A copy of the picture with each detection's box, name and score drawn in.
 
     bgr: uint8 (height, width, 3). language: "en" or "es", of the names. Lines and letters grow with the picture, and a
-    picture too small for letters is enlarged by a whole factor; labels stay inside it. The surest detection is drawn last,
-    on top.
+    picture too small for letters is enlarged by a whole factor; labels stay inside it. The surest detection
+    is drawn last, on top.
     """
     canvas = _enlarge(bgr)
     for detection in sorted(detections, key=lambda each: each.score):

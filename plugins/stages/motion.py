@@ -1,0 +1,259 @@
+"""Stage `motion`: says what moved since the background was last seen, and rejects clip pictures where nothing did.
+
+Luma plane → small map → brightness taken out → difference to the background, in units of each pixel's own noise →
+specks removed → boxes. The background is a running average: of a clip's own pictures, or of a station's recent stills.
+How it decides, and where its few numbers come from: docs/motion.md.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field
+
+from edge.api import F32, U8, Box, Frame, Services, Stage, StageSpec, hookimpl
+
+Mask = npt.NDArray[np.bool_]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+SPECK: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (2, 2))  # what is smaller than this on the map is noise
+GAP: Final = cv2.getStructuringElement(cv2.MORPH_RECT, (7, 7))  # parts of one animal are no further apart than this
+TEXTURE_BLUR: Final = (9, 9)  # brightness that varies more slowly than this is light, faster is the scene
+SIGMA_FIRST = 2.0  # noise assumed before any was measured: JPEG blocks after averaging, grey levels
+SIGMA_RANGE: Final = (0.7, 25.0)  # below is rounding; above, a flickering leaf would hide an animal altogether
+SIGMA_PER_DEVIATION = 1.25  # standard deviation of a normal distribution by its mean absolute deviation
+GAIN_RANGE: Final = (0.5, 2.0)  # auto-exposure between two pictures; beyond it is another scene or another light
+MOVING_RATE = 0.1  # what is still moving is learnt so much more slowly, or a grazing animal would dig its own hole
+# Correlation of textures that makes two pictures the same scene. Measured on the shared stills: ≥ 0.92 for a scene
+# under another light (gamma, gain, clipped blacks), ≤ 0.41 between scenes; in between lie close animals, never to be lost.
+SAME_SCENE = 0.6
+
+
+class MotionConfig(BaseModel):
+    """Options of the stage.
+
+    size_px: width of the map that is compared. threshold: least change, grey levels of 0..255. noise_factor: least
+    change, as a multiple of the pixel's own noise. min_area: least share of the picture that a moving thing covers.
+    history_s: seconds over which the background is averaged. max_gap_s: a station's background older than that is
+    forgotten. light_share: when more of the picture than this changes at once, it is asked whether that was the light.
+    gate_clips, gate_stills: whether pictures without motion end their way here, or are only marked.
+    max_stations, max_clips: backgrounds kept, about 0.5 MB each.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size_px: int = Field(default=320, ge=32, le=1920)
+    threshold: float = Field(default=10.0, gt=0, le=255)
+    noise_factor: float = Field(default=4.0, gt=0)
+    min_area: Share = 0.0004
+    history_s: float = Field(default=20.0, gt=0)
+    max_gap_s: float = Field(default=600.0, gt=0)
+    light_share: Share = 0.4
+    gate_clips: bool = True
+    gate_stills: bool = False
+    max_stations: int = Field(default=64, ge=1)
+    max_clips: int = Field(default=16, ge=1)
+
+
+@dataclass(slots=True, eq=False)
+class Background:
+    """What a scene looks like when nothing moves.
+
+    mean, noise, last: float32 (rows, columns), grey levels: the average, its deviation, the picture before. seen: how
+    many pictures it was made of. at_s: time of the last.
+    """
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    mean: F32 | None = None
+    noise: F32 | None = None
+    last: F32 | None = None
+    seen: int = 0
+    at_s: float = 0.0
+
+    def forget(self) -> None:
+        """Start anew with the next picture."""
+        self.mean = self.noise = self.last = None
+        self.seen = 0
+
+
+class Recent:
+    """The backgrounds used last, at most `bound` of them, by key. May be used from several threads."""
+
+    def __init__(self, bound: int) -> None:
+        self._bound, self._lock = bound, threading.Lock()
+        self._kept: OrderedDict[str, Background] = OrderedDict()
+
+    def get(self, key: str) -> Background:
+        """The background of this key; an empty one if it is new or was dropped."""
+        with self._lock:
+            background = self._kept.setdefault(key, Background())
+            self._kept.move_to_end(key)
+            if len(self._kept) > self._bound:
+                self._kept.popitem(last=False)
+            return background
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """The stage at work."""
+
+    config: MotionConfig
+    stations: Recent
+    clips: Recent
+
+    def __call__(self, frame: Frame) -> Frame:
+        """The frame with `moving` set, or rejected with "no motion"; `moving` stays None without a background."""
+        spooled, config = frame.spooled, self.config
+        is_clip = spooled.kind == "clip"
+        if is_clip:
+            background, at_s = self.clips.get(f"{spooled.station}/{spooled.id}"), frame.time_s
+        elif spooled.captured.utc is None:  # nobody can say whether the background is recent
+            return frame
+        else:
+            background, at_s = self.stations.get(spooled.station), spooled.captured.utc.timestamp()
+        small = shrink(frame.picture.luma(), size_px=config.size_px)
+        with background.lock:
+            if (is_clip and frame.number == 0) or abs(at_s - background.at_s) > config.max_gap_s:
+                background.forget()
+            moving = look(background, small, at_s=at_s, config=config)
+        if moving is None:
+            return frame
+        frame = replace(frame, moving=moving)
+        gated = config.gate_clips if is_clip else config.gate_stills
+        return frame.reject("no motion") if gated and not moving else frame
+
+
+def shrink(luma: U8, *, size_px: int) -> F32:
+    """The picture averaged over squares of whole pixels to about `size_px` columns; float32 (rows, columns).
+
+    Averaging takes the noise of single pixels out. Columns and rows that fill no square are left out at the right and
+    below, less than 1 % of the picture.
+    """
+    side = max(1, luma.shape[1] // size_px)
+    rows, columns = luma.shape[0] // side, luma.shape[1] // side
+    luma = luma[: rows * side, : columns * side]
+    while side > 1 and side % 2 == 0:  # OpenCV averages 2×2 four times faster than other squares
+        side //= 2
+        luma = _area(luma, luma.shape[1] // 2, luma.shape[0] // 2)
+    return (luma if side == 1 else _area(luma, columns, rows)).astype(np.float32)
+
+
+def _area(luma: U8, width: int, height: int) -> U8:
+    return np.asarray(cv2.resize(luma, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def look(background: Background, small: F32, *, at_s: float, config: MotionConfig) -> tuple[Box, ...] | None:
+    """What moved, and learn from the picture. None when there was no background to compare with.
+
+    small: float32 (rows, columns), grey levels. at_s: seconds on any clock that all pictures of this background share.
+    Boxes are shares of the picture, largest first; a change of light gives none.
+    """
+    mean, noise = background.mean, background.noise
+    elapsed_s, background.at_s = abs(at_s - background.at_s), at_s
+    if mean is None or noise is None or mean.shape != small.shape:
+        _learn_anew(background, small)
+        return None
+    expected = match_light(mean, small)
+    changed = np.abs(small - expected) > np.maximum(noise * config.noise_factor, config.threshold)
+    if changed.mean() > config.light_share:
+        same_scene = _texture_correlation(mean, small) >= SAME_SCENE
+        _learn_anew(background, small)
+        return () if same_scene else ((0.0, 0.0, 1.0, 1.0),)
+    rate = 1.0 - float(np.exp(-elapsed_s / config.history_s))
+    _learn(background, small, expected, changed, rate=rate, least=config.threshold)
+    return find_boxes(changed, min_area=config.min_area)
+
+
+def match_light(mean: F32, small: F32) -> F32:
+    """The background under the present light: gain · mean + offset, fitted where nothing seems to move.
+
+    Two least-squares fits, the second over the half of the pixels that fitted better, so that an animal has no say.
+    """
+    x, y = mean[::2, ::2].ravel(), small[::2, ::2].ravel()  # a quarter of the pixels says as much
+    gain, offset = _fit(x, y)
+    residual = np.abs(y - gain * x - offset)
+    fitting = residual <= np.median(residual)
+    gain, offset = _fit(x[fitting], y[fitting])
+    return np.asarray(mean * np.float32(gain) + np.float32(offset), dtype=np.float32)
+
+
+def _fit(x: F32, y: F32) -> tuple[float, float]:
+    mean_x, mean_y = float(x.mean()), float(y.mean())
+    centred = x - mean_x
+    spread = float(centred @ centred)
+    gain = float(centred @ (y - mean_y)) / spread if spread > x.size else 1.0  # a flat scene has no contrast to fit
+    gain = min(max(gain, GAIN_RANGE[0]), GAIN_RANGE[1])
+    return gain, mean_y - gain * mean_x
+
+
+def _texture_correlation(first: F32, second: F32) -> float:
+    """How alike two pictures are once the light is taken out, −1..1."""
+    one, other = (np.asarray(each - cv2.blur(each, TEXTURE_BLUR)).ravel() for each in (first, second))
+    scale = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / scale if scale else 0.0
+
+
+def _learn_anew(background: Background, small: F32) -> None:
+    background.mean = background.last = small
+    background.noise, background.seen = np.full_like(small, SIGMA_FIRST), 1
+
+
+def _learn(background: Background, small: F32, expected: F32, changed: Mask, *, rate: float, least: float) -> None:
+    """Move mean and noise towards what was seen.
+
+    What fits the background: as a plain average of all pictures at first, then at `rate`. What changed and now rests (a
+    stone that rolled in, the hole that an animal left): at `rate`. What is still moving: slower. Noise is learnt only
+    from what fits.
+    """
+    assert background.noise is not None
+    assert background.last is not None
+    resting = np.asarray(cv2.absdiff(small, background.last)) < least
+    quick = np.float32(max(rate, 1.0 / (background.seen + 1)))
+    rates = np.where(changed, np.where(resting, np.float32(rate), np.float32(rate * MOVING_RATE)), quick)
+    deviation = small - expected
+    background.mean = expected + rates * deviation
+    measured = np.float32(SIGMA_PER_DEVIATION) * np.abs(deviation) - background.noise
+    background.noise = np.clip(background.noise + np.where(changed, np.float32(0), quick) * measured, *SIGMA_RANGE)
+    background.last = small
+    background.seen += 1
+
+
+def find_boxes(changed: Mask, *, min_area: float) -> tuple[Box, ...]:
+    """Boxes around what changed, xywh_norm, largest first. changed: bool (rows, columns)."""
+    mask = cv2.morphologyEx(changed.astype(np.uint8), cv2.MORPH_OPEN, SPECK)
+    if not mask.any():
+        return ()
+    joined = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, GAP)
+    rows, columns = mask.shape
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
+    covered = np.bincount(labels[mask > 0].ravel(), minlength=len(stats))  # what changed, not what closing filled
+    boxes = [
+        (int(covered[index]), (x / columns, y / rows, width / columns, height / rows))
+        for index, (x, y, width, height, _) in enumerate(stats.tolist())
+        if index and covered[index] >= min_area * mask.size
+    ]
+    return tuple(box for _, box in sorted(boxes, key=lambda each: -each[0]))
+
+
+@contextmanager
+def build_motion(config: MotionConfig, services: Services) -> Iterator[Stage]:
+    """A motion stage with no background yet."""
+    del services  # it needs nothing of the runtime
+    yield Motion(config, Recent(config.max_stations), Recent(config.max_clips))
+
+
+SPEC: Final = StageSpec(
+    "motion", MotionConfig, build_motion, reads=frozenset({"picture"}), writes=frozenset({"moving"})
+)
+
+
+@hookimpl
+def tigrillo_stages() -> Iterable[StageSpec[MotionConfig]]:
+    """The stage `motion`."""
+    return [SPEC]
