@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
+from typing import Literal
 
 ROOT = "wc"
 UP_FRAMES = f"{ROOT}/+/up/frame"
@@ -124,7 +125,7 @@ def checked_station(station: str) -> str:
     return station
 
 
-def kind_of(name: str) -> str | None:
+def kind_of(name: str) -> Literal["still", "clip"] | None:
     """The kind by the ending of a file name, "still" or "clip"; None when it is neither."""
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in STILL_SUFFIXES:
