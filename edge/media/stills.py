@@ -38,9 +38,11 @@ SIGNATURES: Final = (
 BROKEN: Final = (
     OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, KeyError, IndexError, TypeError,
     AttributeError, OverflowError, RuntimeError, MemoryError,
+    UserWarning,  # where Python was told to raise warnings
 )  # fmt: skip
 MAX_SCANS = 200  # a progressive JPEG has about ten; thousands of them keep a decoder busy for minutes
 BYTES_PER_PIXEL = 8  # of an uncompressed 16-bit RGBA file: a larger file is no picture of that many pixels
+LEAST_SHARE = 0.01  # of a picture that is worth a word
 COPY_AGAIN = "copy it again from the card, or delete it"
 
 # Exif 2.32, orientation: what brings the stored rows and columns upright.
@@ -87,7 +89,9 @@ def read_still(path: Path, *, max_pixels: int) -> StillPicture:
     pixels, damage = _decode_jpeg(data, path, max_pixels) if kind == "JPEG" else _decode(data, path, kind, max_pixels)
     if damage:
         damage += _missing_rows(pixels, path)
-    return StillPicture(_turn_upright(pixels, read_exif(data).orientation), damage)
+    # Pillow turns a TIFF itself, once it has read all of it
+    orientation = 1 if kind == "TIFF" and not damage else read_exif(data).orientation
+    return StillPicture(_turn_upright(pixels, orientation), damage)
 
 
 def _read_file(path: Path, *, max_bytes: int) -> bytes:
@@ -188,11 +192,11 @@ def _missing_rows(pixels: U8, path: Path) -> str:
 
     Raises DecodeError when it is all of it.
     """
-    varied = np.flatnonzero((pixels != pixels[-1, -1]).any(axis=(1, 2)))
-    if not varied.size:
+    differs = (pixels != pixels[-1, -1]).any(axis=2)
+    if differs.mean() < LEAST_SHARE:
         raise DecodeError(f"{path.name}: damaged, nothing of the picture can be read: {COPY_AGAIN}")
-    missing = 1 - (int(varied[-1]) + 1) / len(pixels)
-    return f", the lower {missing:.0%} is missing" if missing >= 0.01 else ""
+    missing = 1 - (int(np.flatnonzero(differs.any(axis=1))[-1]) + 1) / len(pixels)
+    return f", the lower {missing:.0%} is missing" if missing >= LEAST_SHARE else ""
 
 
 def _turn_upright(pixels: U8, orientation: int) -> U8:

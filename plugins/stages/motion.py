@@ -31,7 +31,7 @@ SIGMA_PER_DEVIATION = 1.25  # standard deviation of a normal distribution by its
 GAIN_RANGE: Final = (0.5, 2.0)  # auto-exposure between two pictures; beyond it is another scene or another light
 MOVING_RATE = 0.1  # what is still moving is learnt so much more slowly, or a grazing animal would dig its own hole
 # Correlation of textures that makes two pictures the same scene. Measured on the shared stills: ≥ 0.92 for a scene
-# under another light (gamma, gain, clipped blacks), ≤ 0.41 between scenes; in between lie close animals, never to be lost.
+# under another light (gamma, gain, clipped blacks), ≤ 0.41 between scenes; in between lie close animals.
 SAME_SCENE = 0.6
 
 
