@@ -14,8 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import policy
+from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from html import escape
 from pathlib import Path
 from typing import Annotated, Literal
@@ -39,22 +40,24 @@ from edge.api import (
 
 # 7bit: also a server without 8BITMIME gets every letter through. Lines end as SMTP wants them.
 POLICY = policy.SMTP.clone(cte_type="7bit")
-ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_BARE = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*"  # what every mail server takes, RFC 5321 without quotes
+ADDRESS = re.compile(rf"(?:(?P<name>[^<>@,;:\"\\()\[\]]*)<(?P<boxed>{_BARE})>|(?P<plain>{_BARE}))")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}  # RFC 8314, RFC 6409, RFC 5321
 HALF_SENT_KEPT = 1000  # alerts of which we remember who has them; beyond that the oldest is forgotten
 HELO = "[127.0.0.1]"  # RFC 5321 address literal; asking DNS for our own name can hang for longer than timeout_s
 
 
-def _address(text: str) -> str:
-    name, address = parseaddr(text)
-    if not text.isprintable() or not ADDRESS.fullmatch(address) or one_line(name) != name:
+def _checked(text: str) -> str:
+    if not text.isprintable() or not ADDRESS.fullmatch(text):
         raise ValueError(
             _("{text!r} is no mail address: write name@example.org or 'Name <name@example.org>'").format(text=text[:80])
         )
     return text
 
 
-Address = Annotated[str, AfterValidator(_address)]
+MailAddress = Annotated[str, AfterValidator(_checked)]
 
 
 class EmailConfig(BaseModel):
@@ -72,8 +75,8 @@ class EmailConfig(BaseModel):
     ca_file: Path | None = None
     username: str = ""
     password: Secret | None = None
-    sender: Address
-    recipients: tuple[Address, ...] = Field(min_length=1)
+    sender: MailAddress
+    recipients: tuple[MailAddress, ...] = Field(min_length=1)
     language: Literal["en", "es"] | None = None
     timeout_s: float = Field(default=30.0, gt=0, le=300)
 
@@ -121,15 +124,15 @@ class EmailNotifier:
         domain = _bare(self.config.sender).rpartition("@")[2]
         message = EmailMessage(POLICY)
         message["Subject"] = words.headline
-        message["From"] = self.config.sender
-        message["To"] = ", ".join(self.config.recipients)
+        message["From"] = _parsed(self.config.sender)
+        message["To"] = [_parsed(each) for each in self.config.recipients]
         message["Date"] = format_datetime(now)
         message["Message-ID"] = f"<{digest}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies, please
-        message["Content-Language"] = language
         lost = "" if picture else translate("The picture could not be read any more.", language)
         message.set_content(_text(words, lost))
         message.add_alternative(_html(words, lost, cid=digest if picture else "", language=language), subtype="html")
+        message["Content-Language"] = language  # last: content headers that are there go to the first part
         if picture:
             parts = message.get_payload()
             assert isinstance(parts, list)
@@ -210,8 +213,14 @@ def _explain(exc: smtplib.SMTPException | OSError) -> str:
     return one_line(str(exc)) or type(exc).__name__
 
 
+def _parsed(text: str) -> Address:
+    found = ADDRESS.fullmatch(text)
+    assert found is not None  # the config was checked
+    return Address((found["name"] or "").strip(), addr_spec=found["boxed"] or found["plain"])
+
+
 def _bare(address: str) -> str:
-    return parseaddr(address)[1]
+    return _parsed(address).addr_spec
 
 
 def _text(words: Wording, lost: str) -> str:
