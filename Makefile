@@ -7,6 +7,7 @@ PYTHON ?= python3
 PREFIX ?= /usr/local
 DESTDIR ?=
 ROLE ?= server
+SITE_LANG ?= en
 # What the installed service runs on: the system's own, because one below /home is hidden from the service.
 SERVICE_PYTHON ?= /usr/bin/python3
 export PYTHON
@@ -49,7 +50,7 @@ bench: setup  ## the speed figures, measured on this machine
 	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
 
 install:  ## as root: the service, below PREFIX (/usr/local), staged below DESTDIR; ROLE=agent for a Pi
-	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" ROLE="$(ROLE)" PYTHON="$(SERVICE_PYTHON)" scripts/install.sh
+	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" ROLE="$(ROLE)" SITE_LANG="$(SITE_LANG)" PYTHON="$(SERVICE_PYTHON)" scripts/install.sh
 
 uninstall:  ## as root: remove what install put there; sites and frames stay
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/uninstall.sh

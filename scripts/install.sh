@@ -2,6 +2,7 @@
 # Install Tigrillo as a service: its own virtual environment, one command, units, user, and a site to edit.
 # PREFIX (default /usr/local) and DESTDIR as usual. PYTHON: what the service runs on. ROLE: server, or agent for a
 # Raspberry Pi, which gets the agent alone, with paho-mqtt and PyYAML and what the system's Python has (picamera2).
+# SITE_LANG: en or es, the comments in /etc/tigrillo.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -58,10 +59,12 @@ done
 install -D -m 644 systemd/tigrillo.sysusers "$destdir$prefix/lib/sysusers.d/tigrillo.conf"
 install -D -m 644 systemd/tigrillo.tmpfiles "$destdir$prefix/lib/tmpfiles.d/tigrillo.conf"
 
-# A site belongs to its people: what is there stays.
-for file in systemd/*.yaml; do
-    kept="$destdir/etc/tigrillo/$(basename "$file")"
-    [ -e "$kept" ] || install -m 644 "$file" "$kept"
+# The starter sites of `tigrillo init`, with the service's own folders. A site belongs to its people: what is there stays.
+for name in site agent; do
+    kept="$destdir/etc/tigrillo/$name.yaml"
+    service="$([ "$name" = site ] && echo tigrillo || echo tigrillo-agent)"
+    [ -e "$kept" ] || sed -E "s#^( *(- )?(state_dir|folder|path): )([a-z]+)( |\$)#\1/var/lib/$service/\4\5#" \
+        "configs/${SITE_LANG:-en}/$name.yaml" >"$kept"
 done
 
 if [ -z "$destdir" ] && [ -d /run/systemd/system ]; then
