@@ -5,6 +5,7 @@ looks. A mail server may take the mail for some recipients only: those are remem
 others.
 """
 
+import base64
 import hashlib
 import re
 import smtplib
@@ -158,7 +159,7 @@ class EmailNotifier:
                 if self.config.security == "starttls":
                     server.starttls(context=self.tls)
                 if self.config.username:
-                    server.login(self.config.username, self.password)
+                    _log_in(server, self.config.username, self.password)
                 yield server
         except (smtplib.SMTPException, OSError) as exc:
             raise NotifyError(f"mail server {self._place}: {_explain(exc)}") from exc
@@ -181,6 +182,20 @@ class EmailNotifier:
             server.close()
 
 
+def _log_in(server: smtplib.SMTP, username: str, password: str) -> None:
+    """Log in by what the server offers. smtplib knows ASCII only, so a `contraseña` goes by PLAIN, which is UTF-8."""
+    if (username + password).isascii():
+        server.login(username, password)
+        return
+    server.ehlo_or_helo_if_needed()
+    if "PLAIN" not in server.esmtp_features.get("auth", "").upper().split():
+        raise smtplib.SMTPNotSupportedError
+    token = base64.b64encode(f"\0{username}\0{password}".encode()).decode()  # RFC 4616
+    code, answer = server.docmd("AUTH", f"PLAIN {token}")
+    if code != 235:  # RFC 4954: authentication succeeded
+        raise smtplib.SMTPAuthenticationError(code, answer)
+
+
 Refusals = dict[str, tuple[int, bytes]]
 
 
@@ -200,7 +215,7 @@ def _refusal(recipient: str, answer: tuple[int, bytes]) -> str:
 
 def _explain(exc: smtplib.SMTPException | OSError) -> str:
     if isinstance(exc, smtplib.SMTPNotSupportedError):
-        return "it offers no STARTTLS or no login: check `port` and `security`"
+        return "it offers no STARTTLS, or no login that fits: check `port` and `security`"
     if isinstance(exc, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted ({exc.verify_message}): check `host`, or give its CA as `ca_file`"
     if isinstance(exc, smtplib.SMTPResponseException):
