@@ -1,10 +1,8 @@
-"""Models on the CPU through ONNX Runtime: the device that every machine has.
-
-Figures behind the settings: benchmarks/threads.py, which prints them for the machine at hand.
-"""
+"""Models on the CPU through ONNX Runtime: the device that every machine has."""
 
 import hashlib
 import os
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,11 +13,12 @@ import numpy as np
 import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
-from ..errors import DeviceBusy, ModelError, UnsupportedOpError
+from ..errors import DeviceBusy, ModelError, StageError, UnsupportedOpError
 from ..model import F32, Card
 from ..services import Session
 
-# What ONNX Runtime raises when a file is no model, or not one it can read.
+# What ONNX Runtime raises when a run fails, and when a file is no model or not one it can read.
+FAILED = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
 UNREADABLE = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -28,19 +27,30 @@ UNREADABLE = (
     ort_errors.NoSuchFile,
 )
 INPUT_TYPES: dict[str, np.dtype[Any]] = {"tensor(float)": np.dtype(np.float32), "tensor(float16)": np.dtype(np.float16)}
-ONNX_ERROR_LEVEL = 3  # its warnings are about graph optimisation and say nothing a ranger can act on
+NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/.*?\) ")
+LOG_NOTHING = 4  # of ONNX Runtime's levels: whatever fails is raised too, in one line, with the model's name
+# Two runs at once, each on all cores, none of whose threads wait by spinning: while one run's threads wait for each
+# other at the end of a layer, the other's work. benchmarks/threads.py, megadetector-lite on 1080p JPEGs, 2 cores,
+# ONNX Runtime 1.31, 2026-11, milliseconds a picture, two sessions of a shared machine:
+#   runs at once × threads, wait     1 worker    2 workers
+#   1 × 2, spinning                  119  128     93  206
+#   1 × 2, sleeping                  105  174    101  144
+#   2 × 1                            161  193     84  106
+#   2 × 2, sleeping                    –  126     83   98    <- as fast as any with two workers, and with one
+# Without the memory arena 2 × 2 took 180 ms instead of 98 and 322 MB instead of 252.
+RUNS_AT_ONCE = 2
 
 
 class OrtCompute:
     """Compute on the CPU; use it with `with`, sessions end when it is left.
 
-    threads: cores to use, 0 for all that this process may run on. At most that many inferences run at once, over all
-    models; further callers wait.
+    threads: cores to use, 0 for all that this process may run on. At most RUNS_AT_ONCE inferences run at once, over all
+    models, one with threads=1; further callers wait.
     """
 
     def __init__(self, threads: int = 0) -> None:
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._slots = threading.BoundedSemaphore(self.threads)
+        self._slots = threading.BoundedSemaphore(min(RUNS_AT_ONCE, self.threads))
         self._loading = threading.Lock()
         self._sessions: dict[Path, OrtSession] = {}
 
@@ -60,18 +70,18 @@ class OrtCompute:
         """
         with self._loading:  # two threads that want the same model must not both load it
             if card.folder not in self._sessions:
-                self._sessions[card.folder] = OrtSession(card, self._slots)
+                self._sessions[card.folder] = OrtSession(card, threads=self.threads, slots=self._slots)
             return self._sessions[card.folder]
 
 
 class OrtSession:
     """A model loaded into ONNX Runtime; `run` may be called from several threads."""
 
-    def __init__(self, card: Card, slots: threading.BoundedSemaphore) -> None:
+    def __init__(self, card: Card, *, threads: int, slots: threading.BoundedSemaphore) -> None:
         check_hash(card)
         self.card = card
         self._slots = slots
-        self._model = load(card)
+        self._model = load(card, threads=threads)
         self._input, self._dtype, self._fixed_batch = check_input(self._model, card)
         self.output_shapes = self._find_output_shapes()
 
@@ -79,7 +89,7 @@ class OrtSession:
         """Run the model on float32 (n, 3, height, width); see Session.run.
 
         A model with a fixed batch is run in pieces, the last one filled up with its own last picture. Raises ValueError
-        on a batch of another shape, DeviceBusy when memory runs out.
+        on a batch of another shape, DeviceBusy when memory runs out, StageError when the model fails on these pictures.
         """
         if batch.shape != (len(batch), 3, *self.card.input_hw) or not len(batch):
             raise ValueError(f"model {self.card.name!r} takes (n, 3, {_by(self.card.input_hw)}), got {batch.shape}")
@@ -97,8 +107,11 @@ class OrtSession:
         with self._slots:
             try:
                 outputs = self._model.run(None, {self._input: fed})
-            except (ort_errors.RuntimeException, MemoryError) as exc:
-                raise DeviceBusy(f"model {self.card.name!r} did not run on {count} pictures: {_line(exc)}") from exc
+            except (*FAILED, MemoryError) as exc:
+                text = f"model {self.card.name!r} did not run on {count} pictures: {_line(exc)}"
+                # It has no error of its own for this; the text is all there is to tell by.
+                short_of_memory = isinstance(exc, MemoryError) or "allocate memory" in str(exc)
+                raise (DeviceBusy if short_of_memory else StageError)(text) from exc
         return [np.asarray(output, dtype=np.float32)[:count] for output in outputs]
 
     def _find_output_shapes(self) -> Sequence[tuple[int | None, ...]]:
@@ -127,19 +140,20 @@ def check_hash(card: Card) -> None:
         )
 
 
-def load(card: Card) -> Any:
+def load(card: Card, *, threads: int) -> Any:
     """An onnxruntime.InferenceSession of the card's file. Raises ModelError or UnsupportedOpError."""
     options = ort.SessionOptions()
-    options.log_severity_level = ONNX_ERROR_LEVEL
+    options.log_severity_level = LOG_NOTHING
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(str(card.onnx_path), options, providers=["CPUExecutionProvider"])
-    except ort_errors.NotImplemented as exc:
-        raise UnsupportedOpError(
-            f"model {card.name!r}: ONNX Runtime {ort.__version__} can't run it: {_line(exc)}"
-        ) from exc
-    except UNREADABLE as exc:
+    except (ort_errors.NotImplemented, *UNREADABLE) as exc:
+        if isinstance(exc, ort_errors.NotImplemented) or "registered" in str(exc):
+            raise UnsupportedOpError(
+                f"model {card.name!r}: ONNX Runtime {ort.__version__} can't run it: {_line(exc)}"
+            ) from exc
         raise ModelError(f"model {card.name!r}: {card.onnx_path} is no ONNX model: {_line(exc)}") from exc
 
 
@@ -171,5 +185,5 @@ def _by(input_hw: tuple[int, int]) -> str:
 
 
 def _line(exc: BaseException) -> str:
-    """The error's text on one line, no longer than a person reads."""
-    return " ".join(str(exc).split())[:300]
+    """The error's text on one line, without places in ONNX Runtime's source, no longer than a person reads."""
+    return NOISE.sub("", " ".join(str(exc).split()))[:300]
