@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import FatalError
+from ..errors import EXIT_CONFIG, FatalError
 from ..i18n import _
 from ..paths import write_atomically
 
@@ -77,7 +77,7 @@ class Crew:
         for part in self.parts:
             if not part.has_ended() or part.process is None or part.process.returncode == 0:
                 continue
-            if part.process.returncode == FatalError.exit_code:
+            if part.process.returncode in {FatalError.exit_code, EXIT_CONFIG}:
                 raise FatalError(_("{part} ended; its last words stand in {log}").format(part=part.name, log=part.log))
             part.restarts += 1
             part.start()

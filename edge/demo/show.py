@@ -27,7 +27,7 @@ STATION = "demo-01"
 AGENT = """\
 station: {station}
 broker: {{host: 127.0.0.1, port: {mqtt}}}
-spool: {{folder: agent-spool}}
+spool: {{folder: agent-spool, max_bytes: 2000000000}}
 camera: {{use: replay, path: "{media}"}}
 trigger: {{use: interval, every_s: {every_s}}}
 max_frames: {frames}

@@ -1,0 +1,207 @@
+"""What reaches the store, and in which order: durable first, known once, never lost."""
+
+import hashlib
+import sqlite3
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from edge.alerts.rules import Rule, matches
+from edge.clock import SteppedClock
+from edge.errors import RefusedError, SchemaError, SpoolFull
+from edge.model import Answer, Classification, Detection, Outcome, PictureResult, Taxon
+from edge.pipeline.spool import Spool
+from edge.services import Incoming
+from edge.store.sql import Store
+from edge.testing import fake_services
+
+NOW = datetime(2026, 11, 22, 2, 14, tzinfo=UTC)
+BODY = b"not really a jpeg, which the spool does not mind"
+FELIDAE = Taxon("Felidae", "family", ("Animalia", "Mammalia", "Carnivora", "Felidae"), "cats", "félidos")
+CAT = Detection(
+    "animal", 0.9, (0.1, 0.2, 0.3, 0.4), "animal", (Classification("jaguar", 0.8),), Answer(FELIDAE, 0.95)
+)
+RULE = Rule(name="cats", taxon="Felidae", channels=("screen",))
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store(f"sqlite:///{tmp_path / 'site.sqlite'}") as opened:
+        yield opened
+
+
+@pytest.fixture
+def services(tmp_path):
+    return fake_services(state_dir=tmp_path, clock=SteppedClock(NOW))
+
+
+@pytest.fixture
+def spool(store, services):
+    return Spool(store, services, limit_bytes=1000)
+
+
+def incoming(**changes):
+    given = Incoming("cam-01", "IMG_0001.JPG", "still", BODY, "test", id="a-1")
+    return replace(given, **changes)
+
+
+def outcome_of(spooled, *detections):
+    return Outcome(spooled, (PictureResult(0, 0.0, tuple(detections)),), 640, 480)
+
+
+def test_a_frame_is_on_disk_and_known_before_receive_returns(store, spool):
+    assert spool.receive(incoming()) is True
+
+    claimed = store.claim_next(NOW)
+    assert claimed.path.read_bytes() == BODY
+    assert claimed.path.suffix == ".jpg"
+    assert claimed.sha256 == hashlib.sha256(BODY).hexdigest()
+    assert claimed.captured.timezone == "UTC"
+
+
+def test_the_same_frame_twice_is_one_row(store, spool):
+    assert [spool.receive(incoming()), spool.receive(incoming())] == [True, False]
+
+    assert store.counts()["spooled"] == 1
+
+
+def test_without_an_id_equal_content_is_one_frame_of_a_station(store, spool):
+    results = [spool.receive(incoming(id="", name=name, station=station)) for name, station in
+               [("a.jpg", "cam-01"), ("b.jpg", "cam-01"), ("a.jpg", "cam-02")]]  # fmt: skip
+
+    assert results == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"station": "../../etc"}, "no name that may become a folder"),
+        ({"id": "../x"}, "no name that may become a file"),
+        ({"sha256": "0" * 64}, "the sender said"),
+        ({"kind": "sound"}, "neither"),
+    ],
+)
+def test_what_may_not_enter_is_refused_and_recorded(store, spool, services, changes, says):
+    before = {path for path in services.state_dir.rglob("*") if path.is_file()}
+
+    with pytest.raises(RefusedError, match=says):
+        spool.receive(incoming(**changes))
+
+    assert store.counts() == {"observations": 0, "quarantine": 1}
+    (kept,) = {path for path in services.state_dir.rglob("*") if path.is_file()} - before
+    assert kept.parent == services.state_dir / "quarantine"
+    assert kept.read_bytes() == BODY
+
+
+def test_an_id_that_is_taken_by_other_content_is_refused(store, spool):
+    spool.receive(incoming())
+
+    with pytest.raises(RefusedError, match="taken by other content"):
+        spool.receive(incoming(body=b"other"))
+
+
+def test_a_full_spool_keeps_the_frame_with_its_sender(store, spool):
+    spool.receive(incoming(body=b"x" * 900))
+
+    with pytest.raises(SpoolFull):
+        spool.receive(incoming(id="a-2", body=b"y" * 200))
+    assert store.counts()["spooled"] == 1
+
+    store.record(outcome_of(store.claim_next(NOW)), queued=[], now=NOW)
+    assert spool.receive(incoming(id="a-2", body=b"y" * 200)) is True
+
+
+def test_a_file_in_a_watched_folder_is_read_in_place(store, spool, tmp_path):
+    original = tmp_path / "card" / "IMG.JPG"
+    original.parent.mkdir()
+    original.write_bytes(BODY * 100)
+
+    assert spool.receive(incoming(id="", body=original)) is True
+
+    assert store.claim_next(NOW).path == original
+    assert store.waiting_bytes() == 0
+
+
+def test_frames_are_claimed_oldest_first_and_one_at_a_time(store, spool):
+    for number in range(3):
+        spool.receive(incoming(id=f"a-{number}", body=bytes([number])))
+
+    assert [store.claim_next(NOW).id for _ in range(3)] == ["a-0", "a-1", "a-2"]
+    assert store.claim_next(NOW) is None
+
+
+def test_what_was_in_work_at_a_crash_is_claimed_again_and_counted(store, spool):
+    spool.receive(incoming())
+    assert store.claim_next(NOW).attempts == 1
+
+    assert store.reclaim_all() == 1
+
+    assert store.claim_next(NOW).attempts == 2
+
+
+def test_a_released_frame_waits_until_its_time(store, spool):
+    spool.receive(incoming())
+    claimed = store.claim_next(NOW)
+
+    store.release(claimed.pk, not_before=NOW + timedelta(seconds=5), reason="busy", count_attempt=False)
+
+    assert store.claim_next(NOW) is None
+    assert store.claim_next(NOW + timedelta(seconds=6)).attempts == 1
+
+
+def test_observation_alert_and_state_come_in_one_transaction_and_once(store, spool):
+    spool.receive(incoming())
+    outcome = outcome_of(store.claim_next(NOW), CAT)
+    queued = matches(outcome, [RULE])
+
+    assert store.record(outcome, queued=queued, now=NOW) is True
+    assert store.record(outcome, queued=queued, now=NOW) is False
+
+    assert store.counts() == {"recorded": 1, "alerts_pending": 1, "observations": 1, "quarantine": 0}
+    (alert,) = store.due_alerts(NOW, 10)
+    assert (alert.detection, alert.station, alert.frame_id) == (CAT, "cam-01", "a-1")
+    assert store.due_alerts(NOW, 10, busy=["screen"]) == []
+    assert store.outcome(outcome.spooled.pk).detections() == [CAT]
+
+
+def test_an_alert_is_due_again_only_after_its_pause(store, spool):
+    spool.receive(incoming())
+    outcome = outcome_of(store.claim_next(NOW), CAT)
+    store.record(outcome, queued=matches(outcome, [RULE]), now=NOW)
+    (alert,) = store.due_alerts(NOW, 1)
+
+    store.alert_retry(alert.pk, NOW + timedelta(seconds=10), "down")
+    assert store.due_alerts(NOW, 1) == []
+    (again,) = store.due_alerts(NOW + timedelta(seconds=10), 1)
+    assert again.attempts == 1
+
+    store.alert_sent(alert.pk, NOW)
+    assert store.due_alerts(NOW + timedelta(days=1), 1) == []
+
+
+def test_a_read_only_store_sees_what_the_daemon_wrote(store, spool, tmp_path):
+    spool.receive(incoming())
+
+    with Store(f"sqlite:///{tmp_path / 'site.sqlite'}", read_only=True) as reader:
+        assert [frame.id for frame in reader.find_frames("a-1")] == ["a-1"]
+
+
+def test_a_database_of_a_newer_program_is_refused(tmp_path):
+    path = tmp_path / "new.sqlite"
+    with Store(f"sqlite:///{path}"):
+        pass
+    with sqlite3.connect(path) as connection:
+        connection.execute("update alembic_version set version_num = '9999'")
+    connection.close()
+
+    with pytest.raises(SchemaError, match="newer tigrillo"):
+        Store(f"sqlite:///{path}")
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path):
+    path = tmp_path / "text.sqlite"
+    path.write_text("this is not a database, whatever its name says" * 100)
+
+    with pytest.raises(SchemaError, match="no database"):
+        Store(f"sqlite:///{path}")
