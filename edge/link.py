@@ -82,6 +82,8 @@ class Link:
         self._receive_maximum = receive_maximum
         self._reason = ""
         self._wrote_at = 0.0
+        self._in_flight = 0
+        self._most_in_flight = IN_FLIGHT
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=manual_ack
         )
@@ -124,8 +126,11 @@ class Link:
 
     @property
     def busy(self) -> bool:
-        """Whether bytes wait that the network has not taken yet."""
-        return self._client.want_write()
+        """Whether bytes wait that the network has not taken yet, or the broker has as many messages as it can take.
+
+        paho pays no heed to the second; a broker that is overrun hangs up.
+        """
+        return self._client.want_write() or self._in_flight >= self._most_in_flight
 
     def turn(self, timeout_s: float, *, wake: socket.socket | None = None) -> None:
         """Read and write what the network allows, after waiting at most `timeout_s` for it or for `wake`.
@@ -134,7 +139,7 @@ class Link:
         """
         descriptor = self._socket().fileno()
         poll = select.poll()
-        poll.register(descriptor, select.POLLIN | (select.POLLOUT if self.busy else 0))
+        poll.register(descriptor, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
         if wake is not None:
             poll.register(wake.fileno(), select.POLLIN)
         happened = dict(poll.poll(timeout_s * 1000))
@@ -147,7 +152,7 @@ class Link:
             self._wrote_at = now
             self._check(self._client.loop_write())
         # While a slow network takes bytes, the link lives: paho would time out its ping, which stands behind them.
-        if not (self.busy and now - self._wrote_at < self._broker.keepalive_s / 2):
+        if not (self._client.want_write() and now - self._wrote_at < self._broker.keepalive_s / 2):
             self._check(self._client.loop_misc())
 
     def publish(self, topic: str, body: bytes, *, properties: Iterable[tuple[str, str]] = ()) -> int:
@@ -158,6 +163,7 @@ class Link:
         self._wrote_at = time.monotonic()
         info = self._client.publish(topic, body, qos=1, properties=extra)
         self._check(info.rc)
+        self._in_flight += 1
         return info.mid
 
     def ack(self, message: Message) -> None:
@@ -185,8 +191,7 @@ class Link:
         if code.is_failure:
             self._reason = f"refused the connection: {code}"
             return
-        # paho itself pays no heed to what the broker can take; a broker that is overrun hangs up
-        client.max_inflight_messages = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
+        self._most_in_flight = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
         client.subscribe(self._subscription, qos=1)
 
     def _subscribed(
@@ -212,6 +217,7 @@ class Link:
         self._on_message(Message(topic, bytes(message.payload), tuple(pairs), message.mid, message.qos))
 
     def _sent(self, _client: Client, _data: object, mid: int, code: ReasonCode, _properties: Properties | None) -> None:
+        self._in_flight -= 1
         self._on_sent(mid, str(code) if code.is_failure else "")
 
 
