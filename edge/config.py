@@ -194,7 +194,10 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
         state_dir=base / FilePath(file.state_dir).expanduser(),
         sources=tuple((spec, _anchor(config, base)) for spec, config in sources),
         stages=tuple(stages),
-        channels=dict(zip((channel.name for channel in file.channels), channels, strict=True)),
+        channels={
+            channel.name: (spec, _anchor(config, base))
+            for channel, (spec, config) in zip(file.channels, channels, strict=True)
+        },
         rules=rules,
         stations=stations,
     )
@@ -299,7 +302,9 @@ def _resolve_taxa(
 
 def _anchor(config: BaseModel, base: FilePath) -> BaseModel:
     """The same settings with relative folders and files starting at the site's own folder, not where one stands."""
-    moved = {name: base / value.expanduser() for name, value in config if isinstance(value, FilePath)}
+    moved: dict[str, Any] = {name: base / value.expanduser() for name, value in config if isinstance(value, FilePath)}
+    # settings inside settings, such as `password: {file: mail-password}`
+    moved |= {name: _anchor(value, base) for name, value in config if isinstance(value, BaseModel)}
     return config.model_copy(update=moved) if moved else config
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from edge.config import plan_from
 from edge.errors import ConfigError
 from edge.i18n import translate
 from edge.model import Alert, Answer, CaptureTime, Detection, Taxon
+from edge.registry import load_registry
 from edge.testing import fake_services, spooled_frame
 from plugins.notifiers.email import SPEC, EmailConfig
 
@@ -170,3 +172,17 @@ def test_the_password_is_not_in_the_notifier_s_representation(monkeypatch):
 
     with SPEC.build(config, fake_services()) as notifier:
         assert "hunter2" not in repr(notifier)
+
+
+def test_files_named_in_a_site_lie_beside_it(tmp_path):
+    site = """
+sources: [{use: watch, folder: in}]
+channels:
+  - {name: mail, use: email, host: h, sender: a@b.org, recipients: [a@b.org], username: u,
+     password: {file: mail-password}, ca_file: ca.pem}
+"""
+
+    _spec, config = plan_from(site, tmp_path / "site.yaml", load_registry()).channels["mail"]
+
+    assert config.password.file == tmp_path / "mail-password"
+    assert config.ca_file == tmp_path / "ca.pem"
