@@ -68,7 +68,7 @@ class ClipPicture:
     def luma(self) -> U8:
         """uint8 (height, width), read-only: the decoder's Y plane as it is, so 16..235 in limited-range clips.
 
-        A view without a copy, unless the clip is turned or of a format without such a plane.
+        A view without a copy, unless the clip is turned; a format without such a plane is converted, to 0..255.
         """
         frame = self.frame if self.frame.format.name in LUMA_FIRST else self.frame.reformat(format="gray")
         plane = frame.planes[0]
@@ -91,7 +91,7 @@ class VideoClip:
     stream: VideoStream
     sample_fps: float | None
     frame_rate: float | None
-    _first: list[VideoFrame] = field(default_factory=list)
+    _rest: Iterator[VideoFrame] = field(default_factory=lambda: iter(()))
     _count: int = 0
     _broken: int = 0
     _end_s: float = 0.0
@@ -121,8 +121,11 @@ class VideoClip:
 
     def read_first(self) -> bool:
         """Decode up to the first picture; whether there is one."""
-        self._first = list(itertools.islice(self._frames(), 1))
-        return bool(self._first)
+        self._rest = self._frames()
+        for first in self._rest:
+            self._rest = itertools.chain([first], self._rest)
+            return True
+        return False
 
     def _half_step_s(self) -> float:
         return 0.5 / self.frame_rate if self.frame_rate else 0.0
@@ -131,8 +134,7 @@ class VideoClip:
         """Number the pictures; their times never run backwards, whatever a damaged file says."""
         step_s = 2 * self._half_step_s()
         time_s, start_s = -step_s, None
-        for frame in itertools.chain(self._first, self._frames()):
-            self._first = []
+        for frame in self._rest:
             stated_s = frame.time
             if start_s is None:
                 start_s = stated_s or 0.0
