@@ -215,8 +215,11 @@ def test_the_outbox_ends_though_a_channel_hangs_and_its_alert_stays(store, clock
     with running(outbox(store, clock, events, stuck=stuck)):
         assert stuck.entered.wait(SOON_S)
 
+    (left,) = [each for each in threading.enumerate() if each.name == "notify-stuck"]
+    assert left.daemon, "the process could not end while this thread lives"
     assert rows(store) == {"stuck": ("pending", 0, "")}
     stuck.let_go.set()
+    left.join(SOON_S)
 
 
 def test_a_channel_that_hangs_is_reported(store, clock, events):
