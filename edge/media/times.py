@@ -21,8 +21,8 @@ from .clips import open_container
 from .exif import ExifDate, read_exif
 
 EXIF_FORMAT = "%Y:%m:%d %H:%M:%S"
-# Clocks that were never set: 1904 and 1970 are the zero of QuickTime and of Unix.
-NEVER_SET = (1904, 1970)
+# Clocks that were never set give their zero: year 1 or 1904 (QuickTime) or 1970 (Unix).
+NEVER_SET_YEAR = 1970
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _parse(date: ExifDate) -> datetime | None:
         when = datetime.strptime(date.text, EXIF_FORMAT)  # noqa: DTZ007  # because a camera's clock has no zone
     except ValueError:
         return None
-    if when.year in NEVER_SET:
+    if when.year <= NEVER_SET_YEAR:
         return None
     if date.fraction.isdecimal():
         when += timedelta(seconds=float(f"0.{date.fraction}"))
@@ -105,5 +105,5 @@ def _from_clip(path: Path) -> Iterator[_Stated]:
                 when = datetime.fromisoformat(text)
             except ValueError:
                 continue
-            if when.year not in NEVER_SET and len(text) > len("YYYY-MM-DD"):  # a day alone is no moment
+            if when.year > NEVER_SET_YEAR and len(text) > len("YYYY-MM-DD"):  # a day alone is no moment
                 yield _Stated(text, when, "container")
