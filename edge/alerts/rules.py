@@ -53,7 +53,7 @@ class Rule(BaseModel):
     @model_validator(mode="after")
     def _says_what(self) -> "Rule":
         if not self.taxon.strip() and self.category is None:
-            raise ValueError(_("a rule needs `taxon:` (such as Felidae or jaguar) or `category:`, or both"))
+            raise ValueError(_("a rule needs `taxon:` (such as Felidae) or `category:`, or both"))
         return self
 
     def score_of(self, detection: Detection) -> float | None:
