@@ -19,9 +19,7 @@ from edge.testing import fake_services
 NOW = datetime(2026, 11, 22, 2, 14, tzinfo=UTC)
 BODY = b"not really a jpeg, which the spool does not mind"
 FELIDAE = Taxon("Felidae", "family", ("Animalia", "Mammalia", "Carnivora", "Felidae"), "cats", "félidos")
-CAT = Detection(
-    "animal", 0.9, (0.1, 0.2, 0.3, 0.4), "animal", (Classification("jaguar", 0.8),), Answer(FELIDAE, 0.95)
-)
+CAT = Detection("animal", 0.9, (0.1, 0.2, 0.3, 0.4), "animal", (Classification("jaguar", 0.8),), Answer(FELIDAE, 0.95))
 RULE = Rule(name="cats", taxon="Felidae", channels=("screen",))
 
 
