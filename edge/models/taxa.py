@@ -73,7 +73,7 @@ def fold(name: str) -> str:
 
 def to_rank(text: str) -> Rank:
     """The rank of this name. Raises ValueError when it is none."""
-    return RANKS[RANKS.index(text)]  # type: ignore[arg-type]  # because index() refuses what is no rank
+    return RANKS[RANKS.index(text)]
 
 
 def read_rows(table: Path) -> Iterator[dict[str, str]]:
