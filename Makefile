@@ -22,7 +22,7 @@ setup:  ## .venv with everything for development
 	@scripts/setup.sh dev
 
 models: $(if $(wildcard $(BIN)/tigrillo),,setup)  ## pull the two default models into .cache/models
-	@$(BIN)/tigrillo models pull --default
+	@$(BIN)/tigrillo models pull
 
 demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine; ends by itself
 	@scripts/setup.sh demo

@@ -105,7 +105,7 @@ def _models(plan: Plan | None) -> Iterator[Finding]:
         yield Finding(_("model"), "good", f"{name}: {card.task}, {card.licence}{note}")
     if not wanted and not plan:
         yield Finding(
-            _("model"), "warn", _("none in {folder}").format(folder=models_dir()), "tigrillo models pull --default"
+            _("model"), "warn", _("none in {folder}").format(folder=models_dir()), "tigrillo models pull"
         )
 
 

@@ -82,7 +82,7 @@ DONE
 else
     cat <<DONE
 Installed. Next:
-  sudo -u tigrillo env TIGRILLO_MODELS=/var/lib/tigrillo/models $prefix/bin/tigrillo models pull --default
+  sudo -u tigrillo env TIGRILLO_MODELS=/var/lib/tigrillo/models $prefix/bin/tigrillo models pull
   edit /etc/tigrillo/site.yaml, then: $prefix/bin/tigrillo check /etc/tigrillo/site.yaml
   sudo systemctl enable --now tigrillo
 DONE

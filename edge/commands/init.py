@@ -28,5 +28,5 @@ def init(
     (folder / "inbox").mkdir(exist_ok=True)
     typer.echo(_("{folder}: a site to start from. Next: edit {folder}/site.yaml, then").format(folder=folder))
     typer.echo(
-        f"  tigrillo models pull --default\n  tigrillo check {folder}/site.yaml\n  tigrillo run {folder}/site.yaml"
+        f"  tigrillo models pull\n  tigrillo check {folder}/site.yaml\n  tigrillo run {folder}/site.yaml"
     )
