@@ -174,7 +174,7 @@ def _station(node: yaml.Node) -> str:
     try:
         return checked_station(_text(node))
     except WireError as exc:
-        raise ValueError(str(exc)) from exc
+        raise ValueError(str(exc).removeprefix("station ")) from exc
 
 
 def _yes_or_no(node: yaml.Node) -> bool:

@@ -27,6 +27,8 @@ TOUCHED_LIMIT = 10_000  # paths from inotify between two looks; beyond that a wa
 JUNK = re.compile(r"[.@#$~].*|System Volume Information|lost\+found", re.IGNORECASE)
 CHANGES = {"created", "modified", "moved", "closed"}  # not "opened" or "closed_no_write": that is us, reading
 
+GONE = (-1,)
+
 
 class Mark(NamedTuple):
     """What changes when a file is written."""
@@ -73,7 +75,7 @@ class ReadyFiles:
         self._walk_at_s = 0.0
         self._walk_was_cut = False
         self._observer: BaseObserver | None = None
-        self._observed: tuple[int, int] | None = None  # device and inode: another disk in the same place is another
+        self._observed: tuple[int, ...] = ()  # device and inode: another disk in the same place is another folder
 
     def __enter__(self) -> Self:
         return self
@@ -139,7 +141,8 @@ class ReadyFiles:
 
     def _walk(self, folder: Path) -> Iterator[Path]:
         def tell(error: OSError) -> None:
-            self._unreadable(Path(error.filename), f"can't be listed: {error.strerror}")
+            if not isinstance(error, FileNotFoundError):
+                self._unreadable(Path(error.filename), f"can't be listed: {error.strerror}")
 
         for parent, folders, files in os.walk(folder, onerror=tell):
             folders[:] = sorted(each for each in folders if self._recursive and not JUNK.fullmatch(each))
@@ -149,16 +152,12 @@ class ReadyFiles:
 
     def _observe(self) -> None:
         """Let inotify watch the folder that is there now; go without where it can't."""
-        try:
-            status = self._folder.stat()
-            here = (status.st_dev, status.st_ino)
-        except OSError:
-            here = None
+        here = _identity_of(self._folder)
         if here == self._observed:
             return
         self._stop_observer()
         self._observed = here
-        if here is None:
+        if here == GONE:
             self._log.warning("watch.no_folder", folder=str(self._folder), again_in_s=self._rescan_s)
             return
         observer = Observer()
@@ -202,6 +201,14 @@ class _Touched(FileSystemEventHandler):
         with self._lock:
             paths, self._paths, self.overflowed = self._paths, set(), False
             return paths
+
+
+def _identity_of(folder: Path) -> tuple[int, ...]:
+    try:
+        status = folder.stat()
+    except OSError:
+        return GONE
+    return status.st_dev, status.st_ino
 
 
 def mark_of(path: Path) -> Mark | None:
