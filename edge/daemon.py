@@ -75,6 +75,8 @@ def open_services(
             default_timezone=file.site.timezone,
             language=file.site.language,
             emit=Observers(tally, log, registry.manager),
+            # a stage is named after the task of its model
+            used_models={spec.name: str(config.model) for spec, config in plan.stages if hasattr(config, "model")},
         )
 
 
