@@ -112,6 +112,7 @@ def process(
         "out": str(out),
         "files": len(items),
         "finished": len(results),
+        "looked_at": finished,
         "failed": len(failures),
         "with": dict(sorted(categories.items())),
         "seconds": round(seconds, 2),
