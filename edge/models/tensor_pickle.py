@@ -15,6 +15,8 @@ import numpy as np
 from ..errors import ModelError
 
 MAX_OPCODES = 2_000_000  # the largest default checkpoint has 25,000; a pickle bomb has to stop somewhere
+MAX_NAME_BYTES = 200
+OPCODES: Final = {info.code: info for info in pickletools.opcodes}
 DTYPES: Final[dict[str, np.dtype[Any]]] = {
     "torch.DoubleStorage": np.dtype("<f8"),
     "torch.FloatStorage": np.dtype("<f4"),
@@ -78,6 +80,16 @@ PUSHES: Final[dict[str, Callable[[Any], Any]]] = {
     "MARK": lambda _: _Mark(),
 }
 
+# the opcodes that torch writes for a state dict; nothing that the others do is needed to hold tensors
+KNOWN = frozenset(
+    (
+        *PUSHES,
+        *TUPLES,
+        *("PROTO", "STOP", "GLOBAL", "REDUCE", "BUILD", "BINPERSID", "TUPLE"),
+        *("BINPUT", "LONG_BINPUT", "BINGET", "LONG_BINGET", "SETITEM", "SETITEMS", "APPEND", "APPENDS"),
+    )
+)
+
 
 def read_pickle(stream: IO[bytes], *, where: str) -> Any:
     """Read one pickle and leave the stream behind its STOP.
@@ -103,17 +115,31 @@ def _interpret(stream: IO[bytes], where: str) -> Any:
         elif opcode in PUSHES:
             stack.append(PUSHES[opcode](argument))
         elif opcode == "GLOBAL":
-            stack.append(_allowed(argument.replace(" ", "."), where))
+            stack.append(_allowed(argument, where))
         elif opcode != "PROTO":
             _combine(opcode, stack, where)
-    raise ModelError(f"{where}: broken checkpoint, its pickle has no end")
+    raise AssertionError("_opcodes ends with STOP or raises")
 
 
 def _opcodes(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
-    for number, (opcode, argument, _position) in enumerate(pickletools.genops(stream)):
-        if number >= MAX_OPCODES:
-            raise ModelError(f"{where}: more than {MAX_OPCODES} pickle opcodes, this is no checkpoint")
-        yield opcode.name, argument
+    """Name and argument of each opcode; one that is not known here is refused before its argument is read."""
+    for _number in range(MAX_OPCODES):
+        if not (code := stream.read(1)):
+            raise ModelError(f"{where}: broken checkpoint, its pickle has no end")
+        info = OPCODES.get(code.decode("latin-1"))
+        if info is None or info.name not in KNOWN:
+            name = info.name if info else f"{code!r}"
+            raise ModelError(f"{where}: refused, its pickle uses opcode {name}, which no plain state dict needs")
+        if info.name == "GLOBAL":
+            yield info.name, f"{_line(stream)}.{_line(stream)}"
+        else:
+            yield info.name, info.arg.reader(stream) if info.arg else None
+    raise ModelError(f"{where}: more than {MAX_OPCODES} pickle opcodes, this is no checkpoint")
+
+
+def _line(stream: IO[bytes]) -> str:
+    """A module or a name of GLOBAL; pickletools would also undo escapes in it, which no pickle reader does."""
+    return stream.readline(MAX_NAME_BYTES).removesuffix(b"\n").decode("ascii")
 
 
 def _combine(opcode: str, stack: list[Any], where: str) -> None:
@@ -134,11 +160,9 @@ def _combine(opcode: str, stack: list[Any], where: str) -> None:
     elif opcode == "REDUCE":
         arguments, name = _pop(stack), _pop(stack)
         stack.append(_rebuild(name, arguments, where))
-    elif opcode == "BUILD":
+    else:  # BUILD
         _pop(stack)  # the attributes of a state dict (its version numbers) are of no use here, and never set
         _expect(stack[-1], dict, where)
-    else:
-        raise ModelError(f"{where}: refused, its pickle uses opcode {opcode}, which no plain state dict needs")
 
 
 def _allowed(name: str, where: str) -> _Name:

@@ -24,6 +24,8 @@ LEGACY_PROTOCOL = 1001  # torch.serialization.PROTOCOL_VERSION
 MAX_PICKLE_BYTES = (
     32 << 20
 )  # the larger default checkpoint has 107 KB; this is what a state dict of 200,000 tensors takes
+# what zipfile raises on damage: RuntimeError for an encrypted entry, NotImplementedError for an exotic one
+BROKEN = (OSError, EOFError, zipfile.BadZipFile, struct.error, RuntimeError, ValueError)
 MAX_SHARING = 4  # tensors may share storage, but all of them together stay below this multiple of the file
 
 
@@ -39,7 +41,7 @@ def read_checkpoint(path: Path, *, key: str = "") -> Arrays:
                 return _read_zip(file, path, key)
             file.seek(0)
             return _read_legacy(file, path, key)
-    except (OSError, zipfile.BadZipFile, struct.error, NotImplementedError) as exc:
+    except BROKEN as exc:
         raise ModelError(f"{path.name}: broken checkpoint, can't be read ({exc})") from exc
 
 
