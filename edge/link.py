@@ -21,8 +21,9 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-# Small, so that a ping on a slow link is not stuck for minutes behind data the kernel has taken; 1.2 MB/s at 200 ms.
-SEND_BUFFER_BYTES = 131_072
+# Small, so that on a slow link a ping is not stuck for minutes behind data the kernel has taken (it takes twice this):
+# 60 s of keepalive do for 2 KB/s, and 200 ms of delay still allow 600 KB/s.
+SEND_BUFFER_BYTES = 65_536
 IN_FLIGHT = 20  # what paho sends without a PUBACK; mosquitto's default for what it takes
 
 
