@@ -42,7 +42,7 @@ class MotionConfig(BaseModel):
     history_s: seconds over which the background is averaged. max_gap_s: a station's background older than that is
     forgotten. light_share: when more of the picture than this changes at once, it is asked whether that was the light.
     gate_clips, gate_stills: whether pictures without motion end their way here, or are only marked.
-    max_stations, max_clips: backgrounds kept, about 0.5 MB each.
+    max_stations, max_clips: backgrounds kept, about 0.7 MB each.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

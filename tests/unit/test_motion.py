@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from edge.api import Box, CaptureTime, Frame, Kind, SpooledFrame, Stage
 from edge.fakes import fake_services
 from edge.media.stills import StillPicture
+from edge.testing import check_stage_contract
 from plugins.stages.motion import MotionConfig, tigrillo_stages
 
 START = datetime(2026, 5, 1, 6, 0, tzinfo=UTC)
@@ -347,6 +348,16 @@ def test_clips_from_several_threads_do_not_disturb_each_other(build: Build) -> N
 
     assert len(seen) == 6
     assert all(one.moving == () for frames in seen.values() for one in frames[1:])
+
+
+def test_the_stage_keeps_the_contract_of_stages() -> None:
+    (spec,) = tigrillo_stages()
+    lumas = [with_noise(woods(), 0), with_noise(with_animal(woods(), 300), 1), with_noise(woods()[:100], 2)]
+
+    answers = check_stage_contract(spec, MotionConfig(), [frame(luma, number) for number, luma in enumerate(lumas)])
+
+    assert [answer.moving is None for answer in answers] == [True, False, True]
+    assert all(0 <= value <= 1 for box in answers[1].moving or () for value in box)
 
 
 def test_a_misspelt_option_is_refused() -> None:
