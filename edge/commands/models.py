@@ -44,7 +44,7 @@ def list_models(folder: FolderOption = None, as_json: JsonOption = False) -> Non
     table = Table(_("model"), _("installed"), _("licence"), _("what it is"), box=None)
     for row in rows:
         table.add_row(row["name"], _("yes") if row["installed"] else "", row["licence"], row["summary"])
-    console = Console()
+    console = Console(markup=False, highlight=False)
     console.print(table)
     console.print(_("Folder: {folder}").format(folder=models.folder), soft_wrap=True)
 
@@ -92,7 +92,7 @@ def show(
     table = Table(box=None, show_header=False)
     for key, value in values.items():
         table.add_row(key, _shortened(value))
-    Console().print(table)
+    Console(markup=False, highlight=False).print(table)
 
 
 @app.command("pull", help=_("Fetch models of the catalogue, check their hash, convert and install them."))
@@ -160,7 +160,7 @@ def verify(
 
 
 @app.command("import", help=_("Install your own ONNX file: its card is made from what the file says."))
-def import_onnx(  # noqa: PLR0917  # because typer makes an option of each
+def import_onnx(  # because typer makes an option of each
     file: Annotated[Path, typer.Argument(help=_("The .onnx file; it is copied."))],
     name: Annotated[str, typer.Option(help=_("Name of the model; the file's name by default."))] = "",
     decoder: Annotated[

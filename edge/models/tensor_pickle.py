@@ -127,9 +127,10 @@ def _opcodes(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
         if not (code := stream.read(1)):
             raise ModelError(f"{where}: broken checkpoint, its pickle has no end")
         info = OPCODES.get(code.decode("latin-1"))
-        if info is None or info.name not in KNOWN:
-            name = info.name if info else f"{code!r}"
-            raise ModelError(f"{where}: refused, its pickle uses opcode {name}, which no plain state dict needs")
+        if info is None:
+            raise ModelError(f"{where}: broken or no checkpoint, {code!r} is no pickle opcode")
+        if info.name not in KNOWN:
+            raise ModelError(f"{where}: refused, its pickle uses opcode {info.name}, which no plain state dict needs")
         if info.name == "GLOBAL":
             yield info.name, f"{_line(stream)}.{_line(stream)}"
         else:
