@@ -4,9 +4,11 @@ import csv
 import json
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -196,8 +198,6 @@ def test_bad_files_are_failures_with_a_reason_and_the_rest_goes_on(models_dir, s
 
 def huge_png(width: int, height: int) -> bytes:
     """A valid PNG of one colour: a few hundred kilobytes that would take gigabytes of memory."""
-    import struct
-    import zlib
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
