@@ -196,6 +196,24 @@ def test_kill_9_of_agents_and_broker_loses_and_duplicates_nothing(broker, agents
     assert sink.refused == []
 
 
+def test_sigterm_ends_the_agent_with_its_frames_kept_and_the_next_run_sends_them(broker, agents, tmp_path):
+    sink = DiskSink(tmp_path / "sink")
+    agent = agents(frames=8)
+    agent.start()
+    assert wait_until(lambda: len(list((agent.folder / "spool").glob("*.frame"))) == 8)
+    assert agent.process is not None
+
+    agent.process.send_signal(signal.SIGTERM)
+    stopped = agent.end(5), agent.status()
+    with receiving(broker.port, sink):
+        agent.start()
+        code = agent.end()
+
+    assert (stopped[0], stopped[1]["spooled"], stopped[1]["done"]) == (0, 8, False)
+    assert code == 0
+    assert len(sink.ids()) == 8
+
+
 def test_a_full_server_leaves_the_frames_with_the_agent(broker, agents, tmp_path):
     sink, log = DiskSink(tmp_path / "sink"), MemoryLog()
     sink.full = True

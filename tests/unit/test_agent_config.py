@@ -49,6 +49,11 @@ def test_the_commented_example_is_good_and_names_every_setting():
             assert f"{name}:" in text, f"{name} is not explained in {path.name}"
 
 
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_the_starters_are_good(language):
+    assert load(REPO / "configs" / language / "agent.yaml").station
+
+
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
