@@ -1,3 +1,4 @@
+import re
 import tomllib
 from dataclasses import replace
 from pathlib import Path
@@ -7,10 +8,11 @@ import tomli_w
 
 from edge.errors import ModelError
 from edge.model import Card
-from edge.models.card import check_card, read_card, write_card
+from edge.models.card import KEYS, check_card, read_card, write_card
 from edge.models.catalog import find_entry, read_catalogue
 from edge.models.installed import InstalledModels, sha256_of
 
+REPO = Path(__file__).resolve().parents[2]
 VALUES = {
     "name": "ocelot",
     "task": "detect",
@@ -179,3 +181,21 @@ def test_the_default_models_have_cards_that_say_what_they_can_not_see(models_dir
 def test_a_misspelt_model_is_answered_with_the_nearest_name() -> None:
     with pytest.raises(ModelError, match="did you mean 'megadetector-lite'"):
         find_entry("megadetector-light", read_catalogue())
+
+
+def test_the_card_in_the_docs_is_a_valid_card_with_every_key() -> None:
+    page = (REPO / "docs" / "models.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"^```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+    card = check_card(tomllib.loads(block), where="docs/models.md")
+
+    assert card.name == "megadetector-lite"
+    assert set(tomllib.loads(block)) == set(KEYS)
+
+
+def test_the_docs_list_the_catalogue_with_its_licences() -> None:
+    page = (REPO / "docs" / "models.md").read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| ([\w-]+) \|.*?\| ([^|]+) \| [^|]+ \|$", page, re.MULTILINE))
+
+    for name, entry in read_catalogue().items():
+        assert rows[name].strip() == ("see its page" if entry.not_yet else entry.licence)
