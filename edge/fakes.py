@@ -163,6 +163,7 @@ class FakeClip:
 
     pictures: Sequence[Picture]
     frame_rate: float | None = None
+    damage: str = ""
 
     def __iter__(self) -> Iterator[tuple[int, float, Picture]]:
         """(number, seconds into the clip, picture)."""
