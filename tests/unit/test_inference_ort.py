@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from edge.api import DeviceBusy, ModelError, StageError
 from edge.errors import UnsupportedOpError
-from edge.inference.ort import OrtCompute
+from edge.inference.ort import PIXELS_AT_ONCE, OrtCompute
 from edge.testing import fake_card
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -55,6 +55,37 @@ def test_any_number_of_pictures_runs_on_any_batch_and_type(compute, tmp_path, ki
     assert means.dtype == np.float32
     # float16 has 11 significant bits: 2**-11 of values below 1
     assert means == pytest.approx(pictures(count).mean(axis=(2, 3)), abs=1e-6 if kind == FLOAT else 1e-3)
+
+
+def test_a_large_batch_is_run_in_pieces_so_that_memory_stays_bounded(compute, tmp_path):
+    count = PIXELS_AT_ONCE // (4 * 6) + 5
+    session = compute.session(sized_by_its_batch(tmp_path))
+
+    (seen,) = session.run(np.zeros((count, 3, 4, 6), np.float32))
+
+    # Each picture is answered with the size of the batch it was run in.
+    assert seen.tolist() == [count - 5] * (count - 5) + [5] * 5
+
+
+def sized_by_its_batch(folder):
+    """A model that answers each picture with the number of pictures it was run with."""
+    nodes = [
+        helper.make_node("Shape", ["x"], ["shape"]),
+        helper.make_node("Gather", ["shape", "first"], ["count"]),
+        helper.make_node("Cast", ["count"], ["number"], to=FLOAT),
+        helper.make_node("Expand", ["number", "count"], ["y"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "counted",
+        [helper.make_tensor_value_info("x", FLOAT, ("n", 3, 4, 6))],
+        [helper.make_tensor_value_info("y", FLOAT, ("n",))],
+        [helper.make_tensor("first", TensorProto.INT64, [1], [0])],
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8), folder / "model.onnx"
+    )
+    return fake_card(name="counted", input_hw=(4, 6), folder=folder)
 
 
 def test_output_shapes_are_found_out_when_the_exporter_left_them_open(compute, tmp_path):
