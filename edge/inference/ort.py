@@ -42,8 +42,8 @@ LOG_NOTHING = 4  # of ONNX Runtime's levels: whatever fails is raised too, in on
 # Without the memory arena 2 × 2 took 180 ms instead of 98 and 322 MB instead of 252.
 RUNS_AT_ONCE = 2
 # A batch is run in pieces of so many input pixels, at least one picture: a detector's pictures one by one, crops of 224
-# in fours. More at once is no faster on a CPU (classifier: 10 ms a crop for 1, 2, 4, 8 or 16 of them) but takes
-# 13 MB a crop (16 crops at once: 408 MB resident, 4: 236; benchmarks as above).
+# in fours. More at once is no faster on a CPU (classifier: 9 to 11 ms a crop for 1, 2, 4, 8 or 16) but takes
+# 14 MB a crop (16 at once: 408 MB resident, 4: 236; both default models loaded, one timing of each, 2 cores, 2026-11).
 PIXELS_AT_ONCE = 4 * 224 * 224
 
 
