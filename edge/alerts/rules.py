@@ -3,7 +3,6 @@
 `matches` is a pure function, called in hop 6 (record): its alerts go into the same transaction as the observations.
 """
 
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Protocol
 from urllib.parse import quote
@@ -12,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from ..i18n import _
 from ..model import Alert, Category, Detection, Outcome, PictureResult, Taxon
+from ..models.taxa import fold
 from ..paths import is_safe_name
 
 MAX_NAME = 80  # a rule's name stands in subjects and on telephones
@@ -155,9 +155,3 @@ def _unknown_taxon(name: str, taxonomies: Sequence[NamesTaxa]) -> str:
 
 def _names(taxon: Taxon) -> set[str]:
     return {fold(name) for name in (*taxon.lineage, taxon.scientific_name, taxon.english, taxon.spanish) if name}
-
-
-def fold(name: str) -> str:
-    """A name as it is compared: no case, no accents, single blanks."""
-    plain = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
-    return " ".join(plain.casefold().split())

@@ -14,9 +14,9 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from ..clock import Clock
-from ..errors import DecodeError, FatalError, NotifyError, StoreBusy
+from ..errors import FatalError, NotifyError, StoreBusy
 from ..hookspecs import Notifier
-from ..media.annotate import annotate, jpeg
+from ..media.evidence import evidence
 from ..model import Alert, Event
 from ..services import Emit, Media
 from .runner import Done, Failed, attempt
@@ -24,7 +24,6 @@ from .runner import Done, Failed, attempt
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1800.0
 GIVE_UP_AFTER = timedelta(hours=24)
 SLOW_S = 300.0  # a send that takes longer is reported: an alert channel that hangs must not go unnoticed
-JPEG_QUALITY, JPEG_MAX_SIDE_PX = 85, 1280  # about 200 KB: what a telephone on a field connection loads at once
 
 
 class AlertStore(Protocol):
@@ -147,12 +146,14 @@ class Outbox:
         return "" if isinstance(drawn, Done) else drawn.reason
 
     def _draw(self, alert: Alert) -> bytes:
-        with self._media.open(alert.picture_path, alert.kind) as clip:
-            for number, _time_s, picture in clip:
-                if number == alert.picture_number:
-                    drawn = annotate(picture.bgr(), [alert.detection], language=self._language)
-                    return jpeg(drawn, quality=JPEG_QUALITY, max_side_px=JPEG_MAX_SIDE_PX)
-        raise DecodeError(f"{alert.picture_path.name}: picture {alert.picture_number} is not in it any more")
+        return evidence(
+            self._media,
+            alert.picture_path,
+            alert.kind,
+            number=alert.picture_number,
+            detections=[alert.detection],
+            language=self._language,
+        )
 
     def _settle(self, *, wait_s: float | None) -> _Sending | None:
         """Write down what the next channel to finish said; None when none does within `wait_s` (None: no limit)."""

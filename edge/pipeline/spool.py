@@ -7,16 +7,17 @@ import hashlib
 import os
 import threading
 from pathlib import Path
+from typing import NoReturn
 
 from ..errors import RefusedError, SpoolFull
 from ..media.times import capture_time
-from ..model import Event, SpooledFrame
+from ..model import CaptureTime, Event, Kind, SpooledFrame
 from ..paths import is_safe_name, sync_dir, write_atomically
 from ..services import Incoming, Services
 from ..store.sql import Store
+from .runner import Failed, attempt
 
 ID_DIGITS = 24  # of the SHA-256, for frames that come without an id: 96 bits, no clash in a lifetime of frames
-CHUNK_BYTES = 1 << 20
 KEPT_REFUSALS = 1_000  # bodies kept in quarantine; beyond that only the reason is recorded, so a flood fills no disk
 # A sender's suffix is kept only when it is one of these: it becomes part of a file name.
 SUFFIXES = {
@@ -42,7 +43,10 @@ class Spool:
     def receive(self, incoming: Incoming) -> bool:
         """Make a frame durable; see edge.services.Sink."""
         self._check_names(incoming)
-        sha256, size_bytes = _hash(incoming.body)
+        try:
+            sha256, size_bytes = _hash(incoming.body)
+        except OSError as exc:
+            self._refuse(incoming, f"can't be read: {exc.strerror or exc}")
         if incoming.sha256 and incoming.sha256 != sha256:
             self._refuse(incoming, f"the content's SHA-256 is {sha256[:12]}…, the sender said {incoming.sha256[:12]}…")
         frame_id = incoming.id or sha256[:ID_DIGITS]
@@ -58,11 +62,7 @@ class Spool:
 
     def refuse(self, *, source: str, name: str, reason: str, body: bytes = b"") -> None:
         """Record something that never became a frame; its bytes are kept for a person to look at."""
-        path = ""
-        if body and sum(1 for _entry in os.scandir(self._quarantine)) < KEPT_REFUSALS:
-            kept = self._quarantine / f"{hashlib.sha256(body).hexdigest()[:ID_DIGITS]}.bin"
-            write_atomically(kept, body)
-            path = str(kept)
+        path = self._keep_refused(body) if body else ""
         now = self._services.clock.now()
         self._store.quarantine_other(source=source, name=name[:500], reason=reason, path=path, now=now)
         self._services.emit(
@@ -73,6 +73,16 @@ class Spool:
         """Whether this content of this station was received before."""
         return self._store.knows(station, sha256)
 
+    def _keep_refused(self, body: bytes) -> str:
+        if sum(1 for _entry in os.scandir(self._quarantine)) >= KEPT_REFUSALS:
+            return ""
+        kept = self._quarantine / f"{hashlib.sha256(body).hexdigest()[:ID_DIGITS]}.bin"
+        try:
+            write_atomically(kept, body)
+        except OSError:
+            return ""  # a full disk keeps frames out already; the reason is worth more than the bytes
+        return str(kept)
+
     def _check_names(self, incoming: Incoming) -> None:
         if not is_safe_name(incoming.station):
             self._refuse(incoming, f"station {incoming.station[:80]!r} is no name that may become a folder")
@@ -81,7 +91,7 @@ class Spool:
         if incoming.kind not in SUFFIXES:
             self._refuse(incoming, f"kind {incoming.kind!r} is neither 'still' nor 'clip'")
 
-    def _refuse(self, incoming: Incoming, reason: str) -> None:
+    def _refuse(self, incoming: Incoming, reason: str) -> NoReturn:
         body = incoming.body if isinstance(incoming.body, bytes) else b""
         self.refuse(source=incoming.source, name=incoming.name, reason=reason, body=body)
         raise RefusedError(f"{incoming.name}: {reason}")
@@ -107,7 +117,7 @@ class Spool:
             sha256=sha256,
             size_bytes=size_bytes,
             source=incoming.source,
-            captured=incoming.captured or capture_time(path, incoming.kind, timezone=zone),
+            captured=incoming.captured or self._capture_time(path, incoming.kind, zone),
             received_at=now,
         )
         is_new = self._store.add_frame(frame, spool_bytes=spool_bytes)
@@ -115,6 +125,14 @@ class Spool:
             for verb in ("receive", "spool"):
                 self._services.emit(Event(verb, now, station=frame.station, frame_id=frame.id))
         return is_new
+
+    def _capture_time(self, path: Path, kind: Kind, zone: str) -> CaptureTime:
+        """The time in the file; unknown when reading it fails in a way nobody foresaw: no file may block a source."""
+        read = attempt(lambda: capture_time(path, kind, timezone=zone))
+        if isinstance(read, Failed):
+            self._services.log.warning("spool.time_unknown", path=str(path), reason=read.reason)
+            return CaptureTime(None, timezone=zone)
+        return read.value
 
     def _write(self, incoming: Incoming, frame_id: str) -> Path:
         assert isinstance(incoming.body, bytes)
@@ -138,15 +156,8 @@ def _suffix(incoming: Incoming) -> str:
 
 
 def _hash(body: bytes | Path) -> tuple[str, int]:
-    """SHA-256 in hexadecimal, and the size in bytes."""
+    """SHA-256 in hexadecimal, and the size in bytes. Raises OSError."""
     if isinstance(body, bytes):
         return hashlib.sha256(body).hexdigest(), len(body)
-    digest, size_bytes = hashlib.sha256(), 0
-    try:
-        with body.open("rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-                size_bytes += len(chunk)
-    except OSError as exc:
-        raise RefusedError(f"{body}: can't be read: {exc.strerror or exc}") from exc
-    return digest.hexdigest(), size_bytes
+    with body.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()

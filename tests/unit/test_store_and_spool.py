@@ -203,3 +203,10 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
 
     with pytest.raises(SchemaError, match="no database"):
         Store(f"sqlite:///{path}")
+
+
+def test_a_file_that_vanished_is_refused_with_a_record(store, spool, tmp_path):
+    with pytest.raises(RefusedError, match="can't be read"):
+        spool.receive(incoming(id="", body=tmp_path / "gone.jpg"))
+
+    assert store.counts()["quarantine"] == 1

@@ -1,0 +1,128 @@
+"""The commands: one line and an exit code on wrong input, JSON where a program reads it."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from edge.cli import app
+from edge.errors import EXIT_CONFIG
+
+COMMANDS = ("init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "models")
+
+
+def tigrillo(*arguments, **environment):
+    command = [sys.executable, "-m", "edge.cli", *map(str, arguments)]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False, env=os.environ | environment
+    )
+
+
+def test_the_fixed_names_are_there():
+    names = {command.name for command in app.registered_commands} | {group.name for group in app.registered_groups}
+
+    assert names >= set(COMMANDS)
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+def test_a_new_site_can_be_checked_at_once_and_is_never_overwritten(tmp_path, language):
+    made = tigrillo("init", tmp_path / "site", "--lang", language)
+    checked = tigrillo("check", tmp_path / "site" / "site.yaml", "--json")
+    again = tigrillo("init", tmp_path / "site", "--lang", language)
+
+    assert made.returncode == 0, made.stderr
+    assert json.loads(checked.stdout)["stages"] == ["motion", "detect", "classify", "rollup"]
+    assert again.returncode == 1
+    assert "is there already" in again.stderr
+
+
+def test_check_prints_every_fault_and_exits_78(tmp_path):
+    site = tmp_path / "site.yaml"
+    site.write_text("site: {timezone: Mars}\nstages:\n  - {use: detekt}\nat: 22:30\nat: 1\n")
+
+    done = tigrillo("check", site)
+
+    assert done.returncode == EXIT_CONFIG
+    assert [line.split(" ")[0].split(":")[1:] for line in done.stderr.splitlines()] == [
+        ["1", "8"],
+        ["3", "6"],
+        ["4", "5"],
+        ["5", "1"],
+    ]
+
+
+def test_run_of_a_broken_site_exits_78_without_a_traceback(tmp_path):
+    site = tmp_path / "site.yaml"
+    site.write_text("stages:\n  - {use: detect, model: not-there}\n")
+
+    done = tigrillo("run", site)
+
+    assert done.returncode == EXIT_CONFIG
+    assert done.stderr.strip().splitlines()[-1].startswith("model 'not-there' is not installed")
+    assert "Traceback" not in done.stderr
+
+
+def test_plugins_lists_all_kinds():
+    listed = json.loads(tigrillo("plugins", "--json").stdout)
+
+    assert set(listed["stages"]) >= {"motion", "detect", "classify", "rollup"}
+    assert set(listed["sources"]) >= {"watch", "mqtt", "replay"}
+    assert set(listed["decoders"]) >= {"yolov5", "yolox", "yolov8", "classifier"}
+    assert set(listed["notifiers"]) >= {"email", "console"}
+    assert listed["exporters"] == ["megadetector"]
+    assert listed["failures"] == {}
+
+
+def test_doctor_finds_a_broker_that_is_not_there_and_says_what_to_do(models_dir, tmp_path):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))  # bound, not listening: nobody answers
+        port = unused.getsockname()[1]
+        site = tmp_path / "site.yaml"
+        site.write_text(f"sources:\n  - {{use: mqtt, port: {port}}}\nstages:\n  - {{use: detect}}\n")
+        done = tigrillo("doctor", site, "--json")
+
+    findings = {(each["what"], each["verdict"]): each for each in json.loads(done.stdout)}
+    assert done.returncode == 1
+    assert "start the broker" in findings["mqtt", "bad"]["next_step"]
+    assert findings["model", "good"]["says"].startswith("megadetector-lite")
+    assert [each["what"] for each in findings.values() if each["verdict"] == "bad"] == ["mqtt"]
+
+
+def test_doctor_is_content_with_a_good_site(models_dir, tmp_path):
+    tigrillo("init", tmp_path / "site")
+
+    done = tigrillo("doctor", tmp_path / "site" / "site.yaml")
+
+    assert done.returncode == 0, done.stdout
+    assert "✗" not in done.stdout
+
+
+def test_doctor_without_models_says_how_to_get_them(tmp_path):
+    tigrillo("init", tmp_path / "site")
+
+    done = tigrillo("doctor", tmp_path / "site" / "site.yaml", TIGRILLO_MODELS=str(tmp_path / "none"), COLUMNS="200")
+
+    assert done.returncode == 1
+    assert "tigrillo models pull megadetector-lite" in done.stdout
+
+
+def test_replay_of_an_unknown_frame_is_one_line(models_dir, tmp_path):
+    site = tmp_path / "site.yaml"
+    site.write_text("stages:\n  - {use: detect}\n")
+
+    before_any_run = tigrillo("replay", "nope", "--site", site)
+
+    assert before_any_run.returncode == 1
+    assert len(before_any_run.stderr.strip().splitlines()) == 1
+
+
+def test_demo_refuses_a_folder_that_is_not_empty(tmp_path):
+    (tmp_path / "something").touch()
+
+    done = tigrillo("demo", "--keep", tmp_path)
+
+    assert done.returncode == 1
+    assert "is not empty" in done.stderr
