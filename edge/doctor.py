@@ -104,9 +104,7 @@ def _models(plan: Plan | None) -> Iterator[Finding]:
         note = f"; {card.note}" if card.note else ""
         yield Finding(_("model"), "good", f"{name}: {card.task}, {card.licence}{note}")
     if not wanted and not plan:
-        yield Finding(
-            _("model"), "warn", _("none in {folder}").format(folder=models_dir()), "tigrillo models pull"
-        )
+        yield Finding(_("model"), "warn", _("none in {folder}").format(folder=models_dir()), "tigrillo models pull")
 
 
 def _folders(plan: Plan) -> Iterator[Finding]:
