@@ -89,7 +89,10 @@ def _common_parent(paths: Sequence[Path]) -> Path:
 
 
 class Journal:
-    """Finished files, one JSON line each, beside the output. A torn last line is dropped when it is read."""
+    """Finished files, one JSON line each, beside the output. A torn last line is dropped when it is read.
+
+    Memory holds a file's name and the place of its line: results are read again when they are asked for.
+    """
 
     def __init__(self, out: Path, fingerprint: str, *, resume: bool) -> None:
         """Start a journal for `out`, or go on with the one that is there when `resume` and the settings are the same.
@@ -97,39 +100,52 @@ class Journal:
         Raises FatalError when the journal was made with other models or stages.
         """
         self.path = out.with_name(f"{out.name}.journal")
-        self.results: dict[str, Outcome | Failure] = {}
+        self._places: dict[str, int] = {}
         if resume and self.path.exists():
-            self._read(fingerprint)
+            self._find_results(fingerprint)
         else:
             self.path.write_text(json.dumps({"fingerprint": fingerprint}) + "\n", "utf-8")
-        self._file = self.path.open("a", encoding="utf-8")
+        self._file = self.path.open("r+b")
+        self._end = self._file.seek(0, os.SEEK_END)
 
-    def _read(self, fingerprint: str) -> None:
-        body = self.path.read_bytes()
-        whole = body[: body.rfind(b"\n") + 1]
-        if len(whole) != len(body):
-            os.truncate(self.path, len(whole))
-        lines = [json.loads(line) for line in whole.decode("utf-8").splitlines()]
-        if not lines or lines[0].get("fingerprint") != fingerprint:
-            raise FatalError(
-                _("{path}: was made with other stages or models: leave --resume out to start anew").format(
-                    path=self.path
+    def _find_results(self, fingerprint: str) -> None:
+        with self.path.open("r+b") as file:
+            place = len(head := file.readline())
+            if not head.endswith(b"\n") or json.loads(head).get("fingerprint") != fingerprint:
+                raise FatalError(
+                    _("{path}: was made with other stages or models: leave --resume out to start anew").format(
+                        path=self.path
+                    )
                 )
-            )
-        for line in lines[1:]:
-            result = Failure(**line["failure"]) if "failure" in line else _OUTCOME.validate_python(line["outcome"])
-            self.results[_name_of(result)] = result
+            for line in file:
+                if not line.endswith(b"\n"):
+                    file.truncate(place)
+                    return
+                self._places[_name_of(_from_line(line))] = place
+                place += len(line)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the file of this name is finished."""
+        return name in self._places
+
+    def results(self, items: Iterable[Item]) -> Iterator[Outcome | Failure]:
+        """What is known of the items, in their order; those not finished are left out."""
+        for item in items:
+            if (place := self._places.get(item.name)) is not None:
+                self._file.seek(place)
+                yield _from_line(self._file.readline())
 
     def add(self, result: Outcome | Failure) -> None:
         """Keep one finished file."""
         if isinstance(result, Failure):
             line = {"failure": {"name": result.name, "reason": result.reason}}
         else:
-            result = _trimmed(result)
-            line = {"outcome": _OUTCOME.dump_python(result, mode="json")}
-        self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            line = {"outcome": _OUTCOME.dump_python(_trimmed(result), mode="json")}
+        self._file.seek(self._end)
+        self._file.write(json.dumps(line).encode("ascii") + b"\n")
         self._file.flush()
-        self.results[_name_of(result)] = result
+        self._places[_name_of(result)] = self._end
+        self._end = self._file.tell()
 
     def close(self, *, finished: bool) -> None:
         """Close it; a finished run needs no journal any more."""
@@ -138,12 +154,17 @@ class Journal:
             self.path.unlink()
 
 
+def _from_line(line: bytes) -> Outcome | Failure:
+    fields = json.loads(line)
+    return Failure(**fields["failure"]) if "failure" in fields else _OUTCOME.validate_python(fields["outcome"])
+
+
 def _name_of(result: Outcome | Failure) -> str:
     return result.name if isinstance(result, Failure) else result.spooled.name
 
 
 def _trimmed(outcome: Outcome) -> Outcome:
-    """The outcome with the most likely classes only: memory stays flat over a hundred thousand files."""
+    """The outcome with the most likely classes only: the rollup has seen them all by now."""
     pictures = tuple(
         replace(
             picture,
@@ -226,9 +247,8 @@ def write_results(
 ) -> None:
     """Write what the journal holds to `out`, in the order of the items."""
     with exporter.open(out, services) as writer:
-        for item in items:
-            result = journal.results.get(item.name)
+        for result in journal.results(items):
             if isinstance(result, Failure):
                 writer.fail(result.name, result.reason)
-            elif result is not None:
+            else:
                 writer.add(result)

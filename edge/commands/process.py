@@ -19,7 +19,6 @@ from ..i18n import _
 if TYPE_CHECKING:
     from ..model import Outcome
     from ..process import Failure
-    from ..services import Services
 
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
@@ -49,6 +48,7 @@ def process(
     from ..config import load_plan, plan_from
     from ..daemon import open_runner, open_services
     from ..logs import make_log
+    from ..media.evidence import write_annotated
     from ..pipeline.tally import Tally
     from ..process import Failure, Journal, find_items, fingerprint_of, look_at_all, write_results
     from ..registry import load_registry
@@ -72,7 +72,7 @@ def process(
         settings = [(spec.name, config.model_dump_json()) for spec, config in plan.stages] + [("fps", str(fps))]
         hashes = [services.models.card(name).sha256 for name in sorted(models)]
         journal = Journal(out, fingerprint_of(settings, hashes), resume=resume)
-        todo = [item for item in items if item.name not in journal.results]
+        todo = [item for item in items if item.name not in journal]
         stop = threading.Event()
         started = time.monotonic()
         with _progress(console) as bar, _stopped_by_ctrl_c(stop):
@@ -96,22 +96,21 @@ def process(
             )
         seconds = time.monotonic() - started
         write_results(out, items, journal, exporter=registry.exporters["megadetector"], services=services)
-        complete = all(item.name in journal.results for item in items)
-        results = [journal.results[item.name] for item in items if item.name in journal.results]
-        if annotate:
-            _annotate_all(annotate, [each for each in results if not isinstance(each, Failure)], services)
+        complete = all(item.name in journal for item in items)
+        failures: list[Failure] = []
+        categories: Counter[str] = Counter()
+        for result in journal.results(items):
+            if isinstance(result, Failure):
+                failures.append(result)
+                continue
+            categories.update({str(detection.category) for detection in result.detections()} or {"blank"})
+            if annotate:
+                write_annotated(annotate, result, services)
         journal.close(finished=complete)
-    failures = [each for each in results if isinstance(each, Failure)]
-    categories = Counter(
-        category
-        for each in results
-        if not isinstance(each, Failure)
-        for category in {str(detection.category) for detection in each.detections()} or {"blank"}
-    )
     summary = {
         "out": str(out),
         "files": len(items),
-        "finished": len(results),
+        "finished": sum(item.name in journal for item in items),
         "looked_at": finished,
         "failed": len(failures),
         "with": dict(sorted(categories.items())),
@@ -155,13 +154,6 @@ class _stopped_by_ctrl_c:  # noqa: N801  # because it reads as the context it is
     def __exit__(self, *_exc: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-
-
-def _annotate_all(folder: Path, outcomes: "Sequence[Outcome]", services: "Services") -> None:
-    from ..media.evidence import write_annotated
-
-    for outcome in outcomes:
-        write_annotated(folder, outcome, services)
 
 
 def _print_summary(
