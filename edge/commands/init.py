@@ -27,6 +27,4 @@ def init(
         target.write_text((data_dir("configs") / language / name).read_text("utf-8"), "utf-8")
     (folder / "inbox").mkdir(exist_ok=True)
     typer.echo(_("{folder}: a site to start from. Next: edit {folder}/site.yaml, then").format(folder=folder))
-    typer.echo(
-        f"  tigrillo models pull\n  tigrillo check {folder}/site.yaml\n  tigrillo run {folder}/site.yaml"
-    )
+    typer.echo(f"  tigrillo models pull\n  tigrillo check {folder}/site.yaml\n  tigrillo run {folder}/site.yaml")
