@@ -59,11 +59,11 @@ class SiteInfo(_Strict):
 
 
 class Limits(_Strict):
-    """The bounds. spool_bytes: of waiting frames on disk. inbox_frames: in work at once. compute_jobs: in one run."""
+    """The bounds. spool_bytes: frames that wait on disk. inbox_frames: in work at once. compute_jobs: in the models."""
 
     spool_bytes: ByteSize = Field(default=ByteSize(20_000_000_000), gt=0)
     inbox_frames: int = Field(default=2, ge=1, le=64)
-    compute_jobs: int = Field(default=8, ge=1, le=64)
+    compute_jobs: int = Field(default=2, ge=1, le=64)
     when_full: Literal["block", "drop_newest"] = "block"
     grace_s: float = Field(default=20.0, ge=0)
 

@@ -17,10 +17,10 @@ import anyio.to_thread
 
 from . import __version__
 from .clock import Clock
-from .compute.select import open_compute
 from .config import Plan
 from .errors import FatalError
 from .hookspecs import Notifier
+from .inference.select import open_compute
 from .media.opener import FileMedia
 from .models.installed import InstalledModels
 from .paths import models_dir

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from .compute.devices import opencl_devices
 from .config import Plan
 from .errors import EdgeError
 from .i18n import _
@@ -74,19 +75,12 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding(_("device"), "good", _("CPU, {cores} cores, ONNX Runtime").format(cores=cores))
-    try:
-        import pyopencl  # noqa: PLC0415  # because it is an extra, and its import loads the drivers
-    except ImportError:
-        yield Finding(_("device"), "good", _("OpenCL: pyopencl is not installed; models run on the CPU"))
-        return
-    try:
-        names = [device.name for each in pyopencl.get_platforms() for device in each.get_devices()]
-    except pyopencl.Error as exc:
-        yield Finding(_("device"), "good", _("OpenCL: no driver ({reason}); models run on the CPU").format(reason=exc))
-        return
-    yield Finding(
-        _("device"), "good", _("OpenCL: {names}; models run on the CPU in this version").format(names=", ".join(names))
-    )
+    names, reason = opencl_devices()
+    if names:
+        says = _("OpenCL: {names}; models run on the CPU in this version").format(names=", ".join(names))
+    else:
+        says = _("OpenCL: none ({reason}); models run on the CPU").format(reason=reason)
+    yield Finding(_("device"), "good", says)
 
 
 def _models(plan: Plan | None) -> Iterator[Finding]:

@@ -140,5 +140,6 @@ def _trap(text: str, tag: str) -> str:
         return _("{text} without quotes is a number to YAML: write '{text}'").format(text=text)
     if LEADING_ZERO.fullmatch(text):
         plain = text.lstrip("+-0") or "0"
-        return _("{text} with a leading zero is octal to YAML: write {plain} or '{text}'").format(text=text, plain=plain)
+        message = _("{text} with a leading zero is octal to YAML: write {plain} or '{text}'")
+        return message.format(text=text, plain=plain)
     return ""

@@ -50,13 +50,13 @@ PIXELS_AT_ONCE = 4 * 224 * 224
 class OrtCompute:
     """Compute on the CPU; use it with `with`, sessions end when it is left.
 
-    threads: cores to use, 0 for all that this process may run on. At most RUNS_AT_ONCE inferences run at once, over all
+    threads: cores to use, 0 for all that this process may run on. At most `jobs` inferences run at once, over all
     models, one with threads=1; further callers wait.
     """
 
-    def __init__(self, threads: int = 0) -> None:
+    def __init__(self, threads: int = 0, jobs: int = RUNS_AT_ONCE) -> None:
         self.threads = threads or len(os.sched_getaffinity(0))
-        self._slots = threading.BoundedSemaphore(min(RUNS_AT_ONCE, self.threads))
+        self._slots = threading.BoundedSemaphore(min(jobs, self.threads))
         self._loading = threading.Lock()
         self._sessions: dict[Path, OrtSession] = {}
 

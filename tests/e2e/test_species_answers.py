@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.compute.select import open_compute
+from edge.inference.select import open_compute
 from edge.media.opener import FileMedia
 from edge.model import Detection, Frame
 from edge.models.installed import InstalledModels

@@ -18,8 +18,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"hookspecs"}),
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link"}),
     frozenset({"inference", "alerts"}),
-    # compute.select chooses between the backends in inference, so it stands above them; the rest of compute below.
-    frozenset({"compute.select", "config", "wording"}),
+    frozenset({"config", "wording"}),
     frozenset({"api"}),
     frozenset({"pipeline"}),
     frozenset({"daemon", "fakes"}),
@@ -38,7 +37,7 @@ MAY_IMPORT = {
 PI_LIBRARIES = {"paho", "yaml"}
 # What a Pi imports of edge needs nothing that a Pi has not; `edge` itself is edge/__init__.py.
 BARE = {"edge"} | MAY_IMPORT["raspberry_pi"]
-OPENCL_ROOMS = ("edge.compute", "edge.inference.opencl", "edge.doctor")  # doctor only asks which devices there are
+OPENCL_ROOMS = ("edge.compute", "edge.inference.opencl")
 
 
 @dataclass(frozen=True, slots=True)

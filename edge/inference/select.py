@@ -6,15 +6,14 @@ Today that is ONNX Runtime on the CPU; an OpenCL device takes its place here onc
 from contextlib import AbstractContextManager
 
 from ..errors import NoDeviceError
-from ..inference.ort import OrtCompute
+from .ort import OrtCompute
 
 
 def open_compute(device: str, *, threads: int, jobs: int) -> AbstractContextManager[OrtCompute]:
-    """The compute part of a site. device: "auto" or "cpu". threads: 0 for all cores. jobs: most inputs in one run.
+    """The compute part of a site. device: "auto" or "cpu". threads: 0 for all cores. jobs: most model runs at once.
 
     Raises NoDeviceError when the device is not there.
     """
     if device not in {"auto", "cpu"}:
         raise NoDeviceError(f"compute.device {device!r} is not there: use auto or cpu (see tigrillo doctor)")
-    del jobs
-    return OrtCompute(threads=threads)
+    return OrtCompute(threads=threads, jobs=jobs)
