@@ -1,22 +1,27 @@
-"""The `tigrillo` command: names the subcommands and turns errors into one line and an exit code."""
+"""The `tigrillo` command: names the subcommands, says what each is for, and turns errors into one line and a code."""
 
 import sys
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from . import __version__
 from .commands import agent, check, demo, doctor, init, models, plugins, process, replay, run
+from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
 from .i18n import _
 
+use_reader_language()
 app = typer.Typer(
     name="tigrillo",
+    cls=Group,
     help=_("Wildlife monitoring: frames from camera traps in; species, alerts and field data out."),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+command = partial(app.command, cls=Command)
 
 
 def _show_version(value: bool) -> None:
@@ -35,19 +40,98 @@ def root(
     del version
 
 
-app.command("init", help=_("Write a commented starter site into a new folder."))(init.init)
-app.command("check", help=_("Check a site; print every fault with its place. Exit 78 when there is one."))(check.check)
-app.command("run", help=_("Run a site: the daemon."))(run.run)
-app.command("process", help=_("Find animals in files and folders, once; write MegaDetector results 1.6."))(
-    process.process
-)
-app.command("agent", help=_("Run the agent of a Raspberry Pi."))(agent.agent)
-app.command("demo", help=_("Show the whole way of a frame, on this machine, in about a minute."))(demo.demo)
-app.command("plugins", help=_("List what the installed plugins offer."))(plugins.plugins)
-app.command("replay", help=_("Look at one recorded frame again and tell what each stage does."))(replay.replay)
-app.command("doctor", help=_("Say what is installed and what is missing. Exit 1 when the daemon could not run."))(
-    doctor.doctor
-)
+command(
+    "init",
+    short_help=_("Write a commented starter site into a new folder."),
+    help=_(
+        "Write a commented starter site into a new folder.\n\n"
+        "It gets site.yaml (where frames come from, what is done with them, who is told), agent.yaml for a Raspberry "
+        "Pi, and a folder inbox to copy SD cards into. Nothing that is there is overwritten.\n\n"
+        "Then: edit site.yaml, `tigrillo models pull`, `tigrillo check site.yaml`, `tigrillo run site.yaml`."
+    ),
+)(init.init)
+command(
+    "check",
+    short_help=_("Check a site; print every fault with its place. Exit 78 when there is one."),
+    help=_(
+        "Check a site without running it.\n\n"
+        "Every fault goes to standard error, one line each: file:line:col, the key, what is wrong and what would be "
+        "right. Exit 0 when all is good, 78 when there is a fault.\n\n"
+        "Whether models, broker and folders are there is for `tigrillo doctor site.yaml` to say."
+    ),
+)(check.check)
+command(
+    "run",
+    short_help=_("Run a site: the daemon."),
+    help=_(
+        "Run a site until SIGTERM or Ctrl-C: receive frames, look at them, record, alert.\n\n"
+        "One process a site; a second one is refused. When it stops, frames in hand are finished first "
+        "(limits.grace_s). What is unfinished after that, or after a power cut, is taken up at the next start: "
+        "nothing is lost and nothing is recorded twice.\n\n"
+        "Exit 78 when the site or a model is wrong, so that systemd does not start it again and again."
+    ),
+)(run.run)
+command(
+    "process",
+    short_help=_("Find animals in files and folders, once; write MegaDetector results 1.6."),
+    help=_(
+        "Find animals in files and folders, once; write MegaDetector results 1.6, which other tools open.\n\n"
+        "Folders are searched through for stills and clips; the originals are never changed. Without --site the two "
+        "default models are used (`tigrillo models pull`). A file that can't be looked at stands in the results with "
+        "the reason; it never counts as blank.\n\n"
+        "Ctrl-C leaves a valid file and ends with 130; the same command with --resume goes on from there."
+    ),
+)(process.process)
+command(
+    "agent",
+    short_help=_("Run the agent of a Raspberry Pi."),
+    help=_(
+        "Run the agent of a Raspberry Pi: take pictures, keep them on its own disk, send them.\n\n"
+        "Each picture is deleted only when the server has said that it is safe there. Without a network they wait and "
+        "are sent later; when the disk's limit is reached, new pictures are dropped and counted.\n\n"
+        "On a bare Pi, with nothing but paho-mqtt and PyYAML: python -m raspberry_pi.agent agent.yaml"
+    ),
+)(agent.agent)
+command(
+    "demo",
+    short_help=_("Show the whole way of a frame, on this machine, in about a minute."),
+    help=_(
+        "Show the whole way of a frame, on this machine, in about a minute.\n\n"
+        "Starts a broker, an agent with a camera that replays stills, the daemon and a mailbox, and counts the frames "
+        "at each of the eight steps. Needs no camera; the two default models are pulled with `tigrillo models pull`. "
+        "In the end it says where pictures, results and mails lie.\n\n"
+        "Exit 1 when the counts don't agree."
+    ),
+)(demo.demo)
+command(
+    "plugins",
+    short_help=_("List what the installed plugins offer."),
+    help=_(
+        "List what the installed plugins offer: sources, stages, decoders, notifiers and exporters.\n\n"
+        "Sources, stages and notifiers are what can stand behind `use:` in a site. Exit 1 when a plugin could not be "
+        "imported; then the reason is printed."
+    ),
+)(plugins.plugins)
+command(
+    "replay",
+    short_help=_("Look at one recorded frame again and tell what each stage does."),
+    help=_(
+        "Look at one recorded frame again, with the site's stages as they are now, and compare with what was "
+        "recorded.\n\n"
+        "With --trace: what each stage found in each picture, and how long it took. Writes nothing, and may run beside "
+        "the daemon."
+    ),
+)(replay.replay)
+command(
+    "doctor",
+    short_help=_("Say what is installed and what is missing. Exit 1 when the daemon could not run."),
+    help=_(
+        "Say what is installed and what is missing: packages, plugins, devices, models; with a site also its folders, "
+        "broker and mail server.\n\n"
+        "One line each: a verdict, what was found, and what to do next. ✓ is good, ! works but should be looked at, "
+        "✗ keeps the daemon from running. Exit 1 when there is a ✗."
+    ),
+)(doctor.doctor)
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

@@ -1,14 +1,18 @@
 """English and Spanish: `_("text")` gives the text in the reader's language.
 
-The English text is the key; edge/locale/es.po has the Spanish. A test fails on a missing or fuzzy entry.
+The English text is the key; edge/locale/es.po has the Spanish. A test fails on a missing or fuzzy entry. It needs the
+standard library only, so that a Pi's agent speaks Spanish too. How to mark and translate: docs/translating.md.
 """
 
+import json
 import os
+import re
 from functools import cache
 from pathlib import Path
 
 LANGUAGES = ("en", "es")
 CATALOGUE = Path(__file__).resolve().parent / "locale" / "es.po"
+ENTRY = re.compile(r'(^#,.*\n)?^msgid ((?:".*"\n)+)msgstr ((?:".*"\n?)+)', re.MULTILINE)
 
 
 def user_language() -> str:
@@ -19,15 +23,6 @@ def user_language() -> str:
     return "en"
 
 
-@cache
-def _spanish() -> dict[str, str]:
-    from babel.messages.pofile import read_po  # noqa: PLC0415  # because English needs no catalogue and should start fast
-
-    with CATALOGUE.open("rb") as file:
-        catalogue = read_po(file, locale="es")
-    return {str(message.id): str(message.string) for message in catalogue if message.id and message.string}
-
-
 def translate(text: str, language: str) -> str:
     """`text` in `language` ("en" or "es"); the English text where the catalogue has none."""
     return _spanish().get(text, text) if language == "es" else text
@@ -36,3 +31,33 @@ def translate(text: str, language: str) -> str:
 def _(text: str) -> str:
     """`text` in the language of the person at the terminal."""
     return translate(text, user_language())
+
+
+def mark(text: str) -> str:
+    """`text` as it is: tells the catalogue about a text that is translated elsewhere, such as a constant."""
+    return text
+
+
+def decimal(value: float, *, digits: int = 1, language: str = "") -> str:
+    """A number as people write it: 12.5, in Spanish 12,5. language: the reader's when left out.
+
+    For measures. Scores keep the point, as in the site's YAML and in results.
+    """
+    text = f"{value:.{digits}f}"
+    return text.replace(".", ",") if (language or user_language()) == "es" else text
+
+
+@cache
+def _spanish() -> dict[str, str]:
+    return read_catalogue(CATALOGUE.read_text("utf-8"))
+
+
+def read_catalogue(text: str) -> dict[str, str]:
+    """English → translation, from a PO file without plurals and contexts; fuzzy and empty entries are left out."""
+    found = ((flags, _unquoted(key), _unquoted(value)) for flags, key, value in ENTRY.findall(text))
+    return {key: value for flags, key, value in found if key and value and "fuzzy" not in flags}
+
+
+def _unquoted(lines: str) -> str:
+    # the escapes that a PO file has are those of JSON
+    return "".join(json.loads(line, strict=False) for line in lines.splitlines())

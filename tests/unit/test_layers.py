@@ -14,7 +14,7 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify"}),
-    frozenset({"paths", "services"}),
+    frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link"}),
     frozenset({"inference", "alerts"}),
@@ -31,7 +31,7 @@ LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 # What the rooms beside edge may know of it.
 MAY_IMPORT = {
     "plugins": {"edge.api"},
-    "raspberry_pi": {"edge.wire", "edge.sd_notify", "edge.link", "edge.paths"},
+    "raspberry_pi": {"edge.wire", "edge.sd_notify", "edge.link", "edge.paths", "edge.i18n", "edge.foreign"},
     "server": {"edge"},
 }
 PI_LIBRARIES = {"paho", "yaml"}

@@ -1,0 +1,117 @@
+"""Texts that others make (the system, PyYAML, pydantic, typer) in the reader's language.
+
+Such a text arrives in English with its values filled in. `foreign` finds the template it was made from and fills the
+Spanish one; a text that no template fits stays as it is. Nothing here changes what English readers see.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from string import Formatter
+
+from .i18n import _, mark, user_language
+
+INNER = "message"  # the value of this name is itself a text that others made
+
+# The first that fits is taken: the narrower one of two stands first.
+TEMPLATES = (
+    # the system's errors: os.strerror and what Python writes around it
+    mark("[Errno {number}] {message}: {path}"),
+    mark("[Errno {number}] {message}"),
+    mark("No such file or directory"),
+    mark("Permission denied"),
+    mark("Is a directory"),
+    mark("Not a directory"),
+    mark("File exists"),
+    mark("No space left on device"),
+    mark("Read-only file system"),
+    mark("Input/output error"),
+    mark("Connection refused"),
+    mark("Connection reset by peer"),
+    mark("Connection timed out"),
+    mark("timed out"),
+    mark("No route to host"),
+    mark("Network is unreachable"),
+    mark("Name or service not known"),
+    mark("Temporary failure in name resolution"),
+    mark("No address associated with hostname"),
+    # PyYAML
+    mark("mapping values are not allowed here"),
+    mark("could not find expected ':'"),
+    mark("found character {character} that cannot start any token"),
+    mark("found unexpected end of stream"),
+    mark("expected <block end>, but found {token}"),
+    mark("did not find expected {token}"),
+    mark("found undefined alias {alias}"),
+    mark("found unknown escape character {character}"),
+    # pydantic: a site's values, and the values of options
+    mark("Input should be greater than or equal to {limit}"),
+    mark("Input should be greater than {limit}"),
+    mark("Input should be less than or equal to {limit}"),
+    mark("Input should be less than {limit}"),
+    mark("Input should be a valid string"),
+    mark("Input should be a valid integer"),
+    mark("Input should be a valid integer, unable to parse string as an integer"),
+    mark("Input should be a valid integer, got a number with a fractional part"),
+    mark("Input should be a valid number"),
+    mark("Input should be a valid number, unable to parse string as a number"),
+    mark("Input should be a finite number"),
+    mark("Input should be a valid boolean"),
+    mark("Input should be a valid boolean, unable to interpret input"),
+    mark("Input should be a valid list"),
+    mark("Input should be a valid tuple"),
+    mark("Input should be a valid dictionary"),
+    mark("Input should be a valid dictionary or instance of {kind}"),
+    mark("Input is not a valid path"),
+    mark("could not parse value and unit from byte string"),
+    mark("could not interpret byte unit: {unit}"),
+    mark("Field required"),
+    mark("Extra inputs are not permitted"),
+    mark("String should have at least {count} character"),
+    mark("String should have at least {count} characters"),
+    mark("String should have at most {count} character"),
+    mark("String should have at most {count} characters"),
+    mark("String should match pattern {pattern}"),
+    mark("{kind} should have at least {least} item after validation, not {count}"),
+    mark("{kind} should have at least {least} items after validation, not {count}"),
+    mark("Input should be {choices}"),
+    # typer
+    mark("{message} Did you mean {other}?"),
+    mark("{message} (Possible options: {others})"),
+    mark("Missing argument {name}."),
+    mark("Missing option {name}."),
+    mark("Missing command."),
+    mark("No such command {name}."),
+    mark("No such option: {name}"),
+    mark("Got unexpected extra argument(s) ({values})"),
+    mark("Option {name} requires an argument."),
+    mark("Option {name} requires {count} arguments."),
+    mark("Option {name} does not take a value."),
+    mark("Invalid value for {name}: {message}"),
+    mark("Invalid value: {message}"),
+    mark("Show this message and exit."),
+)
+
+
+def foreign(text: object) -> str:
+    """`text`, or an error's own text, in the reader's language; unchanged in English and where no template fits."""
+    plain = str(text)
+    if user_language() == "en":
+        return plain
+    for template, pattern in _patterns():
+        if found := pattern.fullmatch(plain):
+            values = {name: foreign(value) if name == INNER else value for name, value in found.groupdict().items()}
+            return _(template).format(**values)
+    return plain
+
+
+@cache
+def _patterns() -> tuple[tuple[str, re.Pattern[str]], ...]:
+    return tuple((template, re.compile("".join(_pieces(template)), re.DOTALL)) for template in TEMPLATES)
+
+
+def _pieces(template: str) -> Iterator[str]:
+    for literal, name, _spec, _conversion in Formatter().parse(template):
+        yield re.escape(literal)
+        if name:
+            yield f"(?P<{name}>.+?)"
