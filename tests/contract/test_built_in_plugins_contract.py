@@ -1,0 +1,155 @@
+"""Every built-in plugin passes the contract suite of its kind; one without a case here fails the last test."""
+
+import io
+import json
+from contextlib import redirect_stdout
+from datetime import UTC, datetime
+
+import cv2
+import numpy as np
+import pytest
+from aiosmtpd.controller import Controller
+
+from edge.demo.parts import free_port
+from edge.model import Alert, Answer, CaptureTime, Classification, Detection, Outcome, PictureResult, Taxon
+from edge.registry import load_registry
+from edge.testing import (
+    check_decoder_contract,
+    check_exporter_contract,
+    check_notifier_contract,
+    check_source_contract,
+    check_stage_contract,
+    fake_card,
+    fake_services,
+    fake_session,
+    frame,
+    grey_picture,
+    spooled_frame,
+)
+from edge.testing_megadetector import check_results
+
+REGISTRY = load_registry()
+STAGES = {"motion": {}, "rollup": {}}
+# How many anchors each head has on 64×64, and one deer in the middle: cx, cy, w, h, (objectness,) deer, rock.
+HEADS = {"yolov5": 252, "yolov8": 84, "yolox": 84}
+DEER = [32, 32, 16, 8, 0.9, 1.0, 0.0]
+COVERED_ELSEWHERE = {
+    "detect": "test_detection_stages_contract.py",
+    "classify": "test_detection_stages_contract.py",
+    "mqtt": "tests/e2e/test_agent_to_server.py, with a real broker",
+}
+CAT = Detection(
+    "animal",
+    0.9,
+    (0.1, 0.2, 0.3, 0.4),
+    "animal",
+    (Classification("tabby", 0.8),),
+    Answer(Taxon("Felidae", "family", ("Animalia", "Mammalia", "Carnivora", "Felidae"), "cats", "félidos"), 0.95),
+)
+
+
+@pytest.fixture
+def picture(tmp_path):
+    path = tmp_path / "cat.jpg"
+    path.write_bytes(cv2.imencode(".jpg", np.full((60, 80, 3), 120, np.uint8))[1].tobytes())
+    return path
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_stage(name):
+    spec = REGISTRY.stages[name]
+    frames = [frame(grey_picture(width=64, height=48), detections=(CAT,)) for _ in range(3)]
+
+    answers = check_stage_contract(spec, spec.config(**STAGES[name]), frames)
+
+    assert len(answers) == 3
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_decoder_of_boxes(name):
+    card = fake_card(decoder=name, options={"decoded": True} if name == "yolox" else {})
+    rows = np.zeros((1, HEADS[name], 7), np.float32)
+    rows[0, 11] = DEER
+    output = np.delete(rows, 4, axis=2).transpose(0, 2, 1).copy() if name == "yolov8" else rows
+
+    (boxes,) = check_decoder_contract(REGISTRY.decoders[name], fake_session(card, output), [output])
+
+    assert boxes.xyxy_px.tolist() == [[24, 28, 40, 36]]
+    assert boxes.classes.tolist() == [0]
+
+
+def test_decoder_of_classes():
+    card = fake_card(name="species", task="classify", decoder="classifier", classes=("a", "b", "c"))
+    logits = np.array([[1, 2, 3]], np.float32)
+
+    probabilities = check_decoder_contract(REGISTRY.decoders["classifier"], fake_session(card, logits), [logits])
+
+    assert probabilities.argmax() == 2
+
+
+@pytest.mark.parametrize("name", ["watch", "replay"])
+def test_source(name, tmp_path, picture):
+    spec = REGISTRY.sources[name]
+    options = {
+        "watch": {"folder": picture.parent, "settle_s": 0.2, "rescan_s": 1},
+        "replay": {"path": picture.parent, "every_s": 0},
+    }
+
+    (given,) = check_source_contract(
+        spec, spec.config(**options[name]), fake_services(state_dir=tmp_path / "state"), expect=1
+    )
+
+    assert given.name == "cat.jpg"
+
+
+def alert_of(picture):
+    now = datetime(2026, 11, 22, 7, 14, tzinfo=UTC)
+    return Alert("cats/x/cam/1", "cats", "x", "cam-01", "a-1", CaptureTime(now), CAT, picture, received_at=now)
+
+
+def test_notifier_console(picture):
+    spec = REGISTRY.notifiers["console"]
+
+    with redirect_stdout(io.StringIO()) as out:
+        check_notifier_contract(spec, spec.config(), alert_of(picture), fake_services(), picture=picture.read_bytes())
+
+    assert out.getvalue().count("Felidae") == 2
+
+
+class Inbox:
+    def __init__(self):
+        self.bodies = []
+
+    async def handle_DATA(self, _server, _session, envelope):  # noqa: N802  # because aiosmtpd calls it so
+        self.bodies.append(envelope.content)
+        return "250 kept"
+
+
+def test_notifier_email(picture):
+    spec, inbox = REGISTRY.notifiers["email"], Inbox()
+    port = free_port()
+    server = Controller(inbox, hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        config = spec.config(
+            host="127.0.0.1", port=port, security="none", sender="a@example.org", recipients=["b@example.org"]
+        )
+        check_notifier_contract(spec, config, alert_of(picture), fake_services(), picture=picture.read_bytes())
+    finally:
+        server.stop()
+
+    assert len(inbox.bodies) == 2
+
+
+def test_exporter_megadetector(tmp_path):
+    outcome = Outcome(spooled_frame(), (PictureResult(0, 0.0, (CAT,)),), 80, 60)
+
+    path = check_exporter_contract(REGISTRY.exporters["megadetector"], tmp_path, [outcome])
+
+    check_results(json.loads(path.read_text("utf-8")))
+
+
+def test_no_built_in_plugin_is_without_a_contract_test():
+    tested = {*STAGES, *HEADS, "classifier", "watch", "replay", "console", "email", "megadetector", *COVERED_ELSEWHERE}
+
+    assert {name for specs in REGISTRY.kinds().values() for name in specs} == tested
