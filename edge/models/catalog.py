@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from ..errors import ModelError
+from ..i18n import _
 
 CATALOGUE = Path(__file__).with_name("catalog.toml")
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
@@ -92,5 +93,9 @@ def find_entry(name: str, catalogue: Mapping[str, Entry]) -> Entry:
     if name in catalogue:
         return catalogue[name]
     near = difflib.get_close_matches(name, catalogue, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(catalogue)}"
-    raise ModelError(f"model {name!r} is not in the catalogue; {hint}")
+    hint = (
+        _("did you mean {name!r}?").format(name=near[0])
+        if near
+        else _("there are: {names}").format(names=", ".join(catalogue))
+    )
+    raise ModelError(_("model {name!r} is not in the catalogue; {hint}").format(name=name, hint=hint))

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..errors import ModelError
+from ..foreign import foreign
+from ..i18n import _
 from ..model import Category
 from .taxonomy import class_labels
 
@@ -48,11 +50,17 @@ def read_class_names(source: str) -> tuple[str, ...]:
         try:
             return class_labels(source)
         except ValueError as exc:
-            raise ModelError(f"{source}: neither a file of class names nor a table: {exc}, and coco") from exc
+            raise ModelError(
+                _("{source}: neither a file of class names nor a table: {reason}, and coco").format(
+                    source=source, reason=exc
+                )
+            ) from exc
     try:
         lines = Path(source).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
-        raise ModelError(f"{source}: can't be read as class names, one a line: {exc}") from exc
+        raise ModelError(
+            _("{source}: can't be read as class names, one a line: {reason}").format(source=source, reason=foreign(exc))
+        ) from exc
     return unique_names([line.strip() for line in lines if line.strip()], where=source)
 
 
@@ -68,11 +76,15 @@ def names_in_metadata(metadata: Mapping[str, str], *, where: str) -> tuple[str, 
         # literal_eval builds numbers, strings and containers only; the length bound keeps its parser shallow
         names = ast.literal_eval(text) if len(text) <= MAX_LITERAL_CHARS else None
     except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError) as exc:
-        raise ModelError(f"{where}: its metadata `names` is no list of classes; pass --classes FILE") from exc
+        raise ModelError(
+            _("{where}: its metadata `names` is no list of classes; pass --classes FILE").format(where=where)
+        ) from exc
     if isinstance(names, dict) and sorted(map(str, names)) == sorted(map(str, range(len(names)))):
         names = [names[key] for key in sorted(names, key=int)]
     if not isinstance(names, list) or not all(isinstance(each, str) and each for each in names):
-        raise ModelError(f"{where}: its metadata `names` is no list of classes; pass --classes FILE")
+        raise ModelError(
+            _("{where}: its metadata `names` is no list of classes; pass --classes FILE").format(where=where)
+        )
     return unique_names(names, where=where)
 
 
@@ -81,7 +93,9 @@ def unique_names(names: Sequence[str], *, where: str) -> tuple[str, ...]:
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            raise ModelError(f"{where}: class {name[:80]!r} is there twice; class names must differ")
+            raise ModelError(
+                _("{where}: class {name!r} is there twice; class names must differ").format(where=where, name=name[:80])
+            )
         seen.add(name)
     return tuple(names)
 
@@ -92,7 +106,11 @@ def categories_of(classes: Sequence[str], wished: Mapping[str, Category], *, whe
     wished: what the person says, "*" for every class that has none yet. Raises ModelError when no class has one.
     """
     if unknown := [name for name in wished if name not in (*classes, EVERY_OTHER)]:
-        raise ModelError(f"{where}: --category {unknown[0]!r}: there is no such class; there are {_some(classes)}")
+        raise ModelError(
+            _("{where}: --category {name!r}: there is no such class; there are {classes}").format(
+                where=where, name=unknown[0], classes=_some(classes)
+            )
+        )
     found: dict[str, Category] = {}
     for name in classes:
         plain = name.lower().strip(string.punctuation + " ")
@@ -101,11 +119,13 @@ def categories_of(classes: Sequence[str], wished: Mapping[str, Category], *, whe
             found[name] = category
     if not found:
         raise ModelError(
-            f"{where}: none of its classes ({_some(classes)}) is known as animal, person or vehicle; "
-            f"say which is which, as --category {classes[0]!r}=animal, or all with --category '*=animal'"
+            _(
+                "{where}: none of its classes ({classes}) is known as animal, person or vehicle; say which is "
+                "which, as --category {name!r}=animal, or all with --category '*=animal'"
+            ).format(where=where, classes=_some(classes), name=classes[0])
         )
     return found
 
 
 def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f", … {len(names)} in all" if len(names) > 5 else "")
+    return ", ".join(names[:5]) + (_(", … {count} in all").format(count=len(names)) if len(names) > 5 else "")

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..foreign import foreign
+from ..i18n import _
 from .installed import sha256_of
 
 TIMEOUT_S = 30  # without a byte; a line that is silent for longer is broken
@@ -82,8 +84,14 @@ def download(wanted: Download, *, received: Received) -> str:
     else:
         have = wanted.part.stat().st_size if wanted.part.exists() else 0
         if not have:
-            raise ModelError(f"{wanted.url}: can't be reached ({reason}); is there a network?")
-        raise ModelError(f"{wanted.url}: broke off after {have} bytes ({reason}); the same command goes on from there")
+            raise ModelError(
+                _("{url}: can't be reached ({reason}); is there a network?").format(url=wanted.url, reason=reason)
+            )
+        raise ModelError(
+            _("{url}: broke off after {have} bytes ({reason}); the same command goes on from there").format(
+                url=wanted.url, have=have, reason=reason
+            )
+        )
     return _accept(wanted)
 
 
@@ -92,7 +100,11 @@ def _accept(wanted: Download) -> str:
     found = sha256_of(wanted.part)
     if wanted.sha256 and found != wanted.sha256:
         wanted.forget()
-        raise ModelError(f"{wanted.url}: sha256 is {found}, expected {wanted.sha256}: refused, nothing was kept")
+        raise ModelError(
+            _("{url}: sha256 is {found}, expected {expected}: refused, nothing was kept").format(
+                url=wanted.url, found=found, expected=wanted.sha256
+            )
+        )
     wanted.part.replace(wanted.target)
     wanted.forget()
     return found
@@ -105,7 +117,11 @@ def _receive(wanted: Download, received: Received) -> None:
         start, total = _place(response, have)
         if wanted.size_bytes and total and total != wanted.size_bytes:
             wanted.forget()
-            raise ModelError(f"{wanted.url}: the server has {total} bytes, expected {wanted.size_bytes}: refused")
+            raise ModelError(
+                _("{url}: the server has {total} bytes, expected {expected}: refused").format(
+                    url=wanted.url, total=total, expected=wanted.size_bytes
+                )
+            )
         if tag := response.headers.get("ETag", ""):
             wanted.tag.write_text(tag, encoding="utf-8")
         _append(wanted, response, start=start, total=total or wanted.size_bytes, received=received)
@@ -138,8 +154,12 @@ def _open(wanted: Download, have: int) -> Any:
         if exc.code == 416:  # the .part file is no beginning of what the server has now
             wanted.forget()
         if exc.code in TRANSIENT:
-            raise _Interrupted(f"the server answers {exc.code}") from exc
-        raise ModelError(f"{wanted.url}: the server answers {exc.code} {exc.reason}; nothing was downloaded") from exc
+            raise _Interrupted(_("the server answers {code}").format(code=exc.code)) from exc
+        raise ModelError(
+            _("{url}: the server answers {code} {reason}; nothing was downloaded").format(
+                url=wanted.url, code=exc.code, reason=exc.reason
+            )
+        ) from exc
     except (OSError, http.client.HTTPException) as exc:
         raise _Interrupted(_reason(exc)) from exc
 
@@ -165,7 +185,7 @@ def _place(response: Any, have: int) -> tuple[int, int]:
     if response.status == 206:
         match = CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if match is None or int(match[1]) != have:
-            raise _Interrupted("the server sent another range than asked for")
+            raise _Interrupted(_("the server sent another range than asked for"))
         return have, int(match[2])
     length = response.headers.get("Content-Length", "")
     return 0, int(length) if length.isdigit() else 0  # a server without Range support: from the start again
@@ -183,9 +203,11 @@ def _append(wanted: Download, response: Any, *, start: int, total: int, received
             received(have, total)
     if have > (total or MAX_BYTES):
         wanted.forget()
-        raise ModelError(f"{wanted.url}: the server sends more than {total or MAX_BYTES} bytes: refused")
+        raise ModelError(
+            _("{url}: the server sends more than {most} bytes: refused").format(url=wanted.url, most=total or MAX_BYTES)
+        )
     if have < total:
-        raise _Interrupted("the connection was closed too early")
+        raise _Interrupted(_("the connection was closed too early"))
 
 
 def _read(response: Any) -> bytes:
@@ -196,4 +218,4 @@ def _read(response: Any) -> bytes:
 
 
 def _reason(exc: BaseException) -> str:
-    return str(getattr(exc, "reason", "") or exc or type(exc).__name__)
+    return foreign(getattr(exc, "reason", "") or exc or type(exc).__name__)

@@ -10,6 +10,7 @@ from pathlib import Path
 import tomli_w
 
 from ..errors import ModelError
+from ..i18n import _
 from ..paths import write_atomically
 from .catalog import UrlOrigin
 
@@ -35,5 +36,7 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ModelError(
-            f"{path}: can't be read ({exc}); correct it, or remove it to trust again on first use"
+            _("{path}: can't be read ({reason}); correct it, or remove it to trust again on first use").format(
+                path=path, reason=exc
+            )
         ) from exc

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import ModelError
+from ..i18n import _
 from .onnx_facts import OnnxFacts
 
 Task = Literal["detect", "classify"]
@@ -34,20 +35,37 @@ def find_head(facts: OnnxFacts, *, where: str, decoder: str = "", task: str = ""
     known, when the output is of none or when the person says something that the output can't be.
     """
     if facts.metadata.get("task", "detect") not in ("detect", "classify"):
-        raise ModelError(f"{where}: made for {facts.metadata['task'][:40]!r}; supported are detect and classify")
+        raise ModelError(
+            _("{where}: made for {task!r}; supported are detect and classify").format(
+                where=where, task=facts.metadata["task"][:40]
+            )
+        )
     fitting = [head for head in _candidates(facts) if decoder in ("", head.decoder) and task in ("", head.task)]
     if fitting:
         return fitting[0]
     if decoder and decoder not in TASK_OF:
-        raise ModelError(f"{where}: decoder {decoder[:40]!r} is unknown here; there are {', '.join(TASK_OF)}")
+        raise ModelError(
+            _("{where}: decoder {decoder!r} is unknown here; there are {names}").format(
+                where=where, decoder=decoder[:40], names=", ".join(TASK_OF)
+            )
+        )
     height, width = facts.input_hw
-    wanted = f"head {decoder or task!r}" if decoder or task else "supported head"
+    asked = decoder or task
+    wanted = _("head {name!r}").format(name=asked) if asked else _("supported head")
     raise ModelError(
-        f"{where}: its output {facts.shapes} is of no {wanted} for an input of {height}×{width}: known are "
-        f"yolov5 (n, {ANCHORS * _cells(facts, GRIDS_PX[0])}, 5 + classes), "
-        f"yolox (n, {_cells(facts, GRIDS_PX[0])}, 5 + classes), "
-        f"yolov8 (n, 4 + classes, {_cells(facts, GRIDS_PX[0])}), classifier (n, classes); "
-        "export it without NMS and without masks"
+        _(
+            "{where}: its output {shapes} is of no {wanted} for an input of {height}×{width}: known are "
+            "yolov5 (n, {anchored}, 5 + classes), yolox (n, {cells}, 5 + classes), yolov8 (n, 4 + classes, "
+            "{cells}), classifier (n, classes); export it without NMS and without masks"
+        ).format(
+            where=where,
+            shapes=facts.shapes,
+            wanted=wanted,
+            height=height,
+            width=width,
+            anchored=ANCHORS * _cells(facts, GRIDS_PX[0]),
+            cells=_cells(facts, GRIDS_PX[0]),
+        )
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
+from ..i18n import _, mark
 from ..model import Card, Category
 from ..paths import is_safe_name
 from .card import check_card, write_card
@@ -19,7 +20,18 @@ from .installed import InstalledModels, sha256_of
 from .onnx_facts import OnnxFacts, read_facts
 from .place import installing, only_one
 
-EXPORT_HINT = "export it to ONNX first (YOLOv5: `python export.py --weights FILE --include onnx`), then import that"
+EXPORT_HINT = mark(
+    "export it to ONNX first (YOLOv5: `python export.py --weights FILE --include onnx`), then import that"
+)
+# what a detector can't see, as its card notes it
+NOTES = {
+    ("animal",): mark("Has no animal class, so none are reported."),
+    ("person",): mark("Has no person class, so none are reported."),
+    ("vehicle",): mark("Has no vehicle class, so none are reported."),
+    ("animal", "person"): mark("Has no animal or person class, so none are reported."),
+    ("animal", "vehicle"): mark("Has no animal or vehicle class, so none are reported."),
+    ("person", "vehicle"): mark("Has no person or vehicle class, so none are reported."),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +56,20 @@ def import_model(path: Path, folder: Path, *, name: str = "", wishes: Wishes | N
     """
     name = name or path.stem
     if not is_safe_name(name):
-        raise ModelError(f"{name[:80]!r} can't name a model: letters, digits, '_', '-' and '.' only; pass --name")
+        raise ModelError(
+            _("{name!r} can't name a model: letters, digits, '_', '-' and '.' only; pass --name").format(name=name[:80])
+        )
     if not path.is_file():
-        raise ModelError(f"{path}: there is no such file")
+        raise ModelError(_("{path}: there is no such file").format(path=path))
     if path.suffix.lower() != ".onnx":
-        raise ModelError(f"{path}: not an .onnx file; {EXPORT_HINT}")
+        raise ModelError(_("{path}: not an .onnx file; {hint}").format(path=path, hint=_(EXPORT_HINT)))
     with only_one(folder):
         if name in InstalledModels(folder).names():
-            raise ModelError(f"model {name!r} is installed already; remove {folder / name}, or pass another --name")
+            raise ModelError(
+                _("model {name!r} is installed already; remove {path}, or pass another --name").format(
+                    name=name, path=folder / name
+                )
+            )
         with installing(name, folder) as work:
             shutil.copyfile(path, work / "model.onnx")
             source = f"imported from {path.name}"
@@ -87,18 +105,22 @@ def _classes(facts: OnnxFacts, head: Head, wishes: Wishes, where: str) -> tuple[
     classes = wishes.classes or names_in_metadata(facts.metadata, where=where)
     if not classes:
         raise ModelError(
-            f"{where}: a {head.decoder} head with {head.classes} classes, but their names are not in the file; "
-            "pass --classes FILE (one name a line), --classes coco or --classes imagenet"
+            _(
+                "{where}: a {decoder} head with {count} classes, but their names are not in the file; pass "
+                "--classes FILE (one name a line), --classes coco or --classes imagenet"
+            ).format(where=where, decoder=head.decoder, count=head.classes)
         )
     if len(classes) != head.classes:
         raise ModelError(
-            f"{where}: its output {facts.shapes} has {head.classes} classes as a {head.decoder} head, but there are "
-            f"{len(classes)} names; pass the right --classes or --decoder (masks and poses are not supported)"
+            _(
+                "{where}: its output {shapes} has {count} classes as a {decoder} head, but there are {names} "
+                "names; pass the right --classes or --decoder (masks and poses are not supported)"
+            ).format(where=where, shapes=facts.shapes, count=head.classes, decoder=head.decoder, names=len(classes))
         )
     return classes
 
 
 def _missing_categories(categories: Mapping[str, Category]) -> str:
     """What the model can't see, in words."""
-    missing = [each for each in ("animal", "person", "vehicle") if each not in categories.values()]
-    return f"Has no {' or '.join(missing)} class, so none are reported." if missing else ""
+    missing = tuple(each for each in ("animal", "person", "vehicle") if each not in categories.values())
+    return NOTES.get(missing, "")

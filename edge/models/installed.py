@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError
+from ..i18n import _
 from ..model import Card
 from ..paths import is_safe_name
 from .card import FILE_NAME, read_card
@@ -25,15 +26,27 @@ class InstalledModels:
     def card(self, name: str) -> Card:
         """The card of a model. Raises ModelError, naming `tigrillo models pull`, when it is not there."""
         if not is_safe_name(name):
-            raise ModelError(f"model {name[:80]!r}: letters, digits, '_', '-' and '.' only, no dot in front")
+            raise ModelError(
+                _("model {name!r}: letters, digits, '_', '-' and '.' only, no dot in front").format(name=name[:80])
+            )
         folder = self.folder / name
         if not (folder / FILE_NAME).is_file():
-            raise ModelError(f"model {name!r} is not installed in {self.folder}; run: tigrillo models pull {name}")
+            raise ModelError(
+                _("model {name!r} is not installed in {folder}; run: tigrillo models pull {name}").format(
+                    name=name, folder=self.folder
+                )
+            )
         card = read_card(folder)
         if card.name != name:
-            raise ModelError(f"{folder / FILE_NAME}: name: must be {name!r} like its folder, got {card.name!r}")
+            raise ModelError(
+                _("{path}: name: must be {name!r} like its folder, got {found!r}").format(
+                    path=folder / FILE_NAME, name=name, found=card.name
+                )
+            )
         if not card.onnx_path.is_file():
-            raise ModelError(f"{card.onnx_path} is missing; run: tigrillo models pull {name}")
+            raise ModelError(
+                _("{path} is missing; run: tigrillo models pull {name}").format(path=card.onnx_path, name=name)
+            )
         return card
 
     def verify(self, name: str) -> Card:
@@ -42,8 +55,10 @@ class InstalledModels:
         found = sha256_of(card.onnx_path)
         if found != card.sha256:
             raise ModelError(
-                f"{card.onnx_path}: sha256 is {found}, its card says {card.sha256}; the file was changed or is broken: "
-                f"remove {card.folder} and pull or import it again"
+                _(
+                    "{path}: sha256 is {found}, its card says {expected}; the file was changed or is broken: remove "
+                    "{folder} and pull or import it again"
+                ).format(path=card.onnx_path, found=found, expected=card.sha256, folder=card.folder)
             )
         return card
 

@@ -12,6 +12,7 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from ..errors import ModelError, UnsupportedOpError
+from ..i18n import _
 
 FATAL_LEVEL = 4  # ONNX Runtime tells errors twice, as a log line and as an exception: the exception is enough
 INPUT_TYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
@@ -57,17 +58,29 @@ def read_facts(path: Path, *, where: str, input_hw: tuple[int, int] | None = Non
     inputs = model.get_inputs()
     if len(inputs) != 1 or inputs[0].type not in INPUT_TYPES or len(inputs[0].shape) != 4:
         has = ", ".join(f"{each.type} {each.shape}" for each in inputs)
-        raise ModelError(f"{where}: it takes {has or 'nothing'}; supported is one float input (n, 3, height, width)")
+        raise ModelError(
+            _("{where}: it takes {found}; supported is one float input (n, 3, height, width)").format(
+                where=where, found=has or _("nothing")
+            )
+        )
     batch, channels, height, width = (_size(side) for side in inputs[0].shape)
     if channels not in (3, None):
-        raise ModelError(f"{where}: it takes {inputs[0].shape}; supported is (n, 3, height, width): export it as NCHW")
+        raise ModelError(
+            _("{where}: it takes {shape}; supported is (n, 3, height, width): export it as NCHW").format(
+                where=where, shape=inputs[0].shape
+            )
+        )
     size = _input_hw((height, width), input_hw or _hw_in_metadata(metadata), where)
     dtype = INPUT_TYPES[inputs[0].type]
     black = np.zeros((batch or 1, 3, *size), dtype)
     try:
         outputs = model.run(None, {inputs[0].name: black})
     except UNREADABLE as exc:
-        raise ModelError(f"{where}: it does not run on a picture of {size[0]}×{size[1]}: {_line(exc)}") from exc
+        raise ModelError(
+            _("{where}: it does not run on a picture of {height}×{width}: {reason}").format(
+                where=where, height=size[0], width=size[1], reason=_line(exc)
+            )
+        ) from exc
     arrays = [np.asarray(each, np.float32) for each in outputs if isinstance(each, np.ndarray)]
     return OnnxFacts(size, batch, np.dtype(dtype).name, arrays, metadata)
 
@@ -78,19 +91,35 @@ def _load(path: Path, where: str) -> Any:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except ort_errors.NotImplemented as exc:
-        raise UnsupportedOpError(f"{where}: ONNX Runtime {ort.__version__} can't run it: {_line(exc)}") from exc
+        raise UnsupportedOpError(
+            _("{where}: ONNX Runtime {version} can't run it: {reason}").format(
+                where=where, version=ort.__version__, reason=_line(exc)
+            )
+        ) from exc
     except UNREADABLE as exc:
-        raise ModelError(f"{where}: no ONNX model that can be read: {_line(exc)}") from exc
+        raise ModelError(
+            _("{where}: no ONNX model that can be read: {reason}").format(where=where, reason=_line(exc))
+        ) from exc
 
 
 def _input_hw(fixed: tuple[int | None, int | None], wished: tuple[int, int] | None, where: str) -> tuple[int, int]:
     if wished is None and None in fixed:
-        raise ModelError(f"{where}: it takes pictures of any size; say which with --size, as --size 640")
+        raise ModelError(
+            _("{where}: it takes pictures of any size; say which with --size, as --size 640").format(where=where)
+        )
     height, width = (have or (wished or (0, 0))[axis] for axis, have in enumerate(fixed))
     if wished and None not in fixed and wished != (height, width):
-        raise ModelError(f"{where}: it takes {height}×{width} only, not {wished[0]}×{wished[1]}: leave --size out")
+        raise ModelError(
+            _("{where}: it takes {height}×{width} only, not {other_height}×{other_width}: leave --size out").format(
+                where=where, height=height, width=width, other_height=wished[0], other_width=wished[1]
+            )
+        )
     if not (0 < height <= MAX_SIDE_PX and 0 < width <= MAX_SIDE_PX):
-        raise ModelError(f"{where}: it takes {height}×{width} pixels; supported is 1 to {MAX_SIDE_PX} a side")
+        raise ModelError(
+            _("{where}: it takes {height}×{width} pixels; supported is 1 to {most} a side").format(
+                where=where, height=height, width=width, most=MAX_SIDE_PX
+            )
+        )
     return height, width
 
 

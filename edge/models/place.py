@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import ModelError
+from ..foreign import foreign
+from ..i18n import _
 from ..paths import sync_dir
 
 WORK_PREFIX = ".work-"
@@ -24,7 +26,11 @@ def only_one(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as exc:
-        raise ModelError(f"{folder}: can't be used for models: {exc.strerror}; set TIGRILLO_MODELS") from exc
+        raise ModelError(
+            _("{folder}: can't be used for models: {reason}; set TIGRILLO_MODELS").format(
+                folder=folder, reason=foreign(exc.strerror)
+            )
+        ) from exc
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         for left_over in folder.glob(f"{WORK_PREFIX}*"):
@@ -52,4 +58,6 @@ def installing(name: str, folder: Path) -> Iterator[Path]:
             raise
         sync_dir(folder)
     except OSError as exc:
-        raise ModelError(f"{folder / name}: can't be written: {exc.strerror or exc}") from exc
+        raise ModelError(
+            _("{path}: can't be written: {reason}").format(path=folder / name, reason=foreign(exc.strerror or exc))
+        ) from exc

