@@ -19,7 +19,9 @@ from . import __version__
 from .clock import Clock
 from .config import Plan
 from .errors import FatalError
+from .foreign import foreign
 from .hookspecs import Notifier
+from .i18n import _
 from .inference.select import open_compute
 from .media.opener import FileMedia
 from .models.installed import InstalledModels
@@ -118,12 +120,18 @@ def only_one(state_dir: Path) -> Iterator[None]:
         state_dir.mkdir(parents=True, exist_ok=True)
         file = (state_dir / "lock").open("w")
     except OSError as exc:
-        raise FatalError(f"{state_dir}: can't be written ({exc.strerror}): check `state_dir` and its owner") from exc
+        raise FatalError(
+            _("{folder}: can't be written ({reason}): check `state_dir` and its owner").format(
+                folder=state_dir, reason=foreign(exc.strerror)
+            )
+        ) from exc
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
-            raise FatalError(f"{state_dir}: another tigrillo runs this site: stop it first") from exc
+            raise FatalError(
+                _("{folder}: another tigrillo runs this site: stop it first").format(folder=state_dir)
+            ) from exc
         yield
 
 

@@ -10,6 +10,7 @@ import pluggy
 from . import hookspecs
 from .errors import PluginLoadError
 from .hookspecs import PROJECT, DecoderSpec, ExporterSpec, NotifierSpec, SourceSpec, StageSpec
+from .i18n import _
 
 GROUP = "tigrillo.plugins"
 
@@ -82,7 +83,9 @@ def _by_name(kind: str, hook: pluggy.HookCaller) -> dict[str, Any]:
         for spec in _call(implementation.function):
             if spec.name in specs:
                 raise PluginLoadError(
-                    f"{kind} {spec.name!r} is named by two plugins, {owners[spec.name]} and {owner}: uninstall one"
+                    _("{kind} {name!r} is named by two plugins, {first} and {second}: uninstall one").format(
+                        kind=kind, name=spec.name, first=owners[spec.name], second=owner
+                    )
                 )
             specs[spec.name] = spec
             owners[spec.name] = owner

@@ -219,7 +219,7 @@ def _category(text: str) -> tuple[str, Category]:
     for category in get_args(Category):
         if name and value == category:
             return name, category
-    raise ModelError(f"--category {text[:80]!r}: write CLASS=animal, CLASS=person or CLASS=vehicle")
+    raise ModelError(_("--category {text!r}: write CLASS=animal, CLASS=person or CLASS=vehicle").format(text=text[:80]))
 
 
 def _size(text: str) -> tuple[int, int] | None:
@@ -227,7 +227,9 @@ def _size(text: str) -> tuple[int, int] | None:
         return None
     sides = text.lower().split("x")
     if len(sides) > 2 or not all(side.isascii() and side.isdigit() and len(side) <= 5 for side in sides):
-        raise ModelError(f"--size {text[:40]!r}: write pixels as 640, or height and width as 480x640")
+        raise ModelError(
+            _("--size {text!r}: write pixels as 640, or height and width as 480x640").format(text=text[:40])
+        )
     return int(sides[0]), int(sides[-1])
 
 

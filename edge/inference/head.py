@@ -6,6 +6,7 @@ from typing import Literal
 
 from ..errors import ModelError
 from ..hookspecs import DecoderSpec
+from ..i18n import _
 from ..model import F32, U8, Boxes, Card
 from ..services import Services, Session
 from .preprocess import to_batch
@@ -36,12 +37,24 @@ def open_model(services: Services, name: str, *, task: Literal["detect", "classi
     """
     card = services.models.card(name)
     if card.task != task:
-        raise ModelError(f"model {name!r} is for {card.task!r}, not for {task!r}: see `tigrillo models list`")
+        raise ModelError(
+            _("model {name!r} is for {has!r}, not for {task!r}: see `tigrillo models list`").format(
+                name=name, has=card.task, task=task
+            )
+        )
     known = {key: decoder for key, decoder in services.decoders.items() if decoder.task == task}
     if card.decoder not in known:
         raise ModelError(
-            f"model {name!r}: there is no decoder {card.decoder!r} for {task!r}: put one of "
-            f"{', '.join(sorted(known)) or '(none is installed)'} as `decoder` into {card.folder / 'card.toml'}"
+            _(
+                "model {name!r}: there is no decoder {decoder!r} for {task!r}: "
+                "put one of {names} as `decoder` into {path}"
+            ).format(
+                name=name,
+                decoder=card.decoder,
+                task=task,
+                names=", ".join(sorted(known)) or _("(none is installed)"),
+                path=card.folder / "card.toml",
+            )
         )
     session = services.compute.session(card)
     known[card.decoder].check(session)
@@ -61,8 +74,17 @@ def check_head(session: Session, *, shape: tuple[str | int, ...]) -> None:
     card = session.card
     has = ", ".join(_written(found) for found in session.output_shapes)
     raise ModelError(
-        f"model {card.name!r}: its output is {has}, decoder {card.decoder!r} with {len(card.classes)} classes expects "
-        f"{_written(shape)}: correct `decoder` or `classes` in {card.folder / 'card.toml'}"
+        _(
+            "model {name!r}: its output is {has}, decoder {decoder!r} with {count} classes expects {shape}: "
+            "correct `decoder` or `classes` in {path}"
+        ).format(
+            name=card.name,
+            has=has,
+            decoder=card.decoder,
+            count=len(card.classes),
+            shape=_written(shape),
+            path=card.folder / "card.toml",
+        )
     )
 
 

@@ -16,6 +16,8 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from ..errors import DeviceBusy, ModelError, StageError, UnsupportedOpError
+from ..foreign import foreign
+from ..i18n import _
 from ..model import F32, Card
 from ..services import Session
 
@@ -137,13 +139,16 @@ def check_hash(card: Card) -> None:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as exc:
         raise ModelError(
-            f"model {card.name!r}: {card.onnx_path} can't be read ({exc.strerror}): "
-            f"run `tigrillo models pull {card.name}`"
+            _("model {name!r}: {path} can't be read ({reason}): run `tigrillo models pull {name}`").format(
+                name=card.name, path=card.onnx_path, reason=foreign(exc.strerror)
+            )
         ) from exc
     if card.sha256 and found != card.sha256:
         raise ModelError(
-            f"model {card.name!r}: {card.onnx_path} has SHA-256 {found[:12]}…, its card says {card.sha256[:12]}…: "
-            f"run `tigrillo models pull {card.name}` again"
+            _(
+                "model {name!r}: {path} has SHA-256 {found}…, its card says {expected}…: run `tigrillo models "
+                "pull {name}` again"
+            ).format(name=card.name, path=card.onnx_path, found=found[:12], expected=card.sha256[:12])
         )
 
 
@@ -161,9 +166,15 @@ def load(card: Card, *, threads: int) -> Any:
     except (ort_errors.NotImplemented, *UNREADABLE) as exc:
         if isinstance(exc, ort_errors.NotImplemented) or "registered" in str(exc):
             raise UnsupportedOpError(
-                f"model {card.name!r}: ONNX Runtime {ort.__version__} can't run it: {_line(exc)}"
+                _("model {name!r}: ONNX Runtime {version} can't run it: {reason}").format(
+                    name=card.name, version=ort.__version__, reason=_line(exc)
+                )
             ) from exc
-        raise ModelError(f"model {card.name!r}: {card.onnx_path} is no ONNX model: {_line(exc)}") from exc
+        raise ModelError(
+            _("model {name!r}: {path} is no ONNX model: {reason}").format(
+                name=card.name, path=card.onnx_path, reason=_line(exc)
+            )
+        ) from exc
 
 
 @cache
@@ -188,8 +199,10 @@ def check_input(model: Any, card: Card) -> tuple[str, np.dtype[Any], int | None]
     if len(inputs) != 1 or not fits or inputs[0].type not in INPUT_TYPES:
         has = ", ".join(f"{each.type} {each.shape}" for each in inputs)
         raise ModelError(
-            f"model {card.name!r}: its input is {has}, its card says float (n, 3, {_by(card.input_hw)}): "
-            f"correct input_hw in {card.folder / 'card.toml'} or export the model so"
+            _(
+                "model {name!r}: its input is {has}, its card says float (n, 3, {input_hw}): correct input_hw "
+                "in {path} or export the model so"
+            ).format(name=card.name, has=has, input_hw=_by(card.input_hw), path=card.folder / "card.toml")
         )
     return str(inputs[0].name), INPUT_TYPES[str(inputs[0].type)], shape[0]
 

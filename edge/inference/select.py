@@ -6,6 +6,7 @@ Today that is ONNX Runtime on the CPU; an OpenCL device takes its place here onc
 from contextlib import AbstractContextManager
 
 from ..errors import NoDeviceError
+from ..i18n import _
 from .ort import OrtCompute
 
 
@@ -15,5 +16,6 @@ def open_compute(device: str, *, threads: int, jobs: int) -> AbstractContextMana
     Raises NoDeviceError when the device is not there.
     """
     if device not in {"auto", "cpu"}:
-        raise NoDeviceError(f"compute.device {device!r} is not there: use auto or cpu (see tigrillo doctor)")
+        text = _("compute.device {device!r} is not there: use auto or cpu (see tigrillo doctor)")
+        raise NoDeviceError(text.format(device=device))
     return OrtCompute(threads=threads, jobs=jobs)

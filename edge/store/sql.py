@@ -20,6 +20,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from ..errors import SchemaError, StoreBusy
+from ..i18n import _
 from ..model import Alert, Outcome, SpooledFrame
 from .rows import alert_from, detection_to_json, frame_from, frame_values, observation_values, outcome_from
 from .schema import alerts, frames, observations, quarantine
@@ -46,7 +47,9 @@ class Store:
             with self.transaction() as connection:
                 _migrate(connection, read_only=read_only)
         except (DatabaseError, StoreBusy) as exc:
-            raise SchemaError(f"{path}: is no database this program can open ({_first_line(exc)})") from exc
+            raise SchemaError(
+                _("{path}: is no database this program can open ({reason})").format(path=path, reason=_first_line(exc))
+            ) from exc
 
     def close(self) -> None:
         """Give the connection back; the write-ahead log is folded into the file."""
@@ -329,7 +332,11 @@ def _migrate(connection: Connection, *, read_only: bool) -> None:
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     current = MigrationContext.configure(connection).get_current_revision()
     if current is not None and current not in known:
-        raise SchemaError(f"the database has schema {current}, made by a newer tigrillo: upgrade this program")
+        raise SchemaError(
+            _("the database has schema {current}, made by a newer tigrillo: upgrade this program").format(
+                current=current
+            )
+        )
     if not read_only:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")

@@ -14,6 +14,7 @@ from edge.api import (
     DecoderSpec,
     ModelError,
     Session,
+    _,
     check_head,
     check_numbers,
     first_of_rank,
@@ -30,8 +31,12 @@ def check(session: Session) -> None:
     check_head(session, shape=("n", len(card.classes)))
     if activation(card) not in ACTIVATIONS:
         raise ModelError(
-            f"model {card.name!r}: options.activation is {activation(card)!r} in {card.folder / 'card.toml'}: "
-            f"known are {', '.join(ACTIVATIONS)}"
+            _("model {name!r}: options.activation is {activation!r} in {path}: known are {names}").format(
+                name=card.name,
+                activation=activation(card),
+                path=card.folder / "card.toml",
+                names=", ".join(ACTIVATIONS),
+            )
         )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edge.api import Incoming, RefusedError, RetryableError, Services, Sink, SourceSpec, hookimpl, is_safe_name, wire
+from edge.api import Incoming, RefusedError, RetryableError, Services, Sink, SourceSpec, _, hookimpl, is_safe_name, wire
 
 AGAIN_S = 1.0
 
@@ -26,7 +26,7 @@ class ReplayConfig(BaseModel):
     @classmethod
     def _safe(cls, name: str) -> str:
         if not is_safe_name(name):
-            raise ValueError(f"{name!r}: letters, digits, '_', '-' and '.' only, at most 64")
+            raise ValueError(_("{name!r}: letters, digits, '_', '-' and '.' only, at most 64").format(name=name))
         return name
 
 

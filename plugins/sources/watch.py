@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from edge.api import Incoming, RefusedError, RetryableError, Services, Sink, SourceSpec, hookimpl, is_safe_name, wire
+from edge.api import Incoming, RefusedError, RetryableError, Services, Sink, SourceSpec, _, hookimpl, is_safe_name, wire
 
 from .ready_files import Mark, ReadyFiles, mark_of
 from .seen_files import KEPT, REFUSED, UNREADABLE, SeenFiles
@@ -47,7 +47,7 @@ class WatchConfig(BaseModel):
     @classmethod
     def _safe(cls, name: str | None) -> str | None:
         if name is not None and not is_safe_name(name):
-            raise ValueError(f"{name!r}: letters, digits, '_', '-' and '.' only, at most 64")
+            raise ValueError(_("{name!r}: letters, digits, '_', '-' and '.' only, at most 64").format(name=name))
         return name
 
     @field_validator("station_pattern")
@@ -56,9 +56,9 @@ class WatchConfig(BaseModel):
         try:
             groups = re.compile(pattern or "(?P<station>.)").groupindex
         except re.error as exc:
-            raise ValueError(f"not a regular expression: {exc}") from exc
+            raise ValueError(_("not a regular expression: {reason}").format(reason=exc)) from exc
         if "station" not in groups:
-            raise ValueError("needs a group named station, for example (?P<station>[^/]+)/DCIM")
+            raise ValueError(_("needs a group named station, for example (?P<station>[^/]+)/DCIM"))
         return pattern
 
     @field_validator("include")
@@ -66,13 +66,15 @@ class WatchConfig(BaseModel):
     def _known(cls, endings: frozenset[str]) -> frozenset[str]:
         endings = frozenset(each.lower().removeprefix(".") for each in endings)
         if unknown := sorted(each for each in endings if wire.kind_of(f"x.{each}") is None):
-            raise ValueError(f"{', '.join(unknown)}: neither a picture nor a video that can be read")
+            raise ValueError(
+                _("{names}: neither a picture nor a video that can be read").format(names=", ".join(unknown))
+            )
         return endings
 
     @model_validator(mode="after")
     def _one_station(self) -> "WatchConfig":
         if self.station is not None and self.station_pattern is not None:
-            raise ValueError("station and station_pattern exclude each other; keep one")
+            raise ValueError(_("station and station_pattern exclude each other; keep one"))
         return self
 
     def accepts(self, name: str) -> bool:

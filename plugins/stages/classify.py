@@ -22,6 +22,7 @@ from edge.api import (
     Services,
     Stage,
     StageSpec,
+    _,
     hookimpl,
     open_model,
     square_crop,
@@ -90,8 +91,16 @@ def build(config: ClassifyConfig, services: Services) -> Iterator[Stage]:
     height, width = model.card.input_hw
     if model.card.resize != "square-crop" or height != width:
         raise ModelError(
-            f"model {config.model!r}: `resize` is {model.card.resize!r} and `input_hw` {height}, {width} in "
-            f"{model.card.folder / 'card.toml'}, a classifier needs square-crop and a square input"
+            _(
+                "model {name!r}: `resize` is {resize!r} and `input_hw` {height}, {width} in {path}, a "
+                "classifier needs square-crop and a square input"
+            ).format(
+                name=config.model,
+                resize=model.card.resize,
+                height=height,
+                width=width,
+                path=model.card.folder / "card.toml",
+            )
         )
     yield Classify(model, config)
 

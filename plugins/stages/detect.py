@@ -21,6 +21,7 @@ from edge.api import (
     Services,
     Stage,
     StageSpec,
+    _,
     hookimpl,
     letterbox,
     nms_by_class,
@@ -84,8 +85,10 @@ def build(config: DetectConfig, services: Services) -> Iterator[Stage]:
     model = open_model(services, config.model, task="detect")
     if not model.card.resize.startswith("letterbox"):
         raise ModelError(
-            f"model {config.model!r}: `resize` is {model.card.resize!r} in {model.card.folder / 'card.toml'}, "
-            "a detector needs letterbox-topleft or letterbox-centre"
+            _(
+                "model {name!r}: `resize` is {resize!r} in {path}, a detector needs letterbox-topleft or "
+                "letterbox-centre"
+            ).format(name=config.model, resize=model.card.resize, path=model.card.folder / "card.toml")
         )
     if config.min_score is not None:
         model = replace(model, card=replace(model.card, min_score=config.min_score))
