@@ -88,7 +88,7 @@ def resize(bgr: U8, *, size_hw: tuple[int, int]) -> U8:
     if bgr.shape[:2] == size_hw:
         return bgr
     smaller = size_hw[0] < bgr.shape[0] or size_hw[1] < bgr.shape[1]
-    return _scale(bgr, size_hw=size_hw, way=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return _scale(bgr, size_hw=size_hw, way=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
 
 
 def _scale(bgr: U8, *, size_hw: tuple[int, int], way: int) -> U8:
