@@ -16,6 +16,7 @@ from .errors import (
     StageError,
     StoreBusy,
 )
+from .foreign import foreign
 from .hookspecs import (
     DecoderSpec,
     Exporter,
@@ -77,7 +78,7 @@ __all__ = [
     "PictureResult", "Placement", "RefusedError", "RetryableError", "Secret", "Services", "Session", "Sink", "Source",
     "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon",
     "Taxonomy", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "describe_lineage",
-    "first_of_rank", "hookimpl", "is_safe_name", "letterbox", "load_taxonomy", "nms", "nms_by_class", "one_line",
-    "open_atomically", "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "wire",
+    "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox", "load_taxonomy", "nms", "nms_by_class",
+    "one_line", "open_atomically", "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "wire",
     "word_alert",
 ]  # fmt: skip

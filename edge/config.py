@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, Val
 
 from .alerts.rules import Rule, resolve_taxa
 from .errors import ConfigError
+from .foreign import foreign
 from .hookspecs import NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
 from .models.taxonomy import load_taxonomy
@@ -143,7 +144,7 @@ def load_plan(path: FilePath, registry: Registry) -> Plan:
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(_("{path}: can't be read: {reason}").format(path=path, reason=exc)) from exc
+        raise ConfigError(_("{path}: can't be read: {reason}").format(path=path, reason=foreign(exc))) from exc
     return plan_from(text, path, registry)
 
 
@@ -333,10 +334,12 @@ def _explain(error: Mapping[str, Any], model: type[BaseModel], path: Path) -> st
     if kind == "value_error":
         return str(context.get("error", error["msg"]))
     if kind == "literal_error":
-        return _("{got!r} is not one of {expected}").format(got=got, expected=context["expected"])
+        return _("{got!r} is not one of {expected}").format(
+            got=got, expected=context["expected"].replace(" or ", _(" or "))
+        )
     if kind == "string_type":
         return _("{got!r} is not text: put it in quotes").format(got=got)
-    return f"{error['msg']}, {_('got')} {got!r}"
+    return _("{problem}, got {got!r}").format(problem=foreign(error["msg"]), got=got)
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

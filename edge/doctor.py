@@ -13,7 +13,8 @@ from typing import Any, Literal
 from .compute.devices import opencl_devices
 from .config import Plan
 from .errors import EdgeError
-from .i18n import _
+from .foreign import foreign
+from .i18n import _, decimal
 from .models.installed import InstalledModels
 from .paths import models_dir
 from .registry import Registry
@@ -95,8 +96,8 @@ def _models(plan: Plan | None) -> Iterator[Finding]:
         except EdgeError as exc:
             yield Finding(_("model"), "bad", str(exc), f"tigrillo models pull {name}")
             continue
-        note = f"; {card.note}" if card.note else ""
-        yield Finding(_("model"), "good", f"{name}: {card.task}, {card.licence}{note}")
+        note = f"; {_(card.note)}" if card.note else ""
+        yield Finding(_("model"), "good", f"{name}: {card.task}, {_(card.licence)}{note}")
     if not wanted and not plan:
         yield Finding(_("model"), "warn", _("none in {folder}").format(folder=models_dir()), "tigrillo models pull")
 
@@ -105,7 +106,7 @@ def _folders(plan: Plan) -> Iterator[Finding]:
     yield _writable(_("state folder"), plan.state_dir)
     free = shutil.disk_usage(_nearest(plan.state_dir)).free
     low = free < LOW_DISK_BYTES
-    says = _("{free} GB free").format(free=round(free / 1e9, 1))
+    says = _("{free} GB free").format(free=decimal(free / 1e9))
     yield Finding(_("disk"), "warn" if low else "good", says, _("free some space, or move `state_dir`") if low else "")
     for spec, config in plan.sources:
         folder = getattr(config, "folder", None)
@@ -142,7 +143,7 @@ def _reachable(what: str, config: Any, otherwise: Verdict, next_step: str) -> Fi
         with socket.create_connection((config.host, config.port), timeout=CONNECT_S):
             return Finding(what, "good", _("{address} answers").format(address=address))
     except OSError as exc:
-        reason = exc.strerror or str(exc)
+        reason = foreign(exc.strerror or exc)
         return Finding(
             what, otherwise, _("{address} does not answer ({reason})").format(address=address, reason=reason), next_step
         )

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from .errors import ConfigError
+from .foreign import foreign
 from .i18n import _
 
 
@@ -50,4 +51,6 @@ def _read(path: Path) -> str:
     try:
         return path.expanduser().read_text("utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as exc:
-        raise ConfigError(_("secret: file {path} can't be read: {reason}").format(path=path, reason=exc)) from exc
+        raise ConfigError(
+            _("secret: file {path} can't be read: {reason}").format(path=path, reason=foreign(exc))
+        ) from exc

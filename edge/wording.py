@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from .i18n import translate
+from .i18n import mark, translate
 from .model import Alert, Detection
 
 LATE = timedelta(minutes=10)  # above this a reader must know that the animal may be gone
+CATEGORIES = (mark("animal"), mark("person"), mark("vehicle"))  # the words of edge.model.Category
 MOST_CHARACTERS = 200  # of one name or value; a name can come from a folder on a memory card
 
 

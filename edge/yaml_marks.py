@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from .foreign import foreign
 from .i18n import _
 
 Path = tuple[str | int, ...]
@@ -67,10 +68,12 @@ def parse(text: str) -> Document:
     except yaml.MarkedYAMLError as exc:
         mark = exc.problem_mark or exc.context_mark
         line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        document.faults.append(Fault(line, col, "(file)", _("not YAML: {problem}").format(problem=exc.problem)))
+        document.faults.append(
+            Fault(line, col, "(file)", _("not YAML: {problem}").format(problem=foreign(exc.problem)))
+        )
         return document
     except yaml.YAMLError as exc:  # a character that YAML forbids has no mark
-        document.faults.append(Fault(1, 1, "(file)", _("not YAML: {problem}").format(problem=exc)))
+        document.faults.append(Fault(1, 1, "(file)", _("not YAML: {problem}").format(problem=foreign(exc))))
         return document
     if root is not None:
         document.data = _read(root, (), document, frozenset())

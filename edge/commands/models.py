@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
@@ -16,11 +17,13 @@ from ..errors import ModelError
 from ..i18n import _
 from ..model import Card, Category
 from ..paths import models_dir
+from .words import Command, Group
 
 if TYPE_CHECKING:
     from ..models.catalog import Entry
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, cls=Group)
+command = partial(app.command, cls=Command)
 
 FolderOption = Annotated[
     Path | None, typer.Option("--folder", help=_("Where models are installed, instead of $TIGRILLO_MODELS."))
@@ -28,7 +31,7 @@ FolderOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help=_("Print as JSON."))]
 
 
-@app.command("list", help=_("List the models that are installed and those that can be pulled."))
+@command("list", help=_("List the models that are installed and those that can be pulled."))
 def list_models(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     """Print one line a model."""
     from ..models.catalog import read_catalogue
@@ -43,7 +46,7 @@ def list_models(folder: FolderOption = None, as_json: JsonOption = False) -> Non
         return
     table = Table(_("model"), _("installed"), _("licence"), _("what it is"), box=None)
     for row in rows:
-        table.add_row(row["name"], _("yes") if row["installed"] else "", row["licence"], row["summary"])
+        table.add_row(row["name"], _("yes") if row["installed"] else "", _(row["licence"]), _(row["summary"]))
     console = Console(markup=False, highlight=False)
     console.print(table)
     console.print(_("Folder: {folder}").format(folder=models.folder), soft_wrap=True)
@@ -69,7 +72,7 @@ def _row(name: str, entry: "Entry | None", models: Any, installed: Sequence[str]
     return row
 
 
-@app.command("show", help=_("Show the card of an installed model, or the catalogue's entry of one that is not."))
+@command("show", help=_("Show the card of an installed model, or the catalogue's entry of one that is not."))
 def show(
     name: Annotated[str, typer.Argument(help=_("The model's name."))],
     folder: FolderOption = None,
@@ -91,11 +94,11 @@ def show(
         return
     table = Table(box=None, show_header=False)
     for key, value in values.items():
-        table.add_row(key, _shortened(value))
+        table.add_row(key, _shortened(_(value) if isinstance(value, str) else value))
     Console(markup=False, highlight=False).print(table)
 
 
-@app.command("pull", help=_("Fetch models of the catalogue, check their hash, convert and install them."))
+@command("pull", help=_("Fetch models of the catalogue, check their hash, convert and install them."))
 def pull_models(
     names: Annotated[
         list[str] | None, typer.Argument(help=_("Models to fetch; without a name the default two."))
@@ -124,12 +127,12 @@ def pull_models(
                 text = _("{name}: installed in {folder}") if result.fresh else _("{name}: is there already, hash right")
                 typer.echo(text.format(name=name, folder=result.card.folder))
                 if result.fresh and result.card.note:
-                    typer.echo(f"{name}: {result.card.note}")
+                    typer.echo(f"{name}: {_(result.card.note)}")
     if as_json:
         typer.echo(json.dumps(pulled))
 
 
-@app.command("verify", help=_("Compare installed models with the hash in their card. Exit 78 when one differs."))
+@command("verify", help=_("Compare installed models with the hash in their card. Exit 78 when one differs."))
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help=_("Models to check; without a name all."))] = None,
     folder: FolderOption = None,
@@ -159,7 +162,7 @@ def verify(
         raise typer.Exit(ModelError.exit_code)
 
 
-@app.command("import", help=_("Install your own ONNX file: its card is made from what the file says."))
+@command("import", help=_("Install your own ONNX file: its card is made from what the file says."))
 def import_onnx(  # because typer makes an option of each
     file: Annotated[Path, typer.Argument(help=_("The .onnx file; it is copied."))],
     name: Annotated[str, typer.Option(help=_("Name of the model; the file's name by default."))] = "",
@@ -211,7 +214,7 @@ def import_onnx(  # because typer makes an option of each
         )
     )
     if card.note:
-        typer.echo(card.note)
+        typer.echo(_(card.note))
 
 
 def _category(text: str) -> tuple[str, Category]:

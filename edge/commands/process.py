@@ -5,16 +5,17 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from ..i18n import _
+from ..i18n import _, decimal
 
 if TYPE_CHECKING:
     from ..model import Outcome
@@ -84,7 +85,7 @@ def process(
                 finished += 1
                 journal.add(result)
                 rate = finished / max(time.monotonic() - started, 1e-6)
-                bar.update(task, advance=1, rate=f"{rate:.1f} {_('frames/s')}")
+                bar.update(task, advance=1, rate=_("{rate} frames/s").format(rate=decimal(rate)))
 
             look_at_all(
                 todo,
@@ -157,11 +158,12 @@ class _stopped_by_ctrl_c:  # noqa: N801  # because it reads as the context it is
 
 
 def _print_summary(
-    console: Console, summary: dict[str, object], failures: "Sequence[Failure]", *, resumable: bool
+    console: Console, summary: Mapping[str, Any], failures: "Sequence[Failure]", *, resumable: bool
 ) -> None:
     for failure in failures:
-        console.print(f"[red]✗[/] {failure.name}: {failure.reason}", highlight=False)
+        console.print(f"[red]✗[/] {escape(f'{failure.name}: {failure.reason}')}", highlight=False)
     text = _("{finished} of {files} files in {seconds} s ({frames_per_s} frames/s), {failed} failed → {out}")
-    typer.echo(text.format(**summary))
+    rates = {key: decimal(summary[key], digits=2) for key in ("seconds", "frames_per_s")}
+    typer.echo(text.format(**{**summary, **rates}))
     if resumable:
         typer.echo(_("interrupted: the same command with --resume goes on from here"))

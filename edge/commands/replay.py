@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ..i18n import _
+from ..i18n import _, decimal
 
 if TYPE_CHECKING:
     from ..hookspecs import Stage
@@ -116,7 +116,7 @@ def _changes(before: "Frame", after: "Frame") -> str:
 
 
 def _say(detection: "Detection") -> str:
-    text = f"{detection.category} {detection.score:.2f}"
+    text = f"{_(detection.category)} {detection.score:.2f}"
     if detection.answer:
         return f"{text} = {detection.answer.taxon.scientific_name} {detection.answer.score:.2f}"
     if detection.classifications:
@@ -134,9 +134,9 @@ def _print(result: dict[str, Any], *, trace: bool) -> None:
     console.print(f"{result['station']}/{result['frame']}  {result['path']}", highlight=False)
     if trace:
         table = Table(_("picture"), _("stage"), "ms", _("says"), box=None)
-        table.add_row("", "decode", f"{result['decode_ms']:.1f}", "")
+        table.add_row("", _("decode"), decimal(result["decode_ms"]), "")
         for step in result["trace"]:
-            table.add_row(str(step["picture"]), step["stage"], f"{step['ms']:.1f}", step["says"])
+            table.add_row(str(step["picture"]), step["stage"], decimal(step["ms"]), step["says"])
         console.print(table)
     none = _("nothing found")
     console.print(_("now:      {found}").format(found="; ".join(result["now"]) or none), highlight=False)

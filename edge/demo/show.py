@@ -14,7 +14,7 @@ from rich.table import Table
 
 from ..config import load_plan
 from ..errors import SchemaError, StoreBusy
-from ..i18n import _, user_language
+from ..i18n import _, decimal, mark, user_language
 from ..model import VERBS
 from ..registry import load_registry
 from ..store.sql import Store
@@ -22,6 +22,10 @@ from .mailbox import Mailbox
 from .parts import Crew, broker_command, free_port, wait_for_port
 
 REFRESH_S = 0.5
+WORDS = (  # of VERBS, in the table
+    *(mark("capture"), mark("receive"), mark("spool"), mark("claim")),
+    *(mark("stage"), mark("record"), mark("notify"), mark("show")),
+)
 STATION = "demo-01"
 
 AGENT = """\
@@ -184,10 +188,10 @@ def _table(
         seconds=now[0] - started, waiting=counts.waiting, found=counts.observations
     )
     table = Table(_("verb"), _("count"), _("of"), _("a second"), title=title, caption=left)
-    for verb in VERBS:
+    for verb, word in zip(VERBS, WORDS, strict=True):
         rate = (now[1][verb] - before[1][verb]) / max(now[0] - before[0], 1e-6)
         of = counts.alerts if verb == "notify" else frames
-        table.add_row(_(verb), str(now[1][verb]), str(of), f"{rate:.1f}")
+        table.add_row(_(word), str(now[1][verb]), str(of), decimal(rate))
     return table
 
 

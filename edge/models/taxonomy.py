@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
+from ..i18n import _
 from ..model import RANKS, Answer, Classification, Taxon
 from .taxa import DATA, all_taxa, common_and_scientific_names, fold, read_rows, taxon_named, to_rank
 
@@ -139,7 +140,8 @@ def class_labels(name: str) -> tuple[str, ...]:
 def _class_rows(name: str) -> Iterator[dict[str, str]]:
     known = sorted(path.stem for path in DATA.glob("*.csv") if path.stem != "taxa")
     if name not in known:
-        raise ValueError(f"no taxonomy is called {name[:80]!r}: there is {', '.join(known)}")
+        text = _("no taxonomy is called {name!r}: there is {names}")
+        raise ValueError(text.format(name=name[:80], names=", ".join(known)))
     return read_rows(DATA / f"{name}.csv")
 
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, func, insert, select, update
+from sqlalchemy import URL, Connection, create_engine, event, func, insert, make_url, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -26,6 +27,7 @@ from .rows import alert_from, detection_to_json, frame_from, frame_values, obser
 from .schema import alerts, frames, observations, quarantine
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
+READ_ONLY = {"mode": "ro", "uri": "true"}
 BUSY_MS = 10_000  # how long SQLite waits for another process's lock before it says so
 
 
@@ -33,16 +35,19 @@ class Store:
     """The site's database. Every method is one transaction and may be called from any thread."""
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        """Open the database at a SQLAlchemy URL and bring it to this program's schema.
+        """Open the database at a SQLAlchemy URL (see `sqlite_url`) and bring it to this program's schema.
 
         Raises SchemaError when a newer program made it, when the file is no database, or when it is not there and
         `read_only`.
         """
-        path = url.removeprefix("sqlite:///")
-        target = f"sqlite:///file:{path}?mode=ro&uri=true" if read_only else url
+        address = make_url(url)
+        path = address.database or ""
+        # quoted, because SQLite takes a `#` in this form for the end of the file's name
+        target = address.set(database=f"file:{quote(path)}", query=READ_ONLY) if read_only else address
         self._engine = create_engine(target, poolclass=StaticPool, connect_args={"check_same_thread": False})
         self._lock = threading.RLock()
         event.listen(self._engine, "connect", _set_pragmas_read_only if read_only else _set_pragmas)
+        event.listen(self._engine, "begin", _begin)
         try:
             with self.transaction() as connection:
                 _migrate(connection, read_only=read_only)
@@ -304,6 +309,11 @@ class Store:
             return [(str(name), str(reason)) for name, reason in rows]
 
 
+def sqlite_url(path: Path) -> str:
+    """The SQLAlchemy address of a file, whatever characters its name has."""
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
 def _alert_values(alert: Alert, frame_pk: int, now: datetime) -> dict[str, Any]:
     return {
         "key": alert.key,
@@ -317,12 +327,19 @@ def _alert_values(alert: Alert, frame_pk: int, now: datetime) -> dict[str, Any]:
     }
 
 
+def _begin(connection: Connection) -> None:
+    """Begin before the first statement; sqlite3 itself begins only before an INSERT, so half a migration could stay."""
+    connection.exec_driver_sql("BEGIN")
+
+
 def _set_pragmas(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # see _begin
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _set_pragmas_read_only(connection: Any, _record: object) -> None:
+    connection.isolation_level = None
     connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
 
 

@@ -33,6 +33,7 @@ from edge.api import (
     Services,
     Wording,
     _,
+    foreign,
     hookimpl,
     one_line,
     translate,
@@ -267,7 +268,7 @@ def build(config: EmailConfig, services: Services) -> Iterator[EmailNotifier]:
         tls = None if config.security == "none" else ssl.create_default_context(cafile=config.ca_file)
     except OSError as exc:
         problem = _("ca_file {path}: is no certificate that can be read: {reason}")
-        raise ConfigError(problem.format(path=config.ca_file, reason=exc)) from exc
+        raise ConfigError(problem.format(path=config.ca_file, reason=foreign(exc))) from exc
     yield EmailNotifier(config, services, password, tls)
 
 
