@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
@@ -135,8 +136,8 @@ class Plan:
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy address of the site's database."""
-        return f"sqlite:///{self.state_dir / 'tigrillo.sqlite'}"
+        """SQLAlchemy address of the site's database; quoted, because a folder may be called "trap #3"."""
+        return f"sqlite:///{quote(str(self.state_dir / 'tigrillo.sqlite'))}"
 
 
 def load_plan(path: FilePath, registry: Registry) -> Plan:

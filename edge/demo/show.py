@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rich.console import Console
 from rich.live import Live
@@ -146,7 +147,7 @@ def read_counts(folder: Path, given: int) -> Counts:
     agent = _read_json(folder / "agent-spool" / "status.json")
     found: dict[str, int] = {}
     try:
-        with Store(f"sqlite:///{folder / 'state' / 'tigrillo.sqlite'}", read_only=True) as store:
+        with Store(f"sqlite:///{quote(str(folder / 'state' / 'tigrillo.sqlite'))}", read_only=True) as store:
             found = store.counts()
     except (SchemaError, StoreBusy):
         pass  # the daemon has not made it yet

@@ -15,7 +15,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, create_engine, event, func, insert, make_url, select, update
+from sqlalchemy import Connection, create_engine, event, func, insert, make_url, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -35,7 +35,7 @@ class Store:
     """The site's database. Every method is one transaction and may be called from any thread."""
 
     def __init__(self, url: str, *, read_only: bool = False) -> None:
-        """Open the database at a SQLAlchemy URL (see `sqlite_url`) and bring it to this program's schema.
+        """Open the database at a SQLAlchemy URL (special characters as %XX) and bring it to this program's schema.
 
         Raises SchemaError when a newer program made it, when the file is no database, or when it is not there and
         `read_only`.
@@ -307,11 +307,6 @@ class Store:
         with self.transaction() as connection:
             rows = connection.execute(select(quarantine.c.name, quarantine.c.reason).order_by(quarantine.c.pk))
             return [(str(name), str(reason)) for name, reason in rows]
-
-
-def sqlite_url(path: Path) -> str:
-    """The SQLAlchemy address of a file, whatever characters its name has."""
-    return URL.create("sqlite", database=str(path)).render_as_string()
 
 
 def _alert_values(alert: Alert, frame_pk: int, now: datetime) -> dict[str, Any]:

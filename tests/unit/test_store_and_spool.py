@@ -2,6 +2,8 @@
 
 import hashlib
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -9,9 +11,11 @@ import pytest
 
 from edge.alerts.rules import Rule, matches
 from edge.clock import SteppedClock
+from edge.config import plan_from
 from edge.errors import RefusedError, SchemaError, SpoolFull
 from edge.model import Answer, Classification, Detection, Outcome, PictureResult, Taxon
 from edge.pipeline.spool import Spool
+from edge.registry import load_registry
 from edge.services import Incoming
 from edge.store.sql import Store
 from edge.testing import fake_services
@@ -210,3 +214,44 @@ def test_a_file_that_vanished_is_refused_with_a_record(store, spool, tmp_path):
         spool.receive(incoming(id="", body=tmp_path / "gone.jpg"))
 
     assert store.counts()["quarantine"] == 1
+
+
+@pytest.mark.parametrize("name", ["trap #3", "100%41", "who?", "a&b"])
+def test_a_state_folder_may_have_any_name(tmp_path, name):
+    site = tmp_path / name / "site.yaml"
+    site.parent.mkdir()
+    url = plan_from("state_dir: .", site, load_registry([])).database_url
+
+    with Store(url):
+        pass
+
+    with Store(url, read_only=True) as reader:
+        assert reader.counts() == {"observations": 0, "quarantine": 0}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+DIES_IN_THE_MIGRATION = """
+import os, sys
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from edge.store.sql import Store
+
+made = []
+
+@event.listens_for(Engine, "after_cursor_execute")
+def die_after_the_third_table(connection, cursor, statement, *rest):
+    made.append(statement)
+    if sum("CREATE TABLE" in each for each in made) == 3:
+        os._exit(9)
+
+Store(sys.argv[1])
+"""
+
+
+def test_a_database_whose_making_was_cut_short_is_made_at_the_next_start(tmp_path):
+    url = f"sqlite:///{tmp_path / 'site.sqlite'}"
+    ended = subprocess.run([sys.executable, "-c", DIES_IN_THE_MIGRATION, url], check=False)
+    assert ended.returncode == 9
+
+    with Store(url) as store:
+        assert store.counts() == {"observations": 0, "quarantine": 0}
