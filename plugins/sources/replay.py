@@ -1,5 +1,6 @@
 """Source `replay`: the files of a folder, once, as if a camera delivered them now; for demos and tests."""
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,8 @@ class ReplaySource:
 
     def _hand_over(self, path: Path, sink: Sink, stop: threading.Event) -> None:
         folder = self.config.path if self.config.path.is_dir() else self.config.path.parent
-        name = path.relative_to(folder).as_posix()
+        # some cards hold names that are not UTF-8; the database takes no others
+        name = os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "replace")
         try:
             body = path.read_bytes()
         except OSError as exc:

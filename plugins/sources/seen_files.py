@@ -75,7 +75,15 @@ class SeenFiles:
                 "CREATE TABLE IF NOT EXISTS seen (path BLOB PRIMARY KEY, size INTEGER, mtime_ns INTEGER,"
                 " sha256 TEXT, outcome TEXT, run TEXT) WITHOUT ROWID"
             )
+            _check_pages(database)
         except sqlite3.DatabaseError:
             database.close()
             raise
         return database
+
+
+def _check_pages(database: sqlite3.Connection) -> None:
+    """Read all pages: opening reads the first only, and one that is damaged would stop the source at every start."""
+    ((found,),) = database.execute("PRAGMA quick_check(1)").fetchall()
+    if found != "ok":
+        raise sqlite3.DatabaseError(found)

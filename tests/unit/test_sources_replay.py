@@ -1,5 +1,6 @@
 """The replay source, and the settings of the mqtt source (its work is in tests/e2e)."""
 
+import os
 import threading
 import time
 
@@ -44,6 +45,15 @@ def test_one_file_may_be_replayed(folder):
     replay(ReplayConfig(path=folder / "b.jpg", every_s=0), sink)
 
     assert [each.name for each in sink.received] == ["b.jpg"]
+
+
+def test_a_name_that_is_not_utf_8_is_made_readable(tmp_path):
+    sink = MemorySink()
+    (tmp_path / os.fsdecode(b"caf\xe9.jpg")).write_bytes(b"a picture")
+
+    replay(ReplayConfig(path=tmp_path, every_s=0), sink)
+
+    assert [(each.name, each.body) for each in sink.received] == [("caf\ufffd.jpg", b"a picture")]
 
 
 def test_a_refused_file_is_said_and_the_next_one_follows(folder):

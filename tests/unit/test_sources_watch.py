@@ -374,6 +374,22 @@ def test_a_damaged_memory_is_begun_anew(tmp_path):
     seen.close()
 
 
+def test_a_memory_that_is_damaged_further_on_is_begun_anew(tmp_path):
+    mark = ready_files.Mark(1, 1)
+    filled = SeenFiles(tmp_path, tmp_path)
+    for number in range(200):
+        filled.remember(tmp_path / f"{number}.jpg", mark, sha256="0" * 64, outcome="kept")
+    filled.close()
+    (database,) = (tmp_path / "watch").glob("*.sqlite")
+    pages = database.read_bytes()
+    database.write_bytes(pages[:4096] + b"\xff" * (len(pages) - 4096))
+
+    seen = SeenFiles(tmp_path, tmp_path)
+
+    assert not seen.is_done(tmp_path / "5.jpg", mark)
+    seen.close()
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
