@@ -3,6 +3,7 @@
 Every finished file is a line in OUT.journal; OUT itself is written from the journal at the end and on Ctrl-C.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +16,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from .errors import FatalError
+from .foreign import foreign
 from .hookspecs import ExporterSpec
 from .i18n import _
 from .media.times import capture_time
@@ -60,7 +62,7 @@ def find_items(paths: Sequence[Path]) -> list[Item]:
     for path in paths:
         if not path.exists():
             raise FatalError(_("{path}: no such file or folder").format(path=path))
-    base = paths[0] if len(paths) == 1 and paths[0].is_dir() else _common_parent(paths)
+    base = common_folder(paths)
     found: dict[str, Item] = {}
     for path in paths:
         for file in _files_in(path) if path.is_dir() else [path]:
@@ -84,12 +86,13 @@ def _files_in(folder: Path) -> Iterator[Path]:
         yield from (Path(root) / each for each in sorted(files) if not each.startswith("."))
 
 
-def _common_parent(paths: Sequence[Path]) -> Path:
-    return Path(os.path.commonpath([path.resolve() if path.is_dir() else path.resolve().parent for path in paths]))
+def common_folder(paths: Sequence[Path]) -> Path:
+    """The folder that the names of the results start from; links stay as they were written."""
+    return Path(os.path.commonpath([path.absolute() if path.is_dir() else path.absolute().parent for path in paths]))
 
 
 class Journal:
-    """Finished files, one JSON line each, beside the output. A torn last line is dropped when it is read.
+    """Finished files, one JSON line each, beside the output. What a power cut tore at its end is dropped.
 
     Memory holds a file's name and the place of its line: results are read again when they are asked for.
     """
@@ -97,32 +100,50 @@ class Journal:
     def __init__(self, out: Path, fingerprint: str, *, resume: bool) -> None:
         """Start a journal for `out`, or go on with the one that is there when `resume` and the settings are the same.
 
-        Raises FatalError when the journal was made with other models or stages.
+        Raises FatalError when it can't be written, when another run writes it, and when it was made of other folders,
+        models or stages.
         """
         self.path = out.with_name(f"{out.name}.journal")
         self._places: dict[str, int] = {}
-        if resume and self.path.exists():
-            self._find_results(fingerprint)
-        else:
-            self.path.write_text(json.dumps({"fingerprint": fingerprint}) + "\n", "utf-8")
-        self._file = self.path.open("r+b")
+        try:
+            self._file = self.path.open("rb+" if self.path.exists() else "xb+")
+        except OSError as exc:
+            reason = foreign(exc.strerror or str(exc))
+            raise FatalError(_("{path}: can't be written: {reason}").format(path=self.path, reason=reason)) from exc
+        try:
+            self._begin(json.dumps({"fingerprint": fingerprint}).encode("ascii") + b"\n", resume=resume)
+        except BaseException:
+            self._file.close()
+            raise
         self._end = self._file.seek(0, os.SEEK_END)
 
-    def _find_results(self, fingerprint: str) -> None:
-        with self.path.open("r+b") as file:
-            place = len(head := file.readline())
-            if not head.endswith(b"\n") or json.loads(head).get("fingerprint") != fingerprint:
-                raise FatalError(
-                    _("{path}: was made with other stages or models: leave --resume out to start anew").format(
-                        path=self.path
-                    )
+    def _begin(self, head: bytes, *, resume: bool) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise FatalError(_("{path}: another run writes it: name another --out").format(path=self.path)) from exc
+        if not resume or not (found := self._file.readline()):
+            self._file.truncate(0)
+            self._file.write(head)
+        elif found == head:
+            self._find_results()
+        else:
+            raise FatalError(
+                _("{path}: was made of other folders, stages or models: leave --resume out to start anew").format(
+                    path=self.path
                 )
-            for line in file:
-                if not line.endswith(b"\n"):
-                    file.truncate(place)
-                    return
-                self._places[_name_of(_from_line(line))] = place
-                place += len(line)
+            )
+
+    def _find_results(self) -> None:
+        """Learn where the results stand, up to the first line that is not whole."""
+        place = self._file.tell()
+        for line in iter(self._file.readline, b""):
+            name = _name_in(line)
+            if name is None:
+                self._file.truncate(place)
+                return
+            self._places[name] = place
+            place += len(line)
 
     def __contains__(self, name: str) -> bool:
         """Whether the file of this name is finished."""
@@ -159,6 +180,14 @@ def _from_line(line: bytes) -> Outcome | Failure:
     return Failure(**fields["failure"]) if "failure" in fields else _OUTCOME.validate_python(fields["outcome"])
 
 
+def _name_in(line: bytes) -> str | None:
+    """The name of the file in a line; None when the line is torn: some file systems leave zeros after a power cut."""
+    try:
+        return _name_of(_from_line(line)) if line.endswith(b"\n") else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _name_of(result: Outcome | Failure) -> str:
     return result.name if isinstance(result, Failure) else result.spooled.name
 
@@ -177,9 +206,9 @@ def _trimmed(outcome: Outcome) -> Outcome:
     return replace(outcome, pictures=pictures)
 
 
-def fingerprint_of(stages: Iterable[tuple[str, str]], hashes: Iterable[str]) -> str:
-    """A hash of what decides the results: the stages' settings and the models' hashes."""
-    return hashlib.sha256(json.dumps([list(stages), list(hashes)]).encode()).hexdigest()
+def fingerprint_of(folder: Path, stages: Iterable[tuple[str, str]], hashes: Iterable[str]) -> str:
+    """A hash of what decides the results: the folder that names start from, the settings, the models' hashes."""
+    return hashlib.sha256(json.dumps([str(folder), list(stages), list(hashes)]).encode()).hexdigest()
 
 
 def look_at_all(

@@ -51,7 +51,15 @@ def process(
     from ..logs import make_log
     from ..media.evidence import write_annotated
     from ..pipeline.tally import Tally
-    from ..process import Failure, Journal, find_items, fingerprint_of, look_at_all, write_results
+    from ..process import (
+        Failure,
+        Journal,
+        common_folder,
+        find_items,
+        fingerprint_of,
+        look_at_all,
+        write_results,
+    )
     from ..registry import load_registry
 
     registry = load_registry()
@@ -70,12 +78,12 @@ def process(
         open_runner(plan, services) as runner,
     ):
         models = {str(getattr(config, "model")) for _spec, config in plan.stages if hasattr(config, "model")}  # noqa: B009  # because only some stages have a model
-        settings = [(spec.name, config.model_dump_json()) for spec, config in plan.stages] + [("fps", str(fps))]
+        settings = [(spec.name, config.model_dump_json()) for spec, config in plan.stages]
+        settings += [("media", plan.file.media.model_dump_json()), ("fps", str(fps))]
         hashes = [services.models.card(name).sha256 for name in sorted(models)]
-        journal = Journal(out, fingerprint_of(settings, hashes), resume=resume)
+        journal = Journal(out, fingerprint_of(common_folder(paths), settings, hashes), resume=resume)
         todo = [item for item in items if item.name not in journal]
-        stop = threading.Event()
-        started = time.monotonic()
+        stop, started = threading.Event(), time.monotonic()
         with _progress(console) as bar, _stopped_by_ctrl_c(stop):
             task = bar.add_task("", total=len(items), completed=len(items) - len(todo), rate="")
             finished = 0
@@ -105,7 +113,8 @@ def process(
                 failures.append(result)
                 continue
             categories.update({str(detection.category) for detection in result.detections()} or {"blank"})
-            if annotate:
+            # after Ctrl-C nobody wants to wait until all files were read again; the run that completes it draws them
+            if annotate and complete:
                 write_annotated(annotate, result, services)
         journal.close(finished=complete)
     summary = {

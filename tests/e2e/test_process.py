@@ -161,7 +161,7 @@ def test_a_journal_of_other_stages_is_not_continued(models_dir, shared_media, tm
     done = tigrillo("process", card, "--out", out, "--resume")
 
     assert done.returncode == 1
-    assert "other stages or models" in done.stderr
+    assert "other folders, stages or models" in done.stderr
 
 
 def test_bad_files_are_failures_with_a_reason_and_the_rest_goes_on(models_dir, shared_media, tmp_path):
