@@ -1,6 +1,6 @@
 # `make help` says what there is. Every target sets up what it needs, and does nothing where that is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-fast check bench install uninstall clean
+.PHONY: help setup models demo test test-fast check bench bench-zamba install uninstall clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -16,7 +16,7 @@ BIN := .venv/bin
 export TIGRILLO_MODELS ?= $(CURDIR)/.cache/models
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## .venv with everything for development
 	@scripts/setup.sh dev
@@ -47,7 +47,12 @@ check: setup  ## style, types, layers, docs, contracts
 
 bench: setup  ## the speed figures, measured on this machine
 	@$(MAKE) models
-	@set -e; for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@set -e; for name in pipeline motion memory threads; do echo "== $$name"; $(BIN)/python "benchmarks/$$name.py"; done
+
+bench-zamba: setup  ## the same clips through zamba's own detector and ours (needs an environment of 1 GB in /tmp)
+	@$(MAKE) models
+	@PYTHON="$(PYTHON)" benchmarks/zamba/setup.sh /tmp/zambavenv
+	@$(BIN)/python benchmarks/versus_zamba.py --venv /tmp/zambavenv
 
 install:  ## as root: the service, below PREFIX (/usr/local), staged below DESTDIR; ROLE=agent for a Pi
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" ROLE="$(ROLE)" SITE_LANG="$(SITE_LANG)" PYTHON="$(SERVICE_PYTHON)" scripts/install.sh

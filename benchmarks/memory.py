@@ -51,7 +51,8 @@ def watch_process(folder: Path, out: Path) -> tuple[list[tuple[int, float]], flo
         with journal.open("rb") as lines:
             while process.poll() is None:
                 finished += lines.read().count(b"\n")
-                samples.append((finished, resident_mb(process.pid)))
+                if resident := resident_mb(process.pid):  # nothing any more while it ends
+                    samples.append((finished, resident))
                 time.sleep(0.1)
     if process.returncode:
         raise SystemExit(f"tigrillo process ended with {process.returncode}")
