@@ -31,7 +31,15 @@ FolderOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help=_("Print as JSON."))]
 
 
-@command("list", help=_("List the models that are installed and those that can be pulled."))
+@command(
+    "list",
+    short_help=_("List the models that are installed and those that can be pulled."),
+    help=_(
+        "List the models that are installed and those that can be pulled, with licence and summary.\n\n"
+        "Those of the catalogue: `tigrillo models pull NAME`. Your own: `tigrillo models import FILE.onnx`.\n\n"
+        "They lie in $TIGRILLO_MODELS, else in tigrillo/models in your data folder."
+    ),
+)
 def list_models(folder: FolderOption = None, as_json: JsonOption = False) -> None:
     """Print one line a model."""
     from ..models.catalog import read_catalogue
@@ -72,7 +80,15 @@ def _row(name: str, entry: "Entry | None", models: Any, installed: Sequence[str]
     return row
 
 
-@command("show", help=_("Show the card of an installed model, or the catalogue's entry of one that is not."))
+@command(
+    "show",
+    short_help=_("Show the card of an installed model, or the catalogue's entry of one that is not."),
+    help=_(
+        "Show the card of an installed model, or the catalogue's entry of one that is not.\n\n"
+        "The card (card.toml beside model.onnx) says how the model is used: size and colours of its input, decoder, "
+        "classes, thresholds, licence and where it comes from."
+    ),
+)
 def show(
     name: Annotated[str, typer.Argument(help=_("The model's name."))],
     folder: FolderOption = None,
@@ -98,7 +114,16 @@ def show(
     Console(markup=False, highlight=False).print(table)
 
 
-@command("pull", help=_("Fetch models of the catalogue, check their hash, convert and install them."))
+@command(
+    "pull",
+    short_help=_("Fetch models of the catalogue, check their hash, convert and install them."),
+    help=_(
+        "Fetch models of the catalogue, check their SHA-256, convert them to ONNX and install them.\n\n"
+        "Without a name: the default detector and classifier. A broken download goes on where it stopped when the "
+        "command is given again; a file with a wrong hash is refused and nothing of it stays. Nothing that a "
+        "downloaded file contains is run."
+    ),
+)
 def pull_models(
     names: Annotated[
         list[str] | None, typer.Argument(help=_("Models to fetch; without a name the default two."))
@@ -132,7 +157,14 @@ def pull_models(
         typer.echo(json.dumps(pulled))
 
 
-@command("verify", help=_("Compare installed models with the hash in their card. Exit 78 when one differs."))
+@command(
+    "verify",
+    short_help=_("Compare installed models with the hash in their card. Exit 78 when one differs."),
+    help=_(
+        "Compare installed models with the SHA-256 in their card.\n\n"
+        "Every model is checked before the command ends. Exit 78 when one differs: remove it and pull it again."
+    ),
+)
 def verify(
     names: Annotated[list[str] | None, typer.Argument(help=_("Models to check; without a name all."))] = None,
     folder: FolderOption = None,
@@ -162,7 +194,16 @@ def verify(
         raise typer.Exit(ModelError.exit_code)
 
 
-@command("import", help=_("Install your own ONNX file: its card is made from what the file says."))
+@command(
+    "import",
+    short_help=_("Install your own ONNX file: its card is made from what the file says."),
+    help=_(
+        "Install your own ONNX file: its card is made from what the file says.\n\n"
+        "Detectors with a YOLOv5, YOLOX or YOLOv8 head and classifiers are recognised by their output. What the file "
+        "does not say, such as class names or which of them are animals, is asked for; what was guessed wrong is "
+        "corrected in card.toml. The file is copied and the original stays."
+    ),
+)
 def import_onnx(  # because typer makes an option of each
     file: Annotated[Path, typer.Argument(help=_("The .onnx file; it is copied."))],
     name: Annotated[str, typer.Option(help=_("Name of the model; the file's name by default."))] = "",
