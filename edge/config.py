@@ -44,6 +44,16 @@ def _did_you_mean(close: Sequence[str]) -> str:
     return _("; did you mean {names}?").format(names=", ".join(repr(name) for name in close)) if close else ""
 
 
+def _expandable(folder: str) -> str:
+    try:
+        FilePath(folder).expanduser()
+    except RuntimeError as exc:
+        raise ValueError(
+            _("{folder!r}: there is no such home folder: write the whole path").format(folder=folder)
+        ) from exc
+    return folder
+
+
 Zone = Annotated[str, AfterValidator(_known_zone)]
 StationName = Annotated[str, AfterValidator(_safe_station)]
 
@@ -110,7 +120,7 @@ class SiteFile(_Strict):
     """The whole file."""
 
     site: SiteInfo = SiteInfo()
-    state_dir: str = "state"
+    state_dir: Annotated[str, AfterValidator(_expandable)] = "state"
     limits: Limits = Limits()
     compute: ComputeConfig = ComputeConfig()
     media: MediaConfig = MediaConfig()
@@ -244,8 +254,21 @@ def _resolve(
         settings = {key: value for key, value in (use.model_extra or {}).items() if key not in skip}
         config = _validate(spec.config, settings, where, document)
         if config is not None:
+            _check_homes(config, where, document)
             resolved.append((spec, config))
     return resolved
+
+
+def _check_homes(config: BaseModel, where: Path, document: Document) -> None:
+    """A folder such as `~nobody/inbox`, which `_anchor` could not place, is a fault."""
+    for name, value in config:
+        if isinstance(value, BaseModel):
+            _check_homes(value, (*where, name), document)
+        elif isinstance(value, FilePath):
+            try:
+                _expandable(str(value))
+            except ValueError as exc:
+                document.fault((*where, name), str(exc))
 
 
 def _unknown(name: str, specs: Mapping[str, Any], registry: Registry) -> str:
@@ -338,9 +361,21 @@ def _explain(error: Mapping[str, Any], model: type[BaseModel], path: Path) -> st
         return _("{got!r} is not one of {expected}").format(
             got=got, expected=context["expected"].replace(" or ", _(" or "))
         )
+    otherwise = _("{problem}, got {got!r}").format(problem=foreign(error["msg"]), got=got)
+    return _explain_shape(kind, got) or otherwise
+
+
+def _explain_shape(kind: str, got: Any) -> str:
+    """A value that is no text, list or mapping where one stands; "" for other faults."""
+    if got is None:
+        return _("is empty: write its value, or remove the line")
     if kind == "string_type":
         return _("{got!r} is not text: put it in quotes").format(got=got)
-    return _("{problem}, got {got!r}").format(problem=foreign(error["msg"]), got=got)
+    if kind in {"model_type", "dict_type"}:
+        return _("{got!r} is no mapping: write `key: value` lines below it").format(got=got)
+    if kind in {"tuple_type", "list_type"}:
+        return _("{got!r} is no list: write each entry on a line that begins with `- `").format(got=got)
+    return ""
 
 
 def _field_names(model: type[BaseModel]) -> list[str]:

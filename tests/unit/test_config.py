@@ -137,3 +137,22 @@ def test_two_plugins_cannot_claim_one_name(tmp_path, monkeypatch):
 
     with pytest.raises(PluginLoadError, match=r"stage 'detect' is named by two plugins, detect .* and second"):
         load_registry([point("detect", "plugins.stages.detect"), point("second", "second_detect")])
+
+
+@pytest.mark.parametrize(
+    ("text", "start", "says"),
+    [
+        ("sources:\n", "site.yaml:1:1 sources:", "is empty"),
+        ("site:\n", "site.yaml:1:1 site:", "is empty"),
+        ("sources:\n  -\n", "site.yaml:2:4 sources[0]:", "is empty"),
+        ("limits: much\n", "site.yaml:1:1 limits:", "is no mapping"),
+        ("stages: detect\n", "site.yaml:1:1 stages:", "is no list"),
+        ("state_dir: ~nobody-here/x\n", "site.yaml:1:1 state_dir:", "home folder"),
+        ("sources:\n  - {use: watch, folder: ~nobody-here/x}\n", "site.yaml:2:18 sources[0].folder:", "home folder"),
+    ],
+)
+def test_a_beginners_slip_is_told_in_plain_words(text, start, says):
+    (line,) = faults_of(text)
+
+    assert line.startswith(start)
+    assert says in line

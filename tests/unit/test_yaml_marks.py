@@ -12,19 +12,22 @@ from edge.yaml_marks import parse
         ("a: 1\na: 2\n", "a", 2, 1, "twice, first on line 1"),
         ("list:\n  - no\n", "list[0]", 2, 5, "'no'"),
         ("id: 010\n", "id", 1, 1, "octal"),
-        ("x: !!python/object:os.system {}\n", "x", 1, 1, "is missing"),
+        ("x: !!python/object:os.system {}\n", "x", 1, 1, "tag"),
+        ("x: !!binary aGVsbG8=\n", "x", 1, 1, "tag"),
+        ("x: !local {a: 1}\n", "x", 1, 1, "tag"),
+        ('x: "a\\0b"\n', "x", 1, 1, "control character"),
+        ("x: 1e400\n", "x", 1, 1, "too large"),
+        pytest.param("x: " + "9" * 5000 + "\n", "x", 1, 1, "too large", id="5000 digits"),
+        pytest.param("x: " + "[" * 3000 + "]" * 3000, "(file)", 1, 1, "too deep", id="deep"),
         ("x: !local 5\n", "x", 1, 1, "tag"),
         ("a: [1, 2\n", "(file)", 2, 1, "not YAML"),
         ("a: &x [*x]\n", "a[0]", 1, 4, "contains itself"),
-        ("a: \x07\n", "(file)", 1, 1, "not YAML"),
+        ("b: 1\na: \x07\n", "(file)", 2, 4, "not YAML"),
     ],
 )
 def test_each_trap_is_one_fault_with_its_place(text, path, line, col, says):
     document = parse(text)
 
-    if says == "is missing":  # a python tag on a mapping is read as a plain mapping: nothing is ever built from it
-        assert document.data == {"x": {}}
-        return
     (fault,) = document.faults
     assert (fault.path, fault.line) == (path, line)
     assert says in fault.message
@@ -45,3 +48,14 @@ def test_every_value_has_a_place():
 
     assert document.place(("a", 0, "c", 1)) == (3, 12)
     assert document.place(("a", 0, "not there")) == (2, 5)
+
+
+@pytest.mark.timeout(10)
+def test_aliases_of_aliases_are_refused_before_they_fill_memory():
+    lines = ["a0: &a0 [1,1,1,1,1,1,1,1,1]"]
+    lines += [f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+
+    document = parse("\n".join(lines))
+
+    assert document.data is None
+    assert "values" in document.faults[-1].message
