@@ -15,6 +15,12 @@ INNER = "message"  # the value of this name is itself a text that others made
 
 # The first that fits is taken: the narrower one of two stands first.
 TEMPLATES = (
+    # typer and pydantic around another text
+    mark("Invalid value for {name}: {message}"),
+    mark("Invalid value: {message}"),
+    mark("Value error, {message}"),
+    mark("{message} Did you mean {other}?"),
+    mark("{message} (Possible options: {others})"),
     # the system's errors: os.strerror and what Python writes around it
     mark("[Errno {number}] {message}: {path}"),
     mark("[Errno {number}] {message}"),
@@ -41,9 +47,13 @@ TEMPLATES = (
     mark("found character {character} that cannot start any token"),
     mark("found unexpected end of stream"),
     mark("expected <block end>, but found {token}"),
+    mark("expected {wanted}, but found {token}"),
+    mark("expected {wanted}, but got {token}"),
     mark("did not find expected {token}"),
     mark("found undefined alias {alias}"),
     mark("found unknown escape character {character}"),
+    # edge.wire, whose texts are logged in English
+    mark("{name}: letters, digits, '_', '-' and '.' only, at most 64, no dot in front"),
     # pydantic: a site's values, and the values of options
     mark("Input should be greater than or equal to {limit}"),
     mark("Input should be greater than {limit}"),
@@ -62,7 +72,7 @@ TEMPLATES = (
     mark("Input should be a valid tuple"),
     mark("Input should be a valid dictionary"),
     mark("Input should be a valid dictionary or instance of {kind}"),
-    mark("Input is not a valid path"),
+    mark("Input is not a valid path for {kind}"),
     mark("could not parse value and unit from byte string"),
     mark("could not interpret byte unit: {unit}"),
     mark("Field required"),
@@ -76,8 +86,6 @@ TEMPLATES = (
     mark("{kind} should have at least {least} items after validation, not {count}"),
     mark("Input should be {choices}"),
     # typer
-    mark("{message} Did you mean {other}?"),
-    mark("{message} (Possible options: {others})"),
     mark("Missing argument {name}."),
     mark("Missing option {name}."),
     mark("Missing command."),
@@ -87,9 +95,8 @@ TEMPLATES = (
     mark("Option {name} requires an argument."),
     mark("Option {name} requires {count} arguments."),
     mark("Option {name} does not take a value."),
-    mark("Invalid value for {name}: {message}"),
-    mark("Invalid value: {message}"),
     mark("Show this message and exit."),
+    mark("{value} is not one of {choices}."),
 )
 
 

@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from edge.foreign import foreign
+from edge.i18n import _
 from edge.link import Broker
 from edge.sd_notify import ALIVE, READY, STOPPING, notify
 
@@ -52,8 +54,8 @@ class Status:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m raspberry_pi.agent", description="Tigrillo's camera agent.")
-    parser.add_argument("config", type=Path, metavar="AGENT.yaml", help="station, broker, spool, camera, trigger")
+    parser = argparse.ArgumentParser(prog="python -m raspberry_pi.agent", description=_("Tigrillo's camera agent."))
+    parser.add_argument("config", type=Path, metavar="AGENT.yaml", help=_("station, broker, spool, camera, trigger"))
     return run(parser.parse_args(argv).config)
 
 
@@ -95,7 +97,8 @@ def _broker(settings: BrokerSettings, config_path: Path) -> Broker:
         try:
             password = settings.password_file.read_text(encoding="utf-8").partition("\n")[0].strip()
         except (OSError, UnicodeDecodeError) as exc:
-            fault = f"{config_path}: broker.password_file: {settings.password_file}: can't be read: {exc}"
+            what = _("{path}: can't be read: {reason}").format(path=settings.password_file, reason=foreign(exc))
+            fault = f"{config_path}: broker.password_file: {what}"
             raise AgentConfigError([fault]) from exc
     return Broker(settings.host, settings.port, settings.username, password, settings.keepalive_s)
 

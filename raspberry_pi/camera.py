@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edge.i18n import _
 from edge.wire import MAX_BODY_BYTES, kind_of
 
 from .config import CameraSettings
@@ -60,9 +61,9 @@ def open_camera(settings: CameraSettings) -> Camera:
     if path.is_file():
         return Replay((path,), path.parent, settings.loop)
     if not path.is_dir():
-        raise CameraError(f"camera.path: {path}: no such file or folder")
+        raise CameraError("camera.path: " + _("{path}: no such file or folder").format(path=path))
     found = (each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
     files = tuple(sorted(each for each in found if kind_of(each.name)))
     if not files:
-        raise CameraError(f"camera.path: {path}: holds no picture and no video")
+        raise CameraError("camera.path: " + _("{path}: holds no picture and no video").format(path=path))
     return Replay(files, path, settings.loop)

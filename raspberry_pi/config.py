@@ -11,10 +11,18 @@ from pathlib import Path
 
 import yaml
 
+from edge.foreign import foreign
+from edge.i18n import _, mark
 from edge.wire import WireError, checked_station
 
 # What YAML 1.1 makes of an unquoted word, in words a person knows.
-READS_AS = {"bool": "yes or no", "int": "a number", "float": "a number", "null": "nothing", "timestamp": "a date"}
+READS_AS = {
+    "bool": mark("yes or no"),
+    "int": mark("a number"),
+    "float": mark("a number"),
+    "null": mark("nothing"),
+    "timestamp": mark("a date"),
+}
 
 
 class AgentConfigError(ValueError):
@@ -79,19 +87,24 @@ def load(path: Path) -> Settings:
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as exc:
-        raise AgentConfigError([f"{path}: can't be read: {exc.strerror}"]) from exc
+        raise AgentConfigError(
+            [_("{path}: can't be read: {reason}").format(path=path, reason=foreign(exc.strerror))]
+        ) from exc
     except UnicodeDecodeError as exc:
-        raise AgentConfigError([f"{path}: is not UTF-8 text, save it as UTF-8"]) from exc
+        raise AgentConfigError([_("{path}: is not UTF-8 text, save it as UTF-8").format(path=path)]) from exc
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as exc:
-        mark = exc.problem_mark
-        at = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-        raise AgentConfigError([f"{path}{at}: not YAML: {exc.problem or exc.context}"]) from exc
+        where = exc.problem_mark
+        at = f":{where.line + 1}:{where.column + 1}" if where else ""
+        what = _("not YAML: {problem}").format(problem=foreign(exc.problem or exc.context))
+        raise AgentConfigError([f"{path}{at}: {what}"]) from exc
     except yaml.YAMLError as exc:
-        raise AgentConfigError([f"{path}: not YAML: {' '.join(str(exc).split())}"]) from exc
+        what = _("not YAML: {problem}").format(problem=" ".join(str(exc).split()))
+        raise AgentConfigError([f"{path}: {what}"]) from exc
     if root is None:
-        raise AgentConfigError([f"{path}:1:1 the file: is empty; configs/agent.yaml is one to start from"])
+        what = _("is empty; configs/agent.yaml is one to start from")
+        raise AgentConfigError([f"{path}:1:1 {_('the file')}: {what}"])
     faults = _Faults(str(path))
     settings = _SCHEMA.read(root, (), base=path.absolute().parent, faults=faults)
     if faults.lines:
@@ -107,7 +120,7 @@ class _Faults:
 
     def add(self, node: yaml.Node, place: tuple[str, ...], what: str) -> None:
         line, column = node.start_mark.line + 1, node.start_mark.column + 1
-        self.lines.append(f"{self.file}:{line}:{column} {'.'.join(place) or 'the file'}: {what}")
+        self.lines.append(f"{self.file}:{line}:{column} {'.'.join(place) or _('the file')}: {what}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,21 +134,22 @@ class _Section:
         """The dataclass, or None and a line more in `faults` for each fault."""
         needed = [each.name for each in fields(self.build) if each.default is MISSING]
         if not isinstance(node, yaml.MappingNode):
-            faults.add(node, place, f"must be a section with {', '.join(needed)}")
+            faults.add(node, place, _("must be a section with {names}").format(names=", ".join(needed)))
             return None
         before, values = len(faults.lines), dict[str, object]()
         for key_node, value_node in node.value:
             key = str(key_node.value)
             if key in values:
-                faults.add(key_node, (*place, key), "stands here twice; keep one of the two")
+                faults.add(key_node, (*place, key), _("stands here twice; keep one of the two"))
             elif key not in self.checks:
                 known = get_close_matches(key, self.checks, n=1) or self.checks
-                faults.add(key_node, (*place, key), f"unknown key, known: {', '.join(known)}")
+                what = _("unknown key, known: {names}").format(names=", ".join(known))
+                faults.add(key_node, (*place, key), what)
             else:
                 values[key] = self._value(value_node, (*place, key), base=base, faults=faults)
         for key in needed:
             if key not in values:
-                faults.add(node, (*place, key), "is missing")
+                faults.add(node, (*place, key), _("is missing"))
         return self.build(**values) if len(faults.lines) == before else None
 
     def _value(self, node: yaml.Node, place: tuple[str, ...], *, base: Path, faults: _Faults) -> object:
@@ -152,17 +166,17 @@ class _Section:
 
 def _plain(node: yaml.Node, what: str) -> str:
     if not isinstance(node, yaml.ScalarNode) or node.tag == "tag:yaml.org,2002:null":
-        raise ValueError(f"must be {what}")
+        raise ValueError(_("must be {what}").format(what=what))
     return str(node.value)
 
 
 def _text(node: yaml.Node) -> str:
-    value = _plain(node, "text")
+    value = _plain(node, _("text"))
     kind = node.tag.rpartition(":")[2]
     if kind in READS_AS:
-        raise ValueError(f'{value} reads as {READS_AS[kind]}, write "{value}"')
+        raise ValueError(_('{value} reads as {kind}, write "{value}"').format(value=value, kind=_(READS_AS[kind])))
     if not value.strip():
-        raise ValueError("must not be empty")
+        raise ValueError(_("must not be empty"))
     return value
 
 
@@ -174,47 +188,48 @@ def _station(node: yaml.Node) -> str:
     try:
         return checked_station(_text(node))
     except WireError as exc:
-        raise ValueError(str(exc).removeprefix("station ")) from exc
+        raise ValueError(foreign(str(exc).removeprefix("station "))) from exc
 
 
 def _yes_or_no(node: yaml.Node) -> bool:
-    value = _plain(node, "true or false")
+    value = _plain(node, _("true or false"))
     if value.lower() not in {"true", "false"}:
-        raise ValueError(f"must be true or false, got {value!r}")
+        raise ValueError(_("must be {what}, got {value!r}").format(what=_("true or false"), value=value))
     return value.lower() == "true"
 
 
 def _whole(least: int, most: int = 2**63) -> Callable[[yaml.Node], int]:
     def check(node: yaml.Node) -> int:
-        what = f"a whole number of at least {least}" if most == 2**63 else f"a whole number, {least} to {most}"
+        bounded = _("a whole number, {least} to {most}").format(least=least, most=most)
+        what = _("a whole number of at least {least}").format(least=least) if most == 2**63 else bounded
         value = _plain(node, what)
         # digits in groups, as people write sizes; no octal 010, no sexagesimal 22:30, no 1e9
         if not re.fullmatch(r"0|[1-9][0-9]{0,18}|[1-9][0-9]{0,2}(_[0-9]{3}){1,6}", value):
-            raise ValueError(f"must be {what}, got {value!r}")
+            raise ValueError(_("must be {what}, got {value!r}").format(what=what, value=value))
         if not least <= int(value) <= most:
-            raise ValueError(f"must be {what}, got {value}")
+            raise ValueError(_("must be {what}, got {value}").format(what=what, value=value))
         return int(value)
 
     return check
 
 
 def _seconds(node: yaml.Node) -> float:
-    what = "seconds, more than 0 and at most 86400"
+    what = _("seconds, more than 0 and at most 86400")
     value = _plain(node, what)
     try:
         seconds = float(value)
     except ValueError as exc:
-        raise ValueError(f"must be {what}, got {value!r}") from exc
+        raise ValueError(_("must be {what}, got {value!r}").format(what=what, value=value)) from exc
     if not 0 < seconds <= 86_400:
-        raise ValueError(f"must be {what}, got {value!r}")
+        raise ValueError(_("must be {what}, got {value!r}").format(what=what, value=value))
     return seconds
 
 
 def _one_of(*names: str) -> Callable[[yaml.Node], str]:
     def check(node: yaml.Node) -> str:
-        value = _plain(node, " or ".join(names))
+        value = _plain(node, _(" or ").join(names))
         if value not in names:
-            raise ValueError(f"{value!r} is unknown; known: {', '.join(names)}")
+            raise ValueError(_("{value!r} is unknown; known: {names}").format(value=value, names=", ".join(names)))
         return value
 
     return check

@@ -24,6 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge.foreign import foreign
+from edge.i18n import _
 from edge.paths import sync_dir, write_atomically
 from edge.wire import FrameHeader
 
@@ -83,10 +85,11 @@ class Spool:
             fcntl.flock(self._folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as exc:
             self._release()
-            raise SpoolError(f"spool.folder: {self._folder}: another agent works here; stop it or use another") from exc
+            what = _("{path}: another agent works here; stop it or use another").format(path=self._folder)
+            raise SpoolError(f"spool.folder: {what}") from exc
         except OSError as exc:
             self._release()
-            raise SpoolError(f"spool.folder: {self._folder}: {exc.strerror}") from exc
+            raise SpoolError(f"spool.folder: {self._folder}: {foreign(exc.strerror)}") from exc
         self._find_what_is_left()
         return self
 
