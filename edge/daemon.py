@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -33,7 +34,7 @@ from .pipeline.spool import Spool
 from .pipeline.tally import Observers, Tally, write_status
 from .pipeline.worker import Worker
 from .registry import Registry
-from .sd_notify import notify
+from .sd_notify import ALIVE, READY, STOPPING, notify
 from .services import Log, Services, Sink, Source
 from .store.sql import Store
 
@@ -205,23 +206,39 @@ def _keep_running(name: str, source: Source, site: Site, stop: threading.Event) 
 
 async def _heartbeat(plan: Plan, site: Site, pulse: Pulse, stop: threading.Event) -> None:
     """Feed the watchdog only while every worker answers and the store does; write the status file."""
-    status = plan.state_dir / "status.json"
-    notify("READY=1")
+    _tell_systemd(site, READY)
     while not stop.is_set():
-        answered = attempt(site.store.ping)
-        if isinstance(answered, Failed):
-            site.services.log.error("store.silent", reason=answered.reason)
-        elif pulse.ping():
-            notify("WATCHDOG=1")
-        elif silent := pulse.silent():
-            site.services.log.debug("worker.silent", workers=silent)
-        now = site.services.clock.now().isoformat()
-        written = attempt(partial(write_status, status, site.tally, at=now, version=__version__))
-        if isinstance(written, Failed):
-            site.services.log.error("status.unwritable", reason=written.reason)
+        # in a thread: a locked database or a slow disk takes seconds, and a signal must not wait for them
+        await anyio.to_thread.run_sync(_beat, plan, site, pulse)
         await anyio.sleep(BEAT_S)
-    notify("STOPPING=1")
-    write_status(status, site.tally, at=site.services.clock.now().isoformat(), version=__version__, stopped=True)
+    _tell_systemd(site, STOPPING)
+    _write_status(plan, site, stopped=True)
+
+
+def _beat(plan: Plan, site: Site, pulse: Pulse) -> None:
+    answered = attempt(site.store.ping)
+    if isinstance(answered, Failed):
+        site.services.log.error("store.silent", reason=answered.reason)
+    elif pulse.ping():
+        _tell_systemd(site, ALIVE)
+    elif silent := pulse.silent():
+        site.services.log.debug("worker.silent", workers=silent)
+    _write_status(plan, site)
+
+
+def _tell_systemd(site: Site, state: str) -> None:
+    """Say it, or say in the log that nobody takes it: that is no reason to stop looking at frames."""
+    told = attempt(partial(notify, state))
+    if isinstance(told, Failed):
+        site.services.log.error("systemd.silent", state=state, reason=told.reason)
+
+
+def _write_status(plan: Plan, site: Site, **fields: Any) -> None:
+    now = site.services.clock.now().isoformat()
+    status = plan.state_dir / "status.json"
+    written = attempt(partial(write_status, status, site.tally, at=now, version=__version__, **fields))
+    if isinstance(written, Failed):
+        site.services.log.error("status.unwritable", reason=written.reason)
 
 
 async def _stop_on_signal(stop: threading.Event, halt: threading.Event, grace_s: float) -> None:

@@ -1,12 +1,30 @@
 """The log: one line an event, readable on a terminal, JSON under systemd."""
 
+import io
 import logging
 import sys
-from typing import Any
+from contextlib import suppress
+from typing import Any, TextIO, cast
 
 import structlog
 
 from .services import Log
+
+
+class _Lasting(io.TextIOBase):
+    """A stream whose reader may be gone or whose disk may be full: the line is lost, the frame is not."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def make_log(*, json_lines: bool, level: str = "info") -> Log:
@@ -17,7 +35,7 @@ def make_log(*, json_lines: bool, level: str = "info") -> Log:
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
     log: Log = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.PrintLogger(cast("TextIO", _Lasting(sys.stderr))),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

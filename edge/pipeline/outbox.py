@@ -22,6 +22,7 @@ from ..services import Emit, Media
 from .runner import Done, Failed, attempt
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1800.0
+DRAIN_ATTEMPTS = 3  # at the end, to mark what was sent; each waits for the store's own time-out
 GIVE_UP_AFTER = timedelta(hours=24)
 SLOW_S = 300.0  # a send that takes longer is reported: an alert channel that hangs must not go unnoticed
 
@@ -98,8 +99,18 @@ class Outbox:
                 self._emit(Event("notify", self._clock.now(), ok=False, fields={"reason": str(exc)}))
                 stop.wait(self._poll_s)
             self._report_slow()
-        while self._under_way and self._settle(wait_s=self._grace_s) is not None:
-            pass
+        self._drain()
+
+    def _drain(self) -> None:
+        """Write down what is under way; what is sent and can't be marked now is sent once more after the next start."""
+        for _attempt in range(DRAIN_ATTEMPTS):
+            try:
+                while self._under_way and self._settle(wait_s=self._grace_s) is not None:
+                    pass
+            except StoreBusy as exc:
+                self._emit(Event("notify", self._clock.now(), ok=False, fields={"reason": str(exc)}))
+            else:
+                return
 
     def dispatch_due(self) -> int:
         """Try every alert that is due now once, wait for all channels; return how many were sent.

@@ -19,6 +19,7 @@ from .runner import Done, Failed, Halted, Runner, attempt
 
 MAX_ATTEMPTS = 3  # a frame that took the process down this often goes to quarantine
 IDLE_S = 0.2  # between looks when nothing waits
+BUSY_S = 2.0  # before the store is asked again that gave no answer: a full disk must not be filled with log lines
 RETRY_S = (2.0, 60.0)  # pause before a frame is claimed again: first, and at most
 
 
@@ -42,7 +43,8 @@ class Worker:
             took = attempt(self.work_once)
             if isinstance(took, Failed):
                 self.services.log.error("claim.failed", worker=self.name, reason=took.reason)
-            if not isinstance(took, Done) or not took.value:
+                self.stop.wait(BUSY_S)
+            elif not took.value:
                 self.stop.wait(IDLE_S)
 
     def work_once(self) -> bool:
@@ -64,7 +66,9 @@ class Worker:
         else:
             failed = result
         if failed:
-            self._insist(partial(self._react, spooled, failed))
+            told = self._insist(partial(self._react, spooled, failed))
+            if isinstance(told, Failed):  # it stays in work, and is claimed again after the next start
+                self.services.log.error("stage.stuck", frame_id=spooled.id, reason=told.reason)
         return True
 
     def _insist(self, write: Callable[[], None]) -> Done[None] | Failed:
@@ -75,7 +79,7 @@ class Worker:
                 return written
             self.services.log.warning("store.busy", worker=self.name, reason=written.reason)
             self.pulse.beat(self.name)
-            self.halt.wait(IDLE_S)
+            self.halt.wait(BUSY_S)
 
     def _beat(self) -> None:
         self.pulse.beat(self.name)

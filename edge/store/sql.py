@@ -28,7 +28,9 @@ from .schema import alerts, frames, observations, quarantine
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 READ_ONLY = {"mode": "ro", "uri": "true"}
-BUSY_MS = 10_000  # how long SQLite waits for another process's lock before it says so
+# How long SQLite waits for another process's lock before it says so. Threads wait one after the other, and everybody
+# tries again, so this times the number of sources and workers must stay far below the watchdog's 60 s.
+BUSY_MS = 2_000
 
 
 class Store:

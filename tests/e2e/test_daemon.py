@@ -6,10 +6,12 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -176,6 +178,69 @@ def test_a_second_daemon_of_a_site_ends_with_one_line(daemon):
     assert second.returncode == 1
     assert "another tigrillo runs this site" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def bare_site(folder: Path) -> list[str]:
+    """The command for a site that watches a folder and needs no model."""
+    (folder / "inbox").mkdir()
+    (folder / "site.yaml").write_text("sources: [{use: watch, folder: inbox, settle_s: 0.2, rescan_s: 1}]\n")
+    return [sys.executable, "-m", "edge.cli", "run", str(folder / "site.yaml")]
+
+
+def recorded(folder: Path, timeout_s: float = 20) -> int:
+    """How many frames are recorded, once there is one."""
+    deadline = time.monotonic() + timeout_s
+    found = 0
+    while not found and time.monotonic() < deadline:
+        time.sleep(0.1)
+        if (folder / "state" / "status.json").exists():
+            with Store(f"sqlite:///{folder / 'state' / 'tigrillo.sqlite'}", read_only=True) as store:
+                found = store.counts().get("recorded", 0)
+    return found
+
+
+def test_a_log_on_a_full_disk_stops_nothing(shared_media, tmp_path):
+    command = bare_site(tmp_path)
+    shutil.copy(shared_media / "stills" / "blank.jpg", tmp_path / "inbox")
+
+    with Path("/dev/full").open("wb") as full, subprocess.Popen(command, stderr=full) as process:
+        assert recorded(tmp_path) == 1
+        assert process.poll() is None
+        process.terminate()
+        process.wait(30)
+
+
+def test_a_watchdog_that_went_away_stops_nothing_and_the_end_is_orderly(shared_media, tmp_path):
+    command = bare_site(tmp_path)
+    environment = os.environ | {"NOTIFY_SOCKET": str(tmp_path / "notify")}
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(str(tmp_path / "notify"))
+        listener.settimeout(30)
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        assert listener.recv(100) == b"READY=1"
+    (tmp_path / "notify").unlink()
+    time.sleep(2)  # two heartbeats that nobody hears
+    shutil.copy(shared_media / "stills" / "blank.jpg", tmp_path / "inbox")
+
+    assert recorded(tmp_path) == 1
+    process.terminate()
+    assert process.wait(30) == 0
+    assert json.loads((tmp_path / "state" / "status.json").read_text())["stopped"] is True
+
+
+def test_sigterm_ends_the_daemon_soon_while_another_process_holds_the_database(shared_media, tmp_path):
+    command = bare_site(tmp_path)
+    shutil.copy(shared_media / "stills" / "blank.jpg", tmp_path / "inbox")
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    assert recorded(tmp_path) == 1
+    with closing(sqlite3.connect(tmp_path / "state" / "tigrillo.sqlite", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        time.sleep(3)
+
+        process.terminate()
+
+        assert process.wait(20) == 0  # systemd gives 60 s
 
 
 @pytest.mark.timeout(120)

@@ -296,17 +296,17 @@ def test_an_alert_goes_without_its_picture_when_that_can_not_be_read_any_more(st
 
 
 class BusyOnce:
-    """A store that is locked the first time an alert is to be marked as sent."""
+    """A store that is locked the first time (or the first times) an alert is to be marked as sent."""
 
-    def __init__(self, store):
-        self.store, self.busy = store, True
+    def __init__(self, store, times=1):
+        self.store, self.times = store, times
 
     def __getattr__(self, name):
         return getattr(self.store, name)
 
     def alert_sent(self, pk, at):
-        if self.busy:
-            self.busy = False
+        if self.times:
+            self.times -= 1
             raise StoreBusy("database: database is locked")
         self.store.alert_sent(pk, at)
 
@@ -334,6 +334,16 @@ def test_a_running_outbox_survives_a_busy_store(store, clock, events):
 
     assert len(mail.got) == 1
     assert rows(store) == {"mail": ("sent", 1, "")}
+
+
+def test_the_outbox_ends_though_the_store_stays_busy_and_the_alert_stays(store, clock, events):
+    mail = Mailbox()
+    queue(store, clock, "mail")
+
+    with running(outbox(BusyOnce(store, times=1000), clock, events, mail=mail)):
+        assert mail.arrived.wait(SOON_S)
+
+    assert rows(store) == {"mail": ("pending", 0, "")}
 
 
 def test_a_crash_between_sending_and_marking_sends_again_under_the_same_key(store, clock, events):

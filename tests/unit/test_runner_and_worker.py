@@ -184,6 +184,22 @@ def test_at_the_end_the_frame_in_hand_is_given_back_and_claimed_again_at_once(be
     assert on.store.claim_next(NOW).attempts == 1
 
 
+def test_a_store_that_answers_nothing_does_not_fill_the_log(bench):
+    on = bench(Pictures())
+    log = on.worker.services.log
+    with on.store.transaction() as connection:
+        connection.exec_driver_sql("ALTER TABLE frames RENAME TO away")
+    thread = threading.Thread(target=on.worker.run)
+
+    thread.start()
+    on.stop.wait(1)
+    on.stop.set()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert [event for _, event, _ in log.entries] == ["claim.failed"]
+
+
 def test_a_stuck_worker_stops_the_heartbeat():
     pulse = Pulse(["a", "b"])
     assert pulse.ping() is True
