@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, cls=Group)
 command = partial(app.command, cls=Command)
+SENTENCES = {"summary", "licence", "note", "not_yet"}  # what a card and the catalogue say in words, not in names
 
 FolderOption = Annotated[
     Path | None, typer.Option("--folder", help=_("Where models are installed, instead of $TIGRILLO_MODELS."))
@@ -110,7 +111,7 @@ def show(
         return
     table = Table(box=None, show_header=False)
     for key, value in values.items():
-        table.add_row(key, _shortened(_(value) if isinstance(value, str) else value))
+        table.add_row(key, _(value) if key in SENTENCES else _shortened(value))
     Console(markup=False, highlight=False).print(table)
 
 
@@ -288,7 +289,9 @@ def _shortened(value: object) -> str:
     if isinstance(value, tuple | list):
         return ", ".join(map(str, value))
     if isinstance(value, dict):
-        return _shortened([f"{key} = {each}" for key, each in value.items()])
+        return _shortened([f"{key} = {_(each) if key in SENTENCES else each}" for key, each in value.items()])
+    if isinstance(value, bool):
+        return _("yes") if value else _("no")
     return str(value)
 
 

@@ -33,7 +33,7 @@ AGENT = """\
 station: {station}
 broker: {{host: 127.0.0.1, port: {mqtt}}}
 spool: {{folder: agent-spool, max_bytes: 2000000000}}
-camera: {{use: replay, path: "{media}"}}
+camera: {{use: replay, path: "{media}", loop: true}}
 trigger: {{use: interval, every_s: {every_s}}}
 max_frames: {frames}
 """
@@ -55,8 +55,8 @@ channels:
   - {{name: mailbox, use: email, host: 127.0.0.1, port: {smtp}, security: none, sender: demo@tigrillo.invalid,
      recipients: [ranger@tigrillo.invalid]}}
 rules:
-  - {{name: cats, taxon: Felidae, min_score: 0.5, channels: [mailbox]}}
-  - {{name: people, category: person, min_score: 0.5, channels: [mailbox]}}
+  - {{name: {cats}, taxon: Felidae, min_score: 0.5, channels: [mailbox]}}
+  - {{name: {people}, category: person, min_score: 0.5, channels: [mailbox]}}
 """
 
 
@@ -96,6 +96,7 @@ class Counts:
 def write_site(folder: Path, media: Path, *, frames: int, every_s: float, mqtt: int, smtp: int) -> None:
     """Write site.yaml and agent.yaml for this run."""
     values: dict[str, Any] = {"station": STATION, "mqtt": mqtt, "smtp": smtp, "language": user_language()}
+    values |= {"cats": _("cats"), "people": _("people")}
     (folder / "sdcard").mkdir(exist_ok=True)
     (folder / "site.yaml").write_text(SITE.format(**values), "utf-8")
     agent = AGENT.format(**values, media=media, frames=frames, every_s=every_s)

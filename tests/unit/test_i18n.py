@@ -32,7 +32,15 @@ from edge.registry import load_registry
 REPO = Path(__file__).resolve().parents[2]
 ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Words that are the same in both languages.
-SAME = {"Error", "Detector", "animal", "{where}: {problem}", "station, broker, spool, camera, trigger", "true or false"}
+SAME = {
+    "Error",
+    "Detector",
+    "animal",
+    "no",
+    "{where}: {problem}",
+    "station, broker, spool, camera, trigger",
+    "true or false",
+}
 
 
 @pytest.fixture(scope="module")
