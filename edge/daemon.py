@@ -27,6 +27,7 @@ from .inference.select import open_compute
 from .media.opener import FileMedia
 from .models.installed import InstalledModels
 from .paths import models_dir
+from .pipeline.built import built
 from .pipeline.outbox import Outbox
 from .pipeline.pulse import Pulse
 from .pipeline.runner import Failed, Runner, attempt
@@ -87,7 +88,10 @@ def open_services(
 def open_runner(plan: Plan, services: Services) -> Iterator[Runner]:
     """The site's stages, built in YAML order. Raises FatalError."""
     with ExitStack() as stack:
-        stages = [(spec.name, stack.enter_context(spec.build(config, services))) for spec, config in plan.stages]
+        stages = [
+            (spec.name, stack.enter_context(built(spec.name, spec.build, config, services)))
+            for spec, config in plan.stages
+        ]
         yield Runner(services.media, stages)
 
 
@@ -101,9 +105,13 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
         store = stack.enter_context(Store(plan.database_url))
         runner = stack.enter_context(open_runner(plan, services))
         notifiers = {
-            name: stack.enter_context(spec.build(config, services)) for name, (spec, config) in plan.channels.items()
+            name: stack.enter_context(built(name, spec.build, config, services))
+            for name, (spec, config) in plan.channels.items()
         }
-        sources = tuple((spec.name, stack.enter_context(spec.build(config, services))) for spec, config in plan.sources)
+        sources = tuple(
+            (spec.name, stack.enter_context(built(spec.name, spec.build, config, services)))
+            for spec, config in plan.sources
+        )
         limits = plan.file.limits
         spool = Spool(
             store,

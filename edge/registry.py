@@ -61,26 +61,31 @@ def load_registry(found: Iterable[EntryPoint] | None = None) -> Registry:
     for point in sorted(entry_points(group=GROUP) if found is None else found, key=lambda each: each.name):
         try:
             manager.register(point.load(), name=f"{point.name} ({point.value})")
-        except Exception as exc:  # noqa: BLE001  # because a plugin's import may raise anything, and must stop nobody else
+        except (Exception, SystemExit) as exc:  # noqa: BLE001  # because a plugin's import may raise anything, and must stop nobody else
             failures[point.name] = f"{point.value}: {type(exc).__name__}: {exc}"
     hook = manager.hook
     return Registry(
         manager,
-        sources=_by_name("source", hook.tigrillo_sources),
-        stages=_by_name("stage", hook.tigrillo_stages),
-        notifiers=_by_name("notifier", hook.tigrillo_notifiers),
-        exporters=_by_name("exporter", hook.tigrillo_exporters),
-        decoders=_by_name("decoder", hook.tigrillo_decoders),
+        sources=_by_name("source", hook.tigrillo_sources, failures),
+        stages=_by_name("stage", hook.tigrillo_stages, failures),
+        notifiers=_by_name("notifier", hook.tigrillo_notifiers, failures),
+        exporters=_by_name("exporter", hook.tigrillo_exporters, failures),
+        decoders=_by_name("decoder", hook.tigrillo_decoders, failures),
         failures=failures,
     )
 
 
-def _by_name(kind: str, hook: pluggy.HookCaller) -> dict[str, Any]:
+def _by_name(kind: str, hook: pluggy.HookCaller, failures: dict[str, str]) -> dict[str, Any]:
     specs: dict[str, Named] = {}
     owners: dict[str, str] = {}
     for implementation in hook.get_hookimpls():
         owner = implementation.plugin_name
-        for spec in _call(implementation.function):
+        try:
+            named = list(_call(implementation.function))
+        except (Exception, SystemExit) as exc:  # noqa: BLE001  # because a plugin's hook may raise anything, like its import
+            failures[owner.split(" ")[0]] = f"tigrillo_{kind}s: {type(exc).__name__}: {exc}"
+            continue
+        for spec in named:
             if spec.name in specs:
                 raise PluginLoadError(
                     _("{kind} {name!r} is named by two plugins, {first} and {second}: uninstall one").format(

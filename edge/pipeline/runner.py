@@ -4,9 +4,11 @@ A frame is decoded once; each of its pictures passes the stages in YAML order.
 """
 
 import time
+import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from ..errors import DecodeError, FatalError, FrameError, RetryableError
@@ -47,8 +49,14 @@ def attempt(work: Callable[[], T]) -> Done[T] | Failed:
         return Failed("wait", str(exc))
     except FatalError:
         raise
-    except Exception as exc:  # noqa: BLE001  # because this is the one ladder: a plugin's bug must not stop the station
-        return Failed("bug", f"{type(exc).__name__}: {exc}")
+    except (Exception, SystemExit) as exc:  # noqa: BLE001  # because this is the one ladder: a plugin's bug must not stop the station
+        return Failed("bug", f"{type(exc).__name__}: {exc} ({_place_of(exc)})")
+
+
+def _place_of(exc: BaseException) -> str:
+    """Where it was raised, "stage.py:12": a bug without its place can't be mended."""
+    last = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,10 @@ class Runner:
     def _pass_stages(self, frame: Frame, spent_ms: defaultdict[str, float]) -> PictureResult:
         for name, stage in self.stages:
             started = time.perf_counter()
-            frame = stage(frame)
+            after = stage(frame)
+            if not isinstance(after, Frame):
+                raise TypeError(f"stage {name!r} returned {type(after).__name__}, not the frame")
+            frame = after
             spent_ms[name] += _since_ms(started)
             if frame.rejected:
                 break

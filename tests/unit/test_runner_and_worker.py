@@ -78,7 +78,11 @@ def test_the_class_of_an_error_is_the_reaction(error, reaction):
     def work():
         raise error
 
-    assert attempt(work) == Failed(reaction, "x" if reaction != "bug" else "ZeroDivisionError: x")
+    failed = attempt(work)
+
+    assert isinstance(failed, Failed)
+    assert failed.reaction == reaction
+    assert failed.reason.startswith("x" if reaction != "bug" else "ZeroDivisionError: x (test_runner_and_worker.py:")
 
 
 def test_a_fatal_error_passes_the_ladder():
@@ -158,7 +162,9 @@ def test_a_bug_is_tried_three_times_and_then_put_aside(bench):
         assert on.worker.work_once() is True
         on.clock.step(120)
 
-    assert on.store.quarantined() == [("a.jpg", "ZeroDivisionError: x")]
+    ((name, reason),) = on.store.quarantined()
+    assert name == "a.jpg"
+    assert reason.startswith("ZeroDivisionError: x (test_runner_and_worker.py:")
 
 
 def test_a_frame_that_took_the_process_down_three_times_is_put_aside(bench):
