@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import json
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from .errors import FatalError
+from .errors import DecodeError, FatalError
 from .foreign import foreign
 from .hookspecs import ExporterSpec
 from .i18n import _
@@ -253,6 +254,12 @@ def _look(item: Item, runner: Runner, services: Services, stop: threading.Event)
 
 def _spooled(item: Item, services: Services) -> SpooledFrame:
     zone = services.default_timezone
+    try:
+        status = item.path.stat()
+    except OSError as exc:
+        raise DecodeError(f"{item.name}: can't be read: {exc.strerror}: check the file and its disk") from exc
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for without end
+        raise DecodeError(f"{item.name}: no file but a pipe, a socket or a device: remove it")
     return SpooledFrame(
         station=STATION,
         id=item.name,
@@ -260,7 +267,7 @@ def _spooled(item: Item, services: Services) -> SpooledFrame:
         path=item.path,
         name=item.name,
         sha256="",
-        size_bytes=item.path.stat().st_size,
+        size_bytes=status.st_size,
         source=STATION,
         captured=capture_time(item.path, item.kind, timezone=zone),
         received_at=services.clock.now(),
