@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 
 from edge.foreign import foreign
 from edge.i18n import _
@@ -66,10 +67,7 @@ def run(config_path: Path, stop: threading.Event | None = None) -> int:
     78: AGENT.yaml is wrong; one line a fault on standard error. Anything unforeseen is raised.
     """
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    if stop is None:
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: stop.set())
+    stop = stop or _stop_on_signal()
     try:
         settings = load(config_path)
         broker = _broker(settings.broker, config_path)
@@ -89,6 +87,24 @@ def run(config_path: Path, stop: threading.Event | None = None) -> int:
         print(f"{config_path}: {exc}", file=sys.stderr)
         return 1
     return 0
+
+
+def _stop_on_signal() -> threading.Event:
+    """An event that SIGTERM and SIGINT set; from a thread, because the main thread may hold the event's own lock.
+
+    A handler runs in the main thread wherever that is, also within `Event.wait`: setting the event there would wait
+    for itself, and the agent would never end. SimpleQueue.put is made for handlers.
+    """
+    stop, asked = threading.Event(), SimpleQueue[None]()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.put(None))
+
+    def wait() -> None:
+        asked.get()
+        stop.set()
+
+    threading.Thread(target=wait, name="signals", daemon=True).start()
+    return stop
 
 
 def _broker(settings: BrokerSettings, config_path: Path) -> Broker:

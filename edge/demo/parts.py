@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from ..i18n import _
 from ..paths import write_atomically
 
 STOP_S = 25.0  # the daemon's grace, and a little
+EXIT_TERMINATED = 143  # 128 + SIGTERM, as shells report it
 UP_S = 15.0  # for the broker to answer
 BROKER_MAX_BYTES = 64_000_000  # one frame at most; a demo has no larger
 
@@ -58,9 +60,12 @@ class Crew:
     parts: list[Part] = field(default_factory=list)
 
     def __enter__(self) -> "Crew":  # noqa: PYI034  # because a dataclass with slots is not subclassed here
+        # `timeout 60 tigrillo demo`: without this the parts would live on when we are told to end
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
         return self
 
     def __exit__(self, *_exc: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for part in reversed(self.parts):
             part.stop()
 

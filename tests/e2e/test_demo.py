@@ -102,3 +102,31 @@ def test_ten_kills_of_agent_daemon_and_broker_lose_and_double_nothing(models_dir
     assert process.returncode == 0, output
     assert "processes had to be started again" in output
     assert_nothing_lost_and_nothing_twice(folder, 30)
+
+
+def test_a_demo_that_is_told_to_end_leaves_no_process_behind(models_dir, tmp_path):
+    folder = tmp_path / "demo"
+
+    with demo(folder) as process:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (folder / "agent-spool" / "status.json").exists():
+            time.sleep(0.1)
+        pids = json.loads((folder / "pids.json").read_text())
+        process.terminate()
+        process.communicate(timeout=60)
+
+    assert process.returncode == 143
+    assert set(pids) == {"broker", "daemon", "agent"}
+    assert [name for name, pid in pids.items() if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_more_frames_than_stills_show_the_stills_again(models_dir, tmp_path):
+    folder, stills = tmp_path / "demo", tmp_path / "stills"
+    stills.mkdir()
+    (stills / "grey.jpg").write_bytes(cv2.imencode(".jpg", np.full((480, 640, 3), 90, np.uint8))[1].tobytes())
+
+    with demo(folder, "--media", str(stills), "--frames", "3", "--every", "0.1", "--seconds", "60") as process:
+        output = process.communicate(timeout=100)[0]
+
+    assert process.returncode == 0, output
+    assert_nothing_lost_and_nothing_twice(folder, 3)

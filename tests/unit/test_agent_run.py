@@ -1,6 +1,7 @@
 """The agent without a broker: it captures, keeps, counts, tells systemd, and ends when told."""
 
 import json
+import signal
 import socket
 import threading
 
@@ -111,6 +112,19 @@ def test_a_bug_in_the_uplink_ends_the_agent_aloud(site, monkeypatch):
 
     with pytest.raises(RuntimeError, match="a bug"):
         agent.run(site, threading.Event())
+
+
+def test_a_signal_that_comes_within_event_wait_ends_the_agent_too():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    stop = agent._stop_on_signal()
+
+    with stop._cond:  # as Event.wait holds it for an instant, twice each call
+        signal.raise_signal(signal.SIGTERM)
+    ended = stop.wait(5)
+
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    assert ended
 
 
 def test_two_agents_on_one_spool_end_with_a_line(site, capsys):
