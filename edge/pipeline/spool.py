@@ -18,7 +18,9 @@ from ..store.sql import Store
 from .runner import Failed, attempt
 
 ID_DIGITS = 24  # of the SHA-256, for frames that come without an id: 96 bits, no clash in a lifetime of frames
-KEPT_REFUSALS = 1_000  # bodies kept in quarantine; beyond that only the reason is recorded, so a flood fills no disk
+# Bodies kept in quarantine; beyond that only the reason is recorded, so a flood fills no disk.
+KEPT_REFUSALS = 1_000
+KEPT_REFUSED_BYTES = 1_000_000_000
 # A sender's suffix is kept only when it is one of these: it becomes part of a file name.
 SUFFIXES = {
     "still": (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"),
@@ -74,10 +76,11 @@ class Spool:
         return self._store.knows(station, sha256)
 
     def _keep_refused(self, body: bytes) -> str:
-        if sum(1 for _entry in os.scandir(self._quarantine)) >= KEPT_REFUSALS:
-            return ""
         kept = self._quarantine / f"{hashlib.sha256(body).hexdigest()[:ID_DIGITS]}.bin"
         try:
+            sizes = [entry.stat().st_size for entry in os.scandir(self._quarantine)]
+            if len(sizes) >= KEPT_REFUSALS or sum(sizes) + len(body) > KEPT_REFUSED_BYTES:
+                return ""
             write_atomically(kept, body)
         except OSError:
             return ""  # a full disk keeps frames out already; the reason is worth more than the bytes

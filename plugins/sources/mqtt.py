@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from edge.api import (
     Broker,
     CaptureTime,
+    ConfigError,
     Incoming,
     Link,
     LinkLost,
@@ -73,7 +74,10 @@ class MqttSource:
             stop.wait(RECONNECT_S)
 
     def _serve(self, sink: Sink, stop: threading.Event) -> None:
-        password = self.config.password.reveal() if self.config.password else ""
+        try:
+            password = self.config.password.reveal() if self.config.password else ""
+        except ConfigError as exc:  # it was there at the start: somebody is changing it, or its disk is away
+            raise LinkLost(str(exc)) from exc
         broker = Broker(self.config.host, self.config.port, self.config.username, password, self.config.keepalive_s)
         link = Link(
             broker,

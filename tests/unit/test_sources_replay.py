@@ -105,3 +105,22 @@ def test_a_broker_password_that_is_not_there_stops_the_start(tmp_path):
 
     with pytest.raises(ConfigError, match="nowhere"), mqtt.build(config, fake_services()):
         pass
+
+
+def test_a_broker_password_that_is_away_for_a_while_ends_nothing(tmp_path):
+    (tmp_path / "password").write_text("secret\n")
+    config = mqtt.MqttConfig(password={"file": tmp_path / "password"})
+    log, stop = MemoryLog(), threading.Event()
+    with mqtt.build(config, fake_services(log=log)) as source:
+        (tmp_path / "password").unlink()
+        thread = threading.Thread(target=source.run, args=(MemorySink(), stop))
+        thread.start()
+        stop.wait(0.3)
+        still_running = thread.is_alive()
+        stop.set()
+        thread.join(10)
+
+    assert still_running
+    ((_, event, fields),) = log.entries
+    assert event == "mqtt.lost"
+    assert "password" in fields["reason"]

@@ -96,6 +96,16 @@ def test_what_may_not_enter_is_refused_and_recorded(store, spool, services, chan
     assert kept.read_bytes() == BODY
 
 
+def test_refused_bodies_are_kept_up_to_a_bound_and_their_reasons_always(store, spool, monkeypatch, tmp_path):
+    monkeypatch.setattr("edge.pipeline.spool.KEPT_REFUSED_BYTES", 250)
+
+    for number in range(5):
+        spool.refuse(source="mqtt", name=f"{number}", reason="unknown topic", body=bytes([number]) * 100)
+
+    assert store.counts()["quarantine"] == 5
+    assert sum(path.stat().st_size for path in (tmp_path / "quarantine").iterdir()) == 200
+
+
 def test_an_id_that_is_taken_by_other_content_is_refused(store, spool):
     spool.receive(incoming())
 
