@@ -216,6 +216,12 @@ async def _heartbeat(plan: Plan, site: Site, pulse: Pulse, stop: threading.Event
     """Feed the watchdog only while every worker answers and the store does; write the status file."""
     _tell_systemd(site, READY)
     while not stop.is_set():
+        if not (plan.state_dir / "lock").exists():
+            # SQLite goes on in the removed file: what is acknowledged now would be forgotten at the end
+            stop.set()
+            raise FatalError(
+                _("{folder}: was removed while the site ran: put it back and start again").format(folder=plan.state_dir)
+            )
         # in a thread: a locked database or a slow disk takes seconds, and a signal must not wait for them
         await anyio.to_thread.run_sync(_beat, plan, site, pulse)
         await anyio.sleep(BEAT_S)
