@@ -1,5 +1,6 @@
 """The `tigrillo` command: names the subcommands, says what each is for, and turns errors into one line and a code."""
 
+import errno
 import sys
 from functools import partial
 from typing import Annotated
@@ -10,7 +11,10 @@ from . import __version__
 from .commands import agent, check, demo, doctor, init, models, plugins, process, replay, run
 from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
+from .foreign import foreign
 from .i18n import _
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # which a write names no file for
 
 use_reader_language()
 app = typer.Typer(
@@ -136,7 +140,10 @@ app.add_typer(models.app, name="models", help=_("List, fetch, verify and import 
 
 
 def main() -> None:
-    """Entry point: errors raised on purpose end as their own text and exit code, without a traceback."""
+    """Entry point: errors raised on purpose end as their own text and exit code, without a traceback.
+
+    So does what the system says of a file: no such folder, no permission, no space left.
+    """
     try:
         app()
     except FatalError as exc:
@@ -144,6 +151,11 @@ def main() -> None:
         sys.exit(exc.exit_code)
     except EdgeError as exc:
         typer.echo(str(exc), err=True)
+        sys.exit(1)
+    except OSError as exc:
+        if exc.filename is None and exc.errno not in NO_ROOM:
+            raise  # no place is named: the traceback is all there is to find it by
+        typer.echo(foreign(exc), err=True)
         sys.exit(1)
 
 

@@ -77,7 +77,7 @@ class Limits(_Strict):
     inbox_frames: int = Field(default=2, ge=1, le=64)
     compute_jobs: int = Field(default=2, ge=1, le=64)
     when_full: Literal["block", "drop_newest"] = "block"
-    grace_s: float = Field(default=20.0, ge=0)
+    grace_s: float = Field(default=20.0, ge=0, le=3600)
 
 
 class ComputeConfig(_Strict):
@@ -90,7 +90,7 @@ class ComputeConfig(_Strict):
 class MediaConfig(_Strict):
     """How clips are looked at. sample_fps: pictures a second of clip time, 0 for every picture."""
 
-    sample_fps: float = Field(default=2.0, ge=0)
+    sample_fps: float = Field(default=2.0, ge=0, le=1000)
     max_pixels: int = Field(default=120_000_000, gt=0)
 
 

@@ -54,6 +54,15 @@ def test_check_prints_every_fault_and_exits_78(tmp_path):
     ]
 
 
+def test_what_the_system_says_of_a_file_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+
+    done = tigrillo("init", tmp_path / "file" / "site")
+
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [f"[Errno 20] Not a directory: '{tmp_path / 'file' / 'site'}'"]
+
+
 def test_run_of_a_broken_site_exits_78_without_a_traceback(tmp_path):
     site = tmp_path / "site.yaml"
     site.write_text("stages:\n  - {use: detect, model: not-there}\n")

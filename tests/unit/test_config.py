@@ -50,6 +50,13 @@ def test_the_shipped_sites_are_good(language):
     assert [spec.name for spec, _ in plan.stages] == ["motion", "detect", "classify", "rollup"]
 
 
+@pytest.mark.parametrize("text", ["limits: {grace_s: inf}", "limits: {grace_s: 1e12}", "media: {sample_fps: inf}"])
+def test_a_number_without_an_end_is_no_setting(text):
+    (line,) = faults_of(text)
+
+    assert "less than or equal to" in line
+
+
 def test_all_faults_are_told_at_once_in_the_order_of_the_file():
     lines = faults_of(
         """
