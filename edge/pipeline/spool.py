@@ -59,6 +59,8 @@ class Spool:
                     incoming, f"frame id {frame_id!r} of station {incoming.station!r} is taken by other content"
                 )
             return False
+        if isinstance(incoming.body, Path):  # nothing of ours to count: a slow card holds up no other source
+            return self._keep(incoming, frame_id, sha256, size_bytes)
         with self._lock:
             return self._keep(incoming, frame_id, sha256, size_bytes)
 

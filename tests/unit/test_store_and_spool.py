@@ -4,6 +4,7 @@ import hashlib
 import sqlite3
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +14,7 @@ from edge.alerts.rules import Rule, matches
 from edge.clock import SteppedClock
 from edge.config import plan_from
 from edge.errors import RefusedError, SchemaError, SpoolFull
-from edge.model import Answer, Classification, Detection, Outcome, PictureResult, Taxon
+from edge.model import Answer, CaptureTime, Classification, Detection, Outcome, PictureResult, Taxon
 from edge.pipeline.spool import Spool
 from edge.registry import load_registry
 from edge.services import Incoming
@@ -133,6 +134,32 @@ def test_a_file_in_a_watched_folder_is_read_in_place(store, spool, tmp_path):
 
     assert store.claim_next(NOW).path == original
     assert store.waiting_bytes() == 0
+
+
+def test_a_slow_card_holds_up_no_other_source(spool, tmp_path, monkeypatch):
+    reading, go_on = threading.Event(), threading.Event()
+
+    def capture_time(_path, _kind, *, timezone):
+        reading.set()
+        assert go_on.wait(10)
+        return CaptureTime(None, timezone=timezone)
+
+    monkeypatch.setattr("edge.pipeline.spool.capture_time", capture_time)
+    (tmp_path / "slow.mp4").write_bytes(b"clip")
+    on_card = incoming(id="", name="slow.mp4", kind="clip", body=tmp_path / "slow.mp4")
+    thread = threading.Thread(target=spool.receive, args=(on_card,))
+
+    thread.start()
+    assert reading.wait(10)
+    over_mqtt = threading.Thread(target=spool.receive, args=(incoming(captured=CaptureTime(NOW)),))
+    over_mqtt.start()
+    over_mqtt.join(5)
+    waited = over_mqtt.is_alive()
+    go_on.set()
+    thread.join(10)
+    over_mqtt.join(10)
+
+    assert not waited
 
 
 def test_frames_are_claimed_oldest_first_and_one_at_a_time(store, spool):
