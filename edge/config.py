@@ -159,6 +159,14 @@ def load_plan(path: FilePath, registry: Registry) -> Plan:
     return plan_from(text, path, registry)
 
 
+def check_complete(plan: Plan) -> None:
+    """Raise ConfigError when nothing would come in, or nothing would look at it: all would pass for blank."""
+    for section, entries in (("sources", plan.sources), ("stages", plan.stages)):
+        if not entries:
+            message = _("nothing is named: a daemon needs some; `tigrillo init DIR` writes a site to start from")
+            raise ConfigError(f"{plan.path}:1:1 {section}: {message}")
+
+
 def plan_from(text: str, path: FilePath, registry: Registry) -> Plan:
     """Check the text of a site that stands at `path` (relative folders start there)."""
     document = parse(text)

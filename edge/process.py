@@ -11,7 +11,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -25,7 +25,6 @@ from .model import Kind, Outcome, SpooledFrame
 from .pipeline.runner import Done, Failed, Halted, Runner, attempt
 from .pipeline.spool import SUFFIXES
 from .services import Services
-from .store.rows import KEPT_CLASSES
 
 _OUTCOME = TypeAdapter(Outcome)
 STATION = "process"
@@ -162,7 +161,7 @@ class Journal:
         if isinstance(result, Failure):
             line = {"failure": {"name": result.name, "reason": result.reason}}
         else:
-            line = {"outcome": _OUTCOME.dump_python(_trimmed(result), mode="json")}
+            line = {"outcome": _OUTCOME.dump_python(result, mode="json")}
         self._file.seek(self._end)
         self._file.write(json.dumps(line).encode("ascii") + b"\n")
         self._file.flush()
@@ -191,20 +190,6 @@ def _name_in(line: bytes) -> str | None:
 
 def _name_of(result: Outcome | Failure) -> str:
     return result.name if isinstance(result, Failure) else result.spooled.name
-
-
-def _trimmed(outcome: Outcome) -> Outcome:
-    """The outcome with the most likely classes only: the rollup has seen them all by now."""
-    pictures = tuple(
-        replace(
-            picture,
-            detections=tuple(
-                replace(each, classifications=each.classifications[:KEPT_CLASSES]) for each in picture.detections
-            ),
-        )
-        for picture in outcome.pictures
-    )
-    return replace(outcome, pictures=pictures)
 
 
 def fingerprint_of(folder: Path, stages: Iterable[tuple[str, str]], hashes: Iterable[str]) -> str:

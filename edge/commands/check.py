@@ -14,10 +14,11 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help=_("Print what the site would run as JSON."))] = False,
 ) -> None:
     """Check a site without running it. Faults go to standard error, one line each; exit 78."""
-    from ..config import load_plan
+    from ..config import check_complete, load_plan
     from ..registry import load_registry
 
     plan = load_plan(site, load_registry())
+    check_complete(plan)
     found = {
         "site": str(site),
         "sources": [spec.name for spec, _config in plan.sources],

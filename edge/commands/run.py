@@ -18,13 +18,14 @@ def run(
 ) -> None:
     """Run a site until SIGTERM or Ctrl-C: sources, stages, alerts. One process a site."""
     from ..clock import SystemClock
-    from ..config import load_plan
+    from ..config import check_complete, load_plan
     from ..daemon import run_site
     from ..logs import make_log
     from ..registry import load_registry
 
     registry = load_registry()
     plan = load_plan(site, registry)
+    check_complete(plan)
     log = make_log(json_lines=not sys.stderr.isatty() if log_json is None else log_json, level=log_level)
     for plugin, reason in registry.failures.items():
         log.warning("plugin.failed", plugin=plugin, reason=reason)

@@ -7,7 +7,7 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -17,6 +17,7 @@ from ..model import Frame, Outcome, PictureResult, SpooledFrame
 from ..services import Media
 
 T = TypeVar("T")
+KEPT_CLASSES = 5  # most likely classes kept of each box; the rollup has seen them all by then
 Beat = Callable[[], None]
 
 
@@ -106,7 +107,9 @@ class Runner:
             spent_ms[name] += _since_ms(started)
             if frame.rejected:
                 break
-        return PictureResult(frame.number, frame.time_s, frame.detections, frame.rejected)
+        # only what is kept: hundreds of classes a box would fill the memory over a long clip
+        kept = tuple(replace(each, classifications=each.classifications[:KEPT_CLASSES]) for each in frame.detections)
+        return PictureResult(frame.number, frame.time_s, kept, frame.rejected)
 
 
 def _since_ms(started: float) -> float:

@@ -9,13 +9,11 @@ from sqlalchemy import RowMapping
 from ..model import Alert, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
 
 _DETECTION = TypeAdapter(Detection)
-KEPT_CLASSES = 5  # most likely classes kept of each box; the rollup has seen them all by then
 
 
 def detection_to_json(detection: Detection) -> dict[str, Any]:
-    """A detection as JSON, with its most likely classes only."""
+    """A detection as JSON."""
     value: dict[str, Any] = _DETECTION.dump_python(detection, mode="json")
-    value["classifications"] = value["classifications"][:KEPT_CLASSES]
     return value
 
 

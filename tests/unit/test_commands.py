@@ -65,7 +65,7 @@ def test_what_the_system_says_of_a_file_is_one_line(tmp_path):
 
 def test_run_of_a_broken_site_exits_78_without_a_traceback(tmp_path):
     site = tmp_path / "site.yaml"
-    site.write_text("stages:\n  - {use: detect, model: not-there}\n")
+    site.write_text("sources:\n  - {use: watch, folder: .}\nstages:\n  - {use: detect, model: not-there}\n")
 
     done = tigrillo("run", site)
 
@@ -135,3 +135,15 @@ def test_demo_refuses_a_folder_that_is_not_empty(tmp_path):
 
     assert done.returncode == 1
     assert "is not empty" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["check", "run"])
+@pytest.mark.parametrize("site", ["sources:\n  - {use: watch, folder: .}\n", "stages:\n  - {use: detect}\n"])
+def test_a_site_that_would_pass_everything_for_blank_is_refused(tmp_path, command, site):
+    path = tmp_path / "site.yaml"
+    path.write_text(site)
+
+    done = tigrillo(command, path)
+
+    assert done.returncode == EXIT_CONFIG
+    assert "nothing is named" in done.stderr

@@ -10,9 +10,9 @@ import pytest
 
 from edge.clock import SteppedClock
 from edge.errors import ConfigError, DecodeError, DeviceBusy, StageError
-from edge.model import Detection
+from edge.model import Classification, Detection
 from edge.pipeline.pulse import Pulse
-from edge.pipeline.runner import Done, Failed, Halted, Runner, attempt
+from edge.pipeline.runner import KEPT_CLASSES, Done, Failed, Halted, Runner, attempt
 from edge.pipeline.spool import Spool
 from edge.pipeline.worker import MAX_ATTEMPTS, Worker
 from edge.services import Incoming
@@ -63,6 +63,15 @@ def test_every_picture_passes_the_stages_in_order_and_a_rejected_one_ends_early(
     ]
     assert set(outcome.stage_ms) == {"decode", "odd", "fox"}
     assert (outcome.width, outcome.height, outcome.frame_rate) == (64, 48, 1.0)
+
+
+def test_only_the_most_likely_classes_of_a_box_are_kept():
+    many = tuple(Classification(f"class {number}", 0.5**number) for number in range(1, 200))
+    stage = lambda frame: replace(frame, detections=(replace(FOX, classifications=many),))  # noqa: E731  # because it is one line
+
+    outcome = Runner(Pictures(), [("fox", stage)]).look_at(spooled_frame())
+
+    assert outcome.detections()[0].classifications == many[:KEPT_CLASSES]
 
 
 def test_a_file_without_pictures_is_no_blank():
