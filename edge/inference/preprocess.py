@@ -79,6 +79,8 @@ def resize(bgr: U8, *, size_hw: tuple[int, int]) -> U8:
     """The picture in another size: pixels averaged on the way down, interpolated on the way up.
 
     Averaging matters: with INTER_LINEAR two of 13 labelled animals in ../shared/media/stills fall below 0.2.
+    Cubic on the way up, as the default detector's publisher does it: 143 of 149 boxes agree with his on 30 pictures of
+    a 320×180 clip (IoU ≥ 0.9), 113 of 154 with INTER_LINEAR.
     """
     # Halving first is what OpenCV does fast: 4000×3000 to 640×480 in 10 ms, not 36; 2048×1536 in 7, not 16 (one core,
     # OpenCV 5.0, 2026-11), with the same animals found. An odd last row or column does not count.
