@@ -3,12 +3,15 @@
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from ..i18n import _
+
+if TYPE_CHECKING:
+    from ..demo.show import Ended
 
 
 def demo(
@@ -35,10 +38,8 @@ def demo(
     if not count:
         raise FatalError(_("{folder}: no stills in there").format(folder=stills))
     given = (lambda card: _put_on_card(stills, card)) if media is None else (lambda _card: 0)
-    counts, crew, mail, spent_s = run_show(
-        folder, stills, frames=count, sd_card=given, every_s=every, limit_s=seconds, console=console
-    )
-    _tell(console, folder, counts, crew.restarts(), len(mail), spent_s, expected=count + counts.given)
+    ended = run_show(folder, stills, frames=count, sd_card=given, every_s=every, limit_s=seconds, console=console)
+    _tell(console, folder, ended, expected=count + ended.counts.given)
 
 
 def _footage(folder: Path, console: Console) -> Path:
@@ -61,16 +62,11 @@ def _put_on_card(stills: Path, card: Path) -> int:
     return 1
 
 
-def _tell(
-    console: Console, folder: Path, counts: object, restarts: int, mails: int, spent_s: float, *, expected: int
-) -> None:
-    from ..demo.show import Counts, export
-
-    assert isinstance(counts, Counts)
-    shown, pictures = export(folder)
+def _tell(console: Console, folder: Path, ended: "Ended", *, expected: int) -> None:
+    counts = ended.counts
     captured = counts.captured + counts.given
-    agree = captured == counts.received == counts.recorded == shown == expected
-    delivered = counts.sent == counts.alerts == mails
+    agree = captured == counts.received == counts.recorded + counts.quarantined == expected
+    delivered = counts.sent == counts.alerts == ended.mails
     console.print(
         _(
             "frames: {captured} captured = {received} received = {recorded} recorded; "
@@ -82,18 +78,20 @@ def _tell(
             observations=counts.observations,
             sent=counts.sent,
             alerts=counts.alerts,
-            seconds=spent_s,
+            seconds=ended.spent_s,
         ),
         highlight=False,
     )
-    if restarts:
-        console.print(_("{restarts} processes had to be started again").format(restarts=restarts))
+    if counts.quarantined:
+        console.print(_("{count} could not be read and are in quarantine").format(count=counts.quarantined))
+    if ended.restarts:
+        console.print(_("{restarts} processes had to be started again").format(restarts=ended.restarts))
     for what, place in (
-        (_("{count} annotated pictures").format(count=pictures), folder / "annotated"),
+        (_("{count} annotated pictures").format(count=ended.pictures), folder / "annotated"),
         (_("results (MegaDetector 1.6)"), folder / "results.json"),
-        (_("{count} mails").format(count=mails), folder / "mail"),
+        (_("{count} mails").format(count=ended.mails), folder / "mail"),
     ):
         console.print(f"  {what}: {place}", highlight=False, soft_wrap=True)
-    if not agree or not delivered:
+    if not agree or not delivered or ended.shown != counts.recorded:
         console.print(_("the counts don't agree: look into {folder}/daemon.log").format(folder=folder), style="red")
         raise typer.Exit(1)

@@ -43,5 +43,5 @@ class Mailbox:
         return "250 kept"
 
     def messages(self) -> list[Path]:
-        """What has arrived, by name."""
-        return sorted(self.folder.glob("*.eml"))
+        """What has arrived, by name; a second copy of a message (same Message-ID, after a crash) is not counted."""
+        return sorted(path for path in self.folder.glob("*.eml") if ".copy" not in path.suffixes)

@@ -93,6 +93,18 @@ class Counts:
         return dict(zip(VERBS, (*made, done, self.recorded, self.sent, shown), strict=True))
 
 
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended. shown: frames in results.json. pictures: annotated ones. mails: in the mailbox."""
+
+    counts: Counts
+    shown: int
+    pictures: int
+    mails: int
+    restarts: int
+    spent_s: float
+
+
 def write_site(folder: Path, media: Path, *, frames: int, every_s: float, mqtt: int, smtp: int) -> None:
     """Write site.yaml and agent.yaml for this run."""
     values: dict[str, Any] = {"station": STATION, "mqtt": mqtt, "smtp": smtp, "language": user_language()}
@@ -112,11 +124,10 @@ def run_show(
     every_s: float,
     limit_s: float,
     console: Console,
-) -> tuple[Counts, Crew, list[Path], float]:
+) -> Ended:
     """Run all parts over `frames` stills of `media`, and what `sd_card` puts into the watched folder.
 
-    Returns the last counts, the crew (for its restarts), the messages in the mailbox and the seconds it took. Ends when
-    everything has settled or after `limit_s`.
+    Ends when everything has settled or after `limit_s`; then writes results.json and the annotated pictures.
     """
     mqtt, smtp = free_port(), free_port()
     write_site(folder, media, frames=frames, every_s=every_s, mqtt=mqtt, smtp=smtp)
@@ -131,7 +142,7 @@ def run_show(
         title = _("{broker} · agent · daemon · mailbox").format(broker=broker)
         counts = Counts(given=given)
         before = (started, counts.by_verb(shown=0))
-        with Live(console=console, refresh_per_second=4, transient=not console.is_terminal) as live:
+        with Live(console=console, refresh_per_second=4) as live:
             while time.monotonic() - started < limit_s and not counts.settled(frames + given):
                 time.sleep(REFRESH_S)
                 crew.tend()
@@ -139,8 +150,13 @@ def run_show(
                 now = (time.monotonic(), counts.by_verb(shown=0))
                 live.update(_table(title, counts, before, now, frames + given, started))
                 before = now
-        counts = read_counts(folder, given)
-        return counts, crew, mailbox.messages(), time.monotonic() - started
+            counts, spent_s = read_counts(folder, given), time.monotonic() - started
+            shown, pictures = export(folder)
+            whole = (started, dict.fromkeys(VERBS, 0)), (started + spent_s, counts.by_verb(shown=shown))
+            live.update(_table(title, counts, *whole, frames + given, started))
+        if not console.is_terminal:
+            console.line()
+        return Ended(counts, shown, pictures, len(mailbox.messages()), crew.restarts(), spent_s)
 
 
 def read_counts(folder: Path, given: int) -> Counts:
@@ -189,7 +205,7 @@ def _table(
     left = _("{seconds:.0f} s, {waiting} waiting, {found} observations").format(
         seconds=now[0] - started, waiting=counts.waiting, found=counts.observations
     )
-    table = Table(_("verb"), _("count"), _("of"), _("a second"), title=title, caption=left)
+    table = Table(_("verb"), _("count"), _("of"), _("a second"), title=title, caption=left, min_width=48)
     for verb, word in zip(VERBS, WORDS, strict=True):
         rate = (now[1][verb] - before[1][verb]) / max(now[0] - before[0], 1e-6)
         of = counts.alerts if verb == "notify" else frames

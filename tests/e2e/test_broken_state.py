@@ -9,7 +9,8 @@ import time
 
 def test_a_removed_state_folder_ends_the_daemon_instead_of_forgetting_frames(tmp_path):
     site = tmp_path / "site.yaml"
-    site.write_text("stages: []\n")
+    site.write_text("sources: [{use: watch, folder: inbox}]\nstages: [{use: motion}]\n")
+    (tmp_path / "inbox").mkdir()
     state = tmp_path / "state"
     with subprocess.Popen(
         [sys.executable, "-m", "edge.cli", "run", site], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True

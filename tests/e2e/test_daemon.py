@@ -183,7 +183,8 @@ def test_a_second_daemon_of_a_site_ends_with_one_line(daemon):
 def bare_site(folder: Path) -> list[str]:
     """The command for a site that watches a folder and needs no model."""
     (folder / "inbox").mkdir()
-    (folder / "site.yaml").write_text("sources: [{use: watch, folder: inbox, settle_s: 0.2, rescan_s: 1}]\n")
+    site = "sources: [{use: watch, folder: inbox, settle_s: 0.2, rescan_s: 1}]\nstages: [{use: motion}]\n"
+    (folder / "site.yaml").write_text(site)
     return [sys.executable, "-m", "edge.cli", "run", str(folder / "site.yaml")]
 
 
