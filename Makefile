@@ -27,7 +27,8 @@ models: $(if $(wildcard $(BIN)/tigrillo),,setup)  ## pull the two default models
 demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine; ends by itself
 	@scripts/setup.sh demo
 	@$(MAKE) models
-	@$(BIN)/tigrillo demo $(ARGS)
+	@rm -rf demo-out
+	@$(BIN)/tigrillo demo --keep demo-out $(ARGS)
 
 test: setup  ## everything: unit, contract, kernels, end to end, browser
 	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze

@@ -21,25 +21,32 @@ def main() -> None:
         labels = {row["file"]: row["common_name"] or row["observation_type"] for row in csv.DictReader(file)}
     names = document["classification_categories"]
     print(
-        "| file | what it is | boxes | best box | answer | most likely class |\n| --- | --- | --- | --- | --- | --- |"
+        "| file | what it is | boxes | best box | answers |\n| --- | --- | --- | --- | --- |"
     )
     for image in document["images"]:
         print(row_of(image, labels.get(image["file"], "–"), names))
 
 
 def row_of(image: dict[str, Any], label: str, names: dict[str, str]) -> str:
+    """One line: the answers of all boxes, surest box first, each name once; at most three."""
     detections = image["detections"]
     if detections is None:
-        return f"| {image['file']} | {label} | failure | | {image['failure']} | |"
-    if not detections:
-        return f"| {image['file']} | {label} | 0 | | | |"
-    best = max(detections, key=lambda each: each["conf"])
-    classes = [f"{names[number]} {score:.2f}" for number, score in best.get("classifications", [])]
-    is_answer = bool(classes) and names[best["classifications"][0][0]][0].isupper()
-    answer, rest = (classes[0], classes[1:]) if is_answer else ("animal", classes)
-    return (
-        f"| {image['file']} | {label} | {len(detections)} | {best['conf']:.2f} | {answer} | {rest[0] if rest else ''} |"
-    )
+        return f"| {image['file']} | {label} | failure | | {image['failure']} |"
+    detections = sorted(detections, key=lambda each: -each["conf"])
+    answers: dict[str, float] = {}
+    for each in detections:
+        name, score = answer_of(each, names)
+        answers.setdefault(name, score)
+    said = ", ".join(f"{name} {score:.2f}" for name, score in list(answers.items())[:3])
+    best = f"{detections[0]['conf']:.2f}" if detections else ""
+    return f"| {image['file']} | {label} | {len(detections)} | {best} | {said} |"
+
+
+def answer_of(detection: dict[str, Any], names: dict[str, str]) -> tuple[str, float]:
+    """The rolled-up taxon, which stands first and is written with a capital; else the box's category."""
+    number, score = detection.get("classifications", [["", 0.0]])[0]
+    name = names.get(number, "")
+    return (name, score) if name[:1].isupper() else ("animal", detection["conf"])
 
 
 if __name__ == "__main__":

@@ -81,6 +81,7 @@ def _tell(console: Console, folder: Path, ended: "Ended", *, expected: int) -> N
             seconds=ended.spent_s,
         ),
         highlight=False,
+        soft_wrap=True,
     )
     if counts.quarantined:
         console.print(_("{count} could not be read and are in quarantine").format(count=counts.quarantined))
