@@ -20,9 +20,7 @@ def main() -> None:
     with options.labels.open(encoding="utf-8") as file:
         labels = {row["file"]: row["common_name"] or row["observation_type"] for row in csv.DictReader(file)}
     names = document["classification_categories"]
-    print(
-        "| file | what it is | boxes | best box | answers |\n| --- | --- | --- | --- | --- |"
-    )
+    print("| file | what it is | boxes | best box | answers |\n| --- | --- | --- | --- | --- |")
     for image in document["images"]:
         print(row_of(image, labels.get(image["file"], "–"), names))
 

@@ -23,8 +23,8 @@ from .i18n import _
 from .media.times import capture_time
 from .model import Kind, Outcome, SpooledFrame
 from .pipeline.runner import Done, Failed, Halted, Runner, attempt
-from .pipeline.spool import SUFFIXES
 from .services import Services
+from .wire import CLIP_SUFFIXES, STILL_SUFFIXES, kind_of
 
 _OUTCOME = TypeAdapter(Outcome)
 STATION = "process"
@@ -47,12 +47,6 @@ class Failure:
     reason: str
 
 
-def kind_of(path: Path) -> Kind | None:
-    """What a file is by its suffix; None when it is neither still nor clip."""
-    suffix = path.suffix.lower()
-    return next((kind for kind in ("still", "clip") if suffix in SUFFIXES[kind]), None)
-
-
 def find_items(paths: Sequence[Path]) -> list[Item]:
     """The stills and clips at `paths`, folders searched through, sorted by name.
 
@@ -66,7 +60,7 @@ def find_items(paths: Sequence[Path]) -> list[Item]:
     found: dict[str, Item] = {}
     for path in paths:
         for file in _files_in(path) if path.is_dir() else [path]:
-            kind = kind_of(file) or (None if path.is_dir() else "still")
+            kind = kind_of(file.name) or (None if path.is_dir() else "still")
             if kind:
                 name = os.path.relpath(file, base)
                 found[name] = Item(file, name, kind)
@@ -74,7 +68,7 @@ def find_items(paths: Sequence[Path]) -> list[Item]:
         raise FatalError(
             _("{paths}: no stills or clips in there; known are {suffixes}").format(
                 paths=", ".join(map(str, paths)),
-                suffixes=" ".join(suffix for each in SUFFIXES.values() for suffix in each),
+                suffixes=" ".join(sorted(STILL_SUFFIXES | CLIP_SUFFIXES)),
             )
         )
     return [found[name] for name in sorted(found)]

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from ..demo.show import Ended
 
 
+SETTLE_S = 30  # of the time given: to start, and to look at the last frames
+
+
 def demo(
     seconds: Annotated[float, typer.Option(min=5, help=_("End after this long in any case."))] = 85.0,
-    media: Annotated[Path | None, typer.Option(help=_("Use the stills of this folder."))] = None,
+    media: Annotated[Path | None, typer.Option(help=_("Use the stills and clips of this folder."))] = None,
     keep: Annotated[Path | None, typer.Option(help=_("Put everything into this folder (it must be empty)."))] = None,
-    frames: Annotated[int | None, typer.Option(min=1, help=_("How many frames; each still once by default."))] = None,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help=_("Frames; by default each file once, if time allows."))
+    ] = None,
     every: Annotated[float, typer.Option(min=0.01, help=_("Seconds between two frames."))] = 0.5,
 ) -> None:
     """Start a broker, an agent with a camera that replays stills, the daemon and a mailbox; show the eight verbs live.
@@ -27,6 +32,7 @@ def demo(
     """
     from ..demo.show import run_show
     from ..errors import FatalError
+    from ..wire import kind_of
 
     if keep and keep.exists() and any(keep.iterdir()):
         raise FatalError(_("{folder}: is not empty: name another folder for --keep").format(folder=keep))
@@ -34,9 +40,10 @@ def demo(
     folder.mkdir(parents=True, exist_ok=True)
     console = Console()
     stills = media.absolute() if media else _footage(folder, console)
-    count = frames or sum(1 for path in stills.iterdir() if path.suffix.lower() in {".jpg", ".jpeg", ".png"})
-    if not count:
-        raise FatalError(_("{folder}: no stills in there").format(folder=stills))
+    found = sum(1 for path in stills.rglob("*") if path.is_file() and kind_of(path.name) and path.name[0] != ".")
+    if not found:
+        raise FatalError(_("{folder}: no stills or clips in there").format(folder=stills))
+    count = frames or min(found, max(1, int((seconds - SETTLE_S) / every)))
     given = (lambda card: _put_on_card(stills, card)) if media is None else (lambda _card: 0)
     ended = run_show(folder, stills, frames=count, sd_card=given, every_s=every, limit_s=seconds, console=console)
     _tell(console, folder, ended, expected=count + ended.counts.given)

@@ -15,17 +15,13 @@ from ..model import CaptureTime, Event, Kind, SpooledFrame
 from ..paths import is_safe_name, sync_dir, write_atomically
 from ..services import Incoming, Services
 from ..store.sql import Store
+from ..wire import KINDS, kind_of
 from .runner import Failed, attempt
 
 ID_DIGITS = 24  # of the SHA-256, for frames that come without an id: 96 bits, no clash in a lifetime of frames
 # Bodies kept in quarantine; beyond that only the reason is recorded, so a flood fills no disk.
 KEPT_REFUSALS = 1_000
 KEPT_REFUSED_BYTES = 1_000_000_000
-# A sender's suffix is kept only when it is one of these: it becomes part of a file name.
-SUFFIXES = {
-    "still": (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".webp"),
-    "clip": (".mp4", ".m4v", ".avi", ".asf", ".mov", ".mkv"),
-}
 
 
 class Spool:
@@ -93,7 +89,7 @@ class Spool:
             self._refuse(incoming, f"station {incoming.station[:80]!r} is no name that may become a folder")
         if incoming.id and not is_safe_name(incoming.id):
             self._refuse(incoming, f"frame id {incoming.id[:80]!r} is no name that may become a file")
-        if incoming.kind not in SUFFIXES:
+        if incoming.kind not in KINDS:
             self._refuse(incoming, f"kind {incoming.kind!r} is neither 'still' nor 'clip'")
 
     def _refuse(self, incoming: Incoming, reason: str) -> NoReturn:
@@ -156,8 +152,10 @@ class Spool:
 
 
 def _suffix(incoming: Incoming) -> str:
-    suffix = Path(incoming.name).suffix.lower()
-    return suffix if suffix in SUFFIXES[incoming.kind] else SUFFIXES[incoming.kind][0]
+    """The sender's own suffix when it is one we know for this kind: it becomes part of a file name."""
+    if kind_of(incoming.name) == incoming.kind:
+        return Path(incoming.name).suffix.lower()
+    return ".jpg" if incoming.kind == "still" else ".mp4"
 
 
 def _hash(body: bytes | Path) -> tuple[str, int]:
