@@ -200,8 +200,12 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
     _check_unique("stations", [station.name for station in file.stations], document)
     _check_unique("channels", [channel.name for channel in file.channels], document)
     _check_unique("rules", [rule.name for rule in file.rules], document)
-    _check_rules(file, document)
-    rules = _resolve_taxa(file.rules, stages, document)
+    names = [channel.name for channel in file.channels]
+    for index, rule in enumerate(file.rules):
+        _check_channels(index, rule, names, document)
+    rules = file.rules
+    if len(stages) == len(file.stages):  # else a misspelt stage would make every taxon unknown
+        rules = tuple(_resolve_taxon(index, rule, stages, document) for index, rule in enumerate(file.rules))
     if document.faults:
         return None
     stations = {
@@ -224,20 +228,42 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
 
 
 def _check_rest(document: Document, registry: Registry) -> None:
-    """With a fault in the general part, still look at the plugins' settings, so that one run shows every fault."""
+    """With a fault in the general part, still look at plugins' settings and rules: one run shows every fault."""
     if not isinstance(document.data, dict):
         return
+    resolved: dict[str, list[tuple[Any, BaseModel]]] = {}
     for section, specs, skip in (
         ("sources", registry.sources, {"use"}),
         ("stages", registry.stages, {"use"}),
         ("channels", registry.notifiers, {"use", "name"}),
     ):
-        entries = document.data.get(section)
-        if isinstance(entries, list):
-            uses = [
-                Use(**each) if isinstance(each, dict) and isinstance(each.get("use"), str) else None for each in entries
-            ]
-            _resolve(section, uses, specs, document, registry, skip=skip)
+        uses = [
+            Use(**each) if isinstance(each, dict) and isinstance(each.get("use"), str) else None
+            for each in _entries(document, section)
+        ]
+        resolved[section] = _resolve(section, uses, specs, document, registry, skip=skip)
+    channels = [str(each.get("name")) for each in _entries(document, "channels") if isinstance(each, dict)]
+    complete = len(resolved["stages"]) == len(_entries(document, "stages"))
+    for index, entry in enumerate(_entries(document, "rules")):
+        if rule := _known_part(entry):
+            _check_channels(index, rule, channels, document)
+            if complete:
+                _resolve_taxon(index, rule, resolved["stages"], document)
+
+
+def _entries(document: Document, section: str) -> list[Any]:
+    entries = document.data.get(section)
+    return entries if isinstance(entries, list) else []
+
+
+def _known_part(entry: Any) -> Rule | None:
+    """The rule that an entry with a misspelt key or the like would be; None when too little of it is right."""
+    if not isinstance(entry, dict):
+        return None
+    try:
+        return Rule.model_validate({key: entry[key] for key in Rule.model_fields if entry.get(key) is not None})
+    except ValidationError:
+        return None
 
 
 def _resolve(
@@ -307,28 +333,24 @@ def _check_unique(section: str, names: Sequence[str], document: Document) -> Non
             document.fault((section, index, "name"), _("{name!r} is there twice: rename one").format(name=name))
 
 
-def _check_rules(file: SiteFile, document: Document) -> None:
-    channels = [channel.name for channel in file.channels]
-    for index, rule in enumerate(file.rules):
-        for position, channel in enumerate(rule.channels):
-            if channel not in channels:
-                close = difflib.get_close_matches(channel, channels, 1)
-                hint = _did_you_mean(close) or "; " + _("channels are: {names}").format(
-                    names=", ".join(channels) or "–"
-                )
-                document.fault(
-                    ("rules", index, "channels", position),
-                    _("no channel is called {name!r}{hint}").format(name=channel, hint=hint),
-                )
+def _check_channels(index: int, rule: Rule, channels: Sequence[str], document: Document) -> None:
+    for position, channel in enumerate(rule.channels):
+        if channel not in channels:
+            close = difflib.get_close_matches(channel, channels, 1)
+            hint = _did_you_mean(close) or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
+            document.fault(
+                ("rules", index, "channels", position),
+                _("no channel is called {name!r}{hint}").format(name=channel, hint=hint),
+            )
 
 
-def _resolve_taxa(
-    rules: tuple[Rule, ...], stages: Sequence[tuple[StageSpec[Any], BaseModel]], document: Document
-) -> tuple[Rule, ...]:
-    """The rules with scientific names; a taxon that no stage's taxonomy knows is a fault."""
+def _resolve_taxon(
+    index: int, rule: Rule, stages: Sequence[tuple[StageSpec[Any], BaseModel]], document: Document
+) -> Rule:
+    """The rule with its taxon's scientific name; a taxon that no stage's taxonomy knows is a fault."""
     names = dict.fromkeys(str(config.taxonomy) for _spec, config in stages if hasattr(config, "taxonomy"))
-    resolved, faults = resolve_taxa(rules, [load_taxonomy(name) for name in names])
-    for index, message in faults:
+    (resolved,), faults = resolve_taxa([rule], [load_taxonomy(name) for name in names])
+    for _first, message in faults:
         document.fault(("rules", index, "taxon"), message)
     return resolved
 

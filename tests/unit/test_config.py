@@ -163,3 +163,23 @@ def test_a_beginners_slip_is_told_in_plain_words(text, start, says):
 
     assert line.startswith(start)
     assert says in line
+
+
+def test_a_fault_in_one_place_hides_none_in_another():
+    lines = faults_of(
+        GOOD.replace("channels: [screen]}", "channels: [scren], when: night}").replace("Felidae", "Felidea")
+        + "languag: es\n"
+    )
+
+    assert [line.split(" ")[1] for line in lines] == [
+        "rules[0].taxon:",
+        "rules[0].channels[0]:",
+        "rules[0].when:",
+        "languag:",
+    ]
+
+
+def test_a_misspelt_stage_makes_no_taxon_unknown():
+    (line,) = faults_of(GOOD.replace("rollup", "rolup"))
+
+    assert "did you mean 'rollup'" in line
