@@ -7,11 +7,10 @@ import difflib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
-from typing import Annotated, Any, Literal
+from typing import Any
 from urllib.parse import quote
-from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from .alerts.rules import Rule, resolve_taxa
 from .errors import ConfigError
@@ -19,116 +18,12 @@ from .foreign import foreign
 from .hookspecs import NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
 from .models.taxonomy import load_taxonomy
-from .paths import is_safe_name
 from .registry import Registry
 from .services import Station
+from .site_file import SiteFile, Use, did_you_mean, expandable
 from .yaml_marks import Document, Path, dotted, parse
 
 DECODED_PICTURE = "picture"  # what every stage may read: the runner decodes before the first stage
-
-
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        close = difflib.get_close_matches(name, available_timezones(), 1)
-        raise ValueError(_("{name!r} is no IANA time zone{hint}").format(name=name, hint=_did_you_mean(close)))
-    return name
-
-
-def _safe_station(name: str) -> str:
-    if not is_safe_name(name):
-        raise ValueError(_("{name!r}: letters, digits, '_', '-' and '.' only, at most 64").format(name=name))
-    return name
-
-
-def _did_you_mean(close: Sequence[str]) -> str:
-    return _("; did you mean {names}?").format(names=", ".join(repr(name) for name in close)) if close else ""
-
-
-def _expandable(folder: str) -> str:
-    try:
-        FilePath(folder).expanduser()
-    except RuntimeError as exc:
-        raise ValueError(
-            _("{folder!r}: there is no such home folder: write the whole path").format(folder=folder)
-        ) from exc
-    return folder
-
-
-Zone = Annotated[str, AfterValidator(_known_zone)]
-StationName = Annotated[str, AfterValidator(_safe_station)]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SiteInfo(_Strict):
-    """Who and where."""
-
-    name: str = "tigrillo"
-    language: Literal["en", "es"] = "en"
-    timezone: Zone = "UTC"
-
-
-class Limits(_Strict):
-    """The bounds. spool_bytes: frames that wait on disk. inbox_frames: in work at once. compute_jobs: in the models."""
-
-    spool_bytes: ByteSize = Field(default=ByteSize(20_000_000_000), gt=0)
-    inbox_frames: int = Field(default=2, ge=1, le=64)
-    compute_jobs: int = Field(default=2, ge=1, le=64)
-    when_full: Literal["block", "drop_newest"] = "block"
-    grace_s: float = Field(default=20.0, ge=0, le=3600)
-
-
-class ComputeConfig(_Strict):
-    """Where models run. threads: CPU threads for inference, 0 for all cores."""
-
-    device: Literal["auto", "cpu"] = "auto"
-    threads: int = Field(default=0, ge=0, le=256)
-
-
-class MediaConfig(_Strict):
-    """How clips are looked at. sample_fps: pictures a second of clip time, 0 for every picture."""
-
-    sample_fps: float = Field(default=2.0, ge=0, le=1000)
-    max_pixels: int = Field(default=120_000_000, gt=0)
-
-
-class StationConfig(_Strict):
-    """A camera's place. timezone: the zone its clock is set to; the site's when left out."""
-
-    name: StationName
-    timezone: Zone | None = None
-    latitude: float | None = Field(default=None, ge=-90, le=90)
-    longitude: float | None = Field(default=None, ge=-180, le=180)
-
-
-class Use(BaseModel):
-    """A list entry that names a plugin; the rest are that plugin's own settings."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    use: str
-
-
-class Channel(Use):
-    """An alert channel: a notifier under a name that rules refer to."""
-
-    name: str
-
-
-class SiteFile(_Strict):
-    """The whole file."""
-
-    site: SiteInfo = SiteInfo()
-    state_dir: Annotated[str, AfterValidator(_expandable)] = "state"
-    limits: Limits = Limits()
-    compute: ComputeConfig = ComputeConfig()
-    media: MediaConfig = MediaConfig()
-    stations: tuple[StationConfig, ...] = ()
-    sources: tuple[Use, ...] = ()
-    stages: tuple[Use, ...] = ()
-    channels: tuple[Channel, ...] = ()
-    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,14 +195,14 @@ def _check_homes(config: BaseModel, where: Path, document: Document) -> None:
             _check_homes(value, (*where, name), document)
         elif isinstance(value, FilePath):
             try:
-                _expandable(str(value))
+                expandable(str(value))
             except ValueError as exc:
                 document.fault((*where, name), str(exc))
 
 
 def _unknown(name: str, specs: Mapping[str, Any], registry: Registry) -> str:
     close = difflib.get_close_matches(name, specs, 1)
-    text = _("no plugin is called {name!r}{hint}").format(name=name, hint=_did_you_mean(close))
+    text = _("no plugin is called {name!r}{hint}").format(name=name, hint=did_you_mean(close))
     text += "; " + _("there are: {names}").format(names=", ".join(specs))
     for plugin, reason in registry.failures.items():
         text += "; " + _("plugin {plugin} could not be imported ({reason})").format(plugin=plugin, reason=reason)
@@ -337,7 +232,7 @@ def _check_channels(index: int, rule: Rule, channels: Sequence[str], document: D
     for position, channel in enumerate(rule.channels):
         if channel not in channels:
             close = difflib.get_close_matches(channel, channels, 1)
-            hint = _did_you_mean(close) or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
+            hint = did_you_mean(close) or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
             document.fault(
                 ("rules", index, "channels", position),
                 _("no channel is called {name!r}{hint}").format(name=channel, hint=hint),
@@ -383,7 +278,7 @@ def _explain(error: Mapping[str, Any], model: type[BaseModel], path: Path) -> st
         return _("is missing: add `{key}: …`").format(key=path[-1])
     if kind == "extra_forbidden":
         close = difflib.get_close_matches(str(path[-1]), _field_names(model), 1)
-        hint = _did_you_mean(close) or "; " + _("known here: {names}").format(names=", ".join(_field_names(model)))
+        hint = did_you_mean(close) or "; " + _("known here: {names}").format(names=", ".join(_field_names(model)))
         return _("nothing is called {key!r} here{hint}").format(key=path[-1], hint=hint)
     if kind == "value_error":
         return str(context.get("error", error["msg"]))

@@ -1,0 +1,119 @@
+"""The site's YAML as a type: sections, keys, bounds and defaults. Plugins' own settings are checked in config.py."""
+
+import difflib
+from collections.abc import Sequence
+from pathlib import Path as FilePath
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field
+
+from .alerts.rules import Rule
+from .i18n import _
+from .paths import is_safe_name
+
+
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        close = difflib.get_close_matches(name, available_timezones(), 1)
+        raise ValueError(_("{name!r} is no IANA time zone{hint}").format(name=name, hint=did_you_mean(close)))
+    return name
+
+
+def _safe_station(name: str) -> str:
+    if not is_safe_name(name):
+        raise ValueError(_("{name!r}: letters, digits, '_', '-' and '.' only, at most 64").format(name=name))
+    return name
+
+
+def did_you_mean(close: Sequence[str]) -> str:
+    """`; did you mean 'Felidae'?`, or nothing where no name is near."""
+    return _("; did you mean {names}?").format(names=", ".join(repr(name) for name in close)) if close else ""
+
+
+def expandable(folder: str) -> str:
+    """The folder as it is written, when its `~` names a home. Raises ValueError when it does not."""
+    try:
+        FilePath(folder).expanduser()
+    except RuntimeError as exc:
+        raise ValueError(
+            _("{folder!r}: there is no such home folder: write the whole path").format(folder=folder)
+        ) from exc
+    return folder
+
+
+Zone = Annotated[str, AfterValidator(_known_zone)]
+StationName = Annotated[str, AfterValidator(_safe_station)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SiteInfo(_Strict):
+    """Who and where."""
+
+    name: str = "tigrillo"
+    language: Literal["en", "es"] = "en"
+    timezone: Zone = "UTC"
+
+
+class Limits(_Strict):
+    """The bounds. spool_bytes: frames that wait on disk. inbox_frames: in work at once. compute_jobs: in the models."""
+
+    spool_bytes: ByteSize = Field(default=ByteSize(20_000_000_000), gt=0)
+    inbox_frames: int = Field(default=2, ge=1, le=64)
+    compute_jobs: int = Field(default=2, ge=1, le=64)
+    when_full: Literal["block", "drop_newest"] = "block"
+    grace_s: float = Field(default=20.0, ge=0, le=3600)
+
+
+class ComputeConfig(_Strict):
+    """Where models run. threads: CPU threads for inference, 0 for all cores."""
+
+    device: Literal["auto", "cpu"] = "auto"
+    threads: int = Field(default=0, ge=0, le=256)
+
+
+class MediaConfig(_Strict):
+    """How clips are looked at. sample_fps: pictures a second of clip time, 0 for every picture."""
+
+    sample_fps: float = Field(default=2.0, ge=0, le=1000)
+    max_pixels: int = Field(default=120_000_000, gt=0)
+
+
+class StationConfig(_Strict):
+    """A camera's place. timezone: the zone its clock is set to; the site's when left out."""
+
+    name: StationName
+    timezone: Zone | None = None
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+
+
+class Use(BaseModel):
+    """A list entry that names a plugin; the rest are that plugin's own settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    use: str
+
+
+class Channel(Use):
+    """An alert channel: a notifier under a name that rules refer to."""
+
+    name: str
+
+
+class SiteFile(_Strict):
+    """The whole file."""
+
+    site: SiteInfo = SiteInfo()
+    state_dir: Annotated[str, AfterValidator(expandable)] = "state"
+    limits: Limits = Limits()
+    compute: ComputeConfig = ComputeConfig()
+    media: MediaConfig = MediaConfig()
+    stations: tuple[StationConfig, ...] = ()
+    sources: tuple[Use, ...] = ()
+    stages: tuple[Use, ...] = ()
+    channels: tuple[Channel, ...] = ()
+    rules: tuple[Rule, ...] = ()
