@@ -1,0 +1,1 @@
+"""ONNX models on an OpenCL device. Reading order and design: docs/compute.md."""
