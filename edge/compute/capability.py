@@ -1,4 +1,4 @@
-"""What a planner must know of an OpenCL device, as plain data: no driver is needed to plan for a card one does not have."""
+"""What a planner must know of an OpenCL device, as plain data, so that one can plan for a card one does not have."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -26,7 +26,7 @@ class Capability:
     vector_floats: int = 4  # floats in the widest vector register, for the CPU family
 
 
-# Polaris 20 XTX, AMD's data sheet; local memory of one group as its OpenCL drivers give it (64 KB a unit, 32 KB a group).
+# Polaris 20 XTX, AMD's data sheet; local memory as its OpenCL drivers give it to one group (a unit has 64 KB).
 RX580_8GB: Final = Capability(
     name="gfx803",
     vendor="AMD",

@@ -149,8 +149,8 @@ class ConvProblem:
     """A 2-D convolution over NHWC memory, all sizes known.
 
     x: batch × hi × wi pixels, x_stride floats apart, of which ci are read. y: ho × wo pixels, y_stride floats apart, of
-    which co are written. pads: rows above, columns left (what is missing below and right is zero too). act, post: OpenCL
-    C expressions in `v`, applied after the bias and after the residual; they work on float and on float vectors.
+    which co are written. pads: rows above, columns left (what is missing below and right is zero too). act, post:
+    OpenCL C expressions in `v`, applied after the bias and after the residual; they work on float and float vectors.
     r_stride: floats between pixels of the residual added between the two, 0 when there is none.
     """
 
@@ -185,7 +185,7 @@ class ConvProblem:
 
 @dataclass(frozen=True, slots=True)
 class Algorithm:
-    """One way to compute an operator. name: of the family, "gemm", "winograd" …; params: its tile sizes and the like."""
+    """One way to compute an operator. name: the family, "gemm", "winograd" …; params: its tile sizes and the like."""
 
     name: str
     params: tuple[tuple[str, int], ...] = field(default=())
