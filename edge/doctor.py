@@ -10,7 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from .compute.devices import opencl_devices
+from .compute.probe import probe_devices
 from .config import Plan
 from .errors import EdgeError
 from .foreign import foreign
@@ -76,10 +76,14 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding(_("device"), "good", _("CPU, {cores} cores, ONNX Runtime").format(cores=cores))
-    names, reason = opencl_devices()
+    probe = probe_devices()
+    for broken in (each for each in probe.found if each.broken):
+        yield Finding(_("device"), "warn", f"{broken.label}: {broken.broken}", _("mend or remove that driver"))
+    names = [each.label for each in probe.found if not each.broken]
     if names:
         says = _("OpenCL: {names}; models run on the CPU in this version").format(names=", ".join(names))
     else:
+        reason = probe.problem or _("no device that works")
         says = _("OpenCL: none ({reason}); models run on the CPU").format(reason=reason)
     yield Finding(_("device"), "good", says)
 

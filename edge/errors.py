@@ -6,7 +6,7 @@ EdgeError
 ├ FrameError      this frame goes to quarantine with the reason, the next one is taken
 │   DecodeError · StageError · RefusedError
 └ RetryableError  back off and try again; the frame or alert stays where it is
-    BrokerUnavailable · StoreBusy · SpoolFull · NotifyError · DeviceBusy
+    BrokerUnavailable · StoreBusy · SpoolFull · NotifyError · DeviceBusy · DeviceLost
 """
 
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h; the units say RestartPreventExitStatus=78
@@ -96,3 +96,7 @@ class NotifyError(RetryableError):
 
 class DeviceBusy(RetryableError):
     """The compute device has no room for the job now."""
+
+
+class DeviceLost(RetryableError):
+    """The compute device no longer answers: its context is void, and all that lay in its memory is gone."""
