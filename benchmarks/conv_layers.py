@@ -1,0 +1,369 @@
+"""Every convolution of three models, timed alone on one OpenCL device, for each candidate algorithm of the GPU family.
+
+    python benchmarks/conv_layers.py [--models mobilenetv2,yolov5s,yolov5x6] [--batch 1] [--device NUMBER] [--best 3]
+                                     [--all-tiles] [--repeat 15] [--json FILE]
+
+One row a distinct layer: how often it occurs, ms of the first guess and of the best, GFLOP/s (direct flops), share of the
+measured fp32 limit. The last rows are sums over a model's layers. Kernel times are profiling events, medians; every
+candidate's result is compared with the direct kernel's. Needs pyopencl and NumPy only.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pyopencl as cl
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from edge.compute.capability import Capability
+from edge.compute.kernel import Kernel
+from edge.inference.opencl.launch import Algorithm, Const, ConvProblem, Scratch, Step
+from edge.inference.opencl.ops.conv_gpu import candidates, lower
+from edge.inference.opencl.ops.conv_gpu_first import DIRECT
+from edge.inference.opencl.ops.conv_gpu_gemm import SPLITS, TILES, tile_params
+
+SILU = "((v) / (1.0f + exp(-(v))))"
+RELU6 = "clamp((v), 0.0f, 6.0f)"
+OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
+POOL_BYTES = 1 << 30  # memory the layers' tensors are cut from, at most
+ROOF = """
+__kernel void flops(__global float *y, float a) {
+    float4 v0 = (float4)(get_global_id(0)), v1 = v0 + 1, v2 = v0 + 2, v3 = v0 + 3;
+    for (int i = 0; i < 256; i++) {
+        v0 = mad(v0, a, v1); v1 = mad(v1, a, v2); v2 = mad(v2, a, v3); v3 = mad(v3, a, v0);
+        v0 = mad(v0, a, v1); v1 = mad(v1, a, v2); v2 = mad(v2, a, v3); v3 = mad(v3, a, v0);
+    }
+    v0 += v1 + v2 + v3;
+    y[get_global_id(0)] = v0.x + v0.y + v0.z + v0.w;
+}
+__kernel void copy(__global const float4 *x, __global float4 *y) { y[get_global_id(0)] = x[get_global_id(0)]; }
+__kernel void nothing(__global float *y) { if (get_global_id(0) > 1000) y[0] = 1; }
+"""
+
+
+def layer(hi, ci, co, k, s=1, p=None, *, groups=1, act=SILU, residual=False, batch=1):
+    p = k // 2 if p is None else p
+    ho = (hi + 2 * p - k) // s + 1
+    pair = (k, k), (s, s), (p, p)
+    return ConvProblem(
+        batch,
+        hi,
+        hi,
+        ci,
+        ho,
+        ho,
+        co,
+        *pair,
+        groups=groups,
+        x_stride=ci,
+        y_stride=co,
+        r_stride=co if residual else 0,
+        act=act,
+    )
+
+
+def mobilenetv2(batch):
+    rows = [layer(224, 3, 32, 3, 2, act=RELU6, batch=batch)]
+    size, ci = 112, 32
+    for expand, co, count, stride in (
+        (1, 16, 1, 1),
+        (6, 24, 2, 2),
+        (6, 32, 3, 2),
+        (6, 64, 4, 2),
+        (6, 96, 3, 1),
+        (6, 160, 3, 2),
+        (6, 320, 1, 1),
+    ):
+        for at in range(count):
+            s, mid = stride if at == 0 else 1, ci * expand
+            if expand > 1:
+                rows.append(layer(size, ci, mid, 1, act=RELU6, batch=batch))
+            rows.append(layer(size, mid, mid, 3, s, groups=mid, act=RELU6, batch=batch))
+            size //= s
+            rows.append(layer(size, mid, co, 1, act="(v)", residual=s == 1 and ci == co, batch=batch))
+            ci = co
+    return [*rows, layer(7, 320, 1280, 1, act=RELU6, batch=batch), layer(1, 1280, 1000, 1, act="(v)", batch=batch)]
+
+
+def yolov5(size, widths, depths, batch, classes=80):
+    """Backbone, neck and heads of YOLOv5; widths of P1 … P5 or P6, depths of the C3 blocks of the backbone."""
+    rows = [layer(size, 3, widths[0], 6, 2, 2, batch=batch)]
+    side = size // 2
+
+    def c3(ci, co, count, at, *, shortcut):
+        half = co // 2
+        rows.append(layer(at, ci, co, 1, batch=batch))  # cv1 and cv2 read the same x: one product
+        for _ in range(count):
+            rows.append(layer(at, half, half, 1, batch=batch))
+            rows.append(layer(at, half, half, 3, residual=shortcut, batch=batch))
+        rows.append(layer(at, co, co, 1, batch=batch))
+
+    for ci, co, count in zip(widths, widths[1:], depths, strict=False):
+        rows.append(layer(side, ci, co, 3, 2, batch=batch))
+        side //= 2
+        c3(co, co, count, side, shortcut=True)
+    last = widths[-1]
+    rows += [layer(side, last, last // 2, 1, batch=batch), layer(side, last * 2, last, 1, batch=batch)]  # SPPF
+    neck, levels = depths[-1], widths[2:]
+    for co, ci in zip(levels[-2::-1], levels[:0:-1], strict=False):
+        rows.append(layer(side, ci, co, 1, batch=batch))
+        side *= 2
+        c3(2 * co, co, neck, side, shortcut=False)
+    for co, up in zip(levels, levels[1:], strict=False):
+        rows.append(layer(side, co, co, 3, 2, batch=batch))
+        side //= 2
+        c3(2 * co, up, neck, side, shortcut=False)
+    for at, co in enumerate(levels):
+        rows.append(layer(size // 8 >> at, co, 3 * (classes + 5), 1, act="(v)", batch=batch))
+    return rows
+
+
+def model(name, batch):
+    match name:
+        case "mobilenetv2":
+            return mobilenetv2(batch)
+        case "yolov5s":
+            return yolov5(640, (32, 64, 128, 256, 512), (1, 2, 3, 1), batch)
+        case "yolov5x6":
+            return yolov5(1280, (80, 160, 320, 640, 960, 1280), (4, 8, 12, 4, 4), batch, classes=3)
+    raise SystemExit(f"no model {name!r}")
+
+
+@dataclass
+class Bench:
+    context: cl.Context
+    queue: cl.CommandQueue
+    capability: Capability
+    repeat: int
+    build_s: float = 0.0
+    built: int = 0
+
+    def __post_init__(self):
+        self.programs = {}
+        self.random = np.random.default_rng(0)
+        noise = self.random.standard_normal(1 << 24).astype(np.float32)
+        self.noise = self.buffer(noise.nbytes)
+        cl.enqueue_copy(self.queue, self.noise, noise)
+        self.flat = {}
+
+    def buffer(self, nbytes):
+        return cl.Buffer(self.context, cl.mem_flags.READ_WRITE, max(16, nbytes))
+
+    def memory(self, name, elements):
+        """A buffer kept under a name, grown when needed, filled with noise when it is x or r."""
+        have = self.flat.get(name)
+        if have is None or have.size < 4 * elements:
+            have = self.flat[name] = self.buffer(4 * elements)
+            step = self.noise.size
+            for at in range(0, 4 * elements, step):
+                cl.enqueue_copy(self.queue, have, self.noise, byte_count=min(step, 4 * elements - at), dst_offset=at)
+        return have
+
+    def kernel(self, kernel: Kernel):
+        if kernel not in self.programs:
+            start = time.perf_counter()
+            source = kernel.source()
+            program = cl.Program(self.context, source).build(OPTIONS)
+            self.programs[kernel] = cl.Kernel(program, kernel.entry)
+            self.build_s += time.perf_counter() - start
+            self.built += 1
+        return self.programs[kernel]
+
+    def bind(self, steps: tuple[Step, ...], problem: ConvProblem):
+        x = self.memory("x", problem.batch * problem.hi * problem.wi * problem.x_stride)
+        y = self.memory("y", problem.pixels * problem.y_stride)
+        r = self.memory("r", max(1, problem.pixels * problem.r_stride))
+        roles = {"x": x, "y": y, "r": r}
+        bound = []
+        for step in steps:
+            args = []
+            for arg in step.args:
+                if isinstance(arg, str):
+                    args += [roles[arg], np.int32(0)]
+                elif isinstance(arg, Const):
+                    memory = self.buffer(arg.array.nbytes)
+                    cl.enqueue_copy(self.queue, memory, arg.array)
+                    args += [memory, np.int32(0)]
+                elif isinstance(arg, Scratch):
+                    args += [self.memory("scratch " + arg.name, arg.elements), np.int32(0)]
+                else:
+                    args.append(arg)
+            bound.append((self.kernel(step.kernel), step.global_size, step.local_size, args))
+        return bound, y
+
+    def time_ms(self, bound, limit_ms=None):
+        """Median over the repeats of the span from the first kernel's start to the last one's end, and kernels alone."""
+        spans = []
+        for number in range(self.repeat + 1):
+            events = [
+                cl.enqueue_nd_range_kernel(self.queue, k, g, l, allow_empty_ndrange=False)
+                if k.set_args(*a) is None
+                else None
+                for k, g, l, a in bound
+            ]
+            events[-1].wait()
+            span = (events[-1].profile.end - events[0].profile.start) / 1e6
+            if number:
+                spans.append(span)
+            if limit_ms and span > 4 * limit_ms and number:
+                break
+        return statistics.median(spans)
+
+
+def roof(bench):
+    program = cl.Program(bench.context, ROOF).build(OPTIONS)
+    flops, copy, nothing = (cl.Kernel(program, name) for name in ("flops", "copy", "nothing"))
+    items = 256 * 64 * bench.capability.compute_units
+    y = bench.memory("x", max(items, 1 << 27))
+    z = bench.memory("y", 1 << 27)
+    times = {"flops": [], "copy": [], "nothing": []}
+    for _ in range(10):
+        for name, kernel, size, args in (
+            ("flops", flops, items, (y, np.float32(0.5))),
+            ("copy", copy, 1 << 25, (y, z)),
+            ("nothing", nothing, 256, (y,)),
+        ):
+            event = kernel(bench.queue, (size,), (256,), *args)
+            event.wait()
+            times[name].append((event.profile.end - event.profile.start) * 1e-9)
+    nothing.set_args(y)
+    start = time.perf_counter()
+    for _ in range(2000):
+        cl.enqueue_nd_range_kernel(bench.queue, nothing, (256,), (256,))
+    bench.queue.finish()
+    launch_us = (time.perf_counter() - start) / 2000 * 1e6
+    limit = items * 256 * 8 * 4 * 2 / min(times["flops"])
+    print(
+        f"fp32 limit {limit / 1e12:.1f} TFLOP/s, copy {2 * (1 << 29) / min(times['copy']) / 1e9:.0f} GB/s, "
+        f"an empty kernel {min(times['nothing']) * 1e6:.1f} us, a launch {launch_us:.1f} us (profiling queue)"
+    )
+    bench.flat.clear()
+    return limit
+
+
+def every_tile(problem, capability):
+    size = problem.pixels
+    return tuple(
+        Algorithm("gemm", tile_params(tile, splits))
+        for tile in TILES
+        for splits in SPLITS
+        if tile.fits(capability) and size
+    )
+
+
+def measure(bench, problem, args):
+    random = np.random.default_rng(1)
+    shape = (problem.co, problem.ci // problem.groups, *problem.kernel)
+    weights = (random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    bias = random.standard_normal(problem.co).astype(np.float32)
+    offered = candidates(problem, bench.capability, allow_f4=args.f4)
+    tried = [a for a in offered if a != DIRECT or len(offered) == 1]
+    want = None
+    rows = []
+    for algorithm in tried:
+        bound, y = bench.bind(lower(problem, algorithm, bench.capability, weights=weights, bias=bias), problem)
+        ms = bench.time_ms(bound, min((row[0] for row in rows), default=None))
+        got = np.empty(min(problem.pixels * problem.co, 1 << 20), np.float32)
+        cl.enqueue_copy(bench.queue, got, y)
+        cl.enqueue_fill_buffer(bench.queue, y, np.float32(np.nan), 0, 4 * problem.pixels * problem.co)
+        if want is None:
+            direct, y = bench.bind(lower(problem, DIRECT, bench.capability, weights=weights, bias=bias), problem)
+            for kernel, *sizes, values in direct:
+                kernel(bench.queue, *sizes, *values)
+            want = np.empty_like(got)
+            cl.enqueue_copy(bench.queue, want, y)
+            cl.enqueue_fill_buffer(bench.queue, y, np.float32(np.nan), 0, 4 * problem.pixels * problem.co)
+        error = float(np.linalg.norm(got - want) / np.linalg.norm(want))
+        rows.append((ms, str(algorithm), error))
+    return rows
+
+
+def short(text):
+    values = dict(pair.split("=") for pair in text.split()[1:])
+    if "bm" not in values:
+        return text
+    tail = "".join(f" {key}{values[key]}" for key in ("ks", "buffers", "splits") if values.get(key, "1") != "1")
+    lead = f"wino{values['f']}" if "f" in values else "gemm"
+    return f"{lead} {values['bm']}x{values['bn']}x{values['bk']} {values['tm']}x{values['tn']}{tail}"
+
+
+def describe(p):
+    text = f"{p.hi:>4} {p.ci:>4}>{p.co:<4} {p.kernel[0]}x{p.kernel[1]}"
+    return (
+        text
+        + (f"s{p.strides[0]}" if p.strides[0] > 1 else "  ")
+        + ("dw" if p.groups > 1 else "  ")
+        + ("+r" if p.r_stride else "  ")
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", default="mobilenetv2,yolov5s")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--device", type=int, default=0)
+    parser.add_argument("--best", type=int, default=2)
+    parser.add_argument("--repeat", type=int, default=7)
+    parser.add_argument("--f4", action="store_true")
+    parser.add_argument("--layers", type=int, default=0, help="only the first so many distinct layers")
+    parser.add_argument("--json")
+    args = parser.parse_args()
+    device = [d for p in cl.get_platforms() for d in p.get_devices()][args.device]
+    context = cl.Context([device])
+    queue = cl.CommandQueue(context, properties=cl.command_queue_properties.PROFILING_ENABLE)
+    wave = 64 if "AMD" in device.vendor or "Advanced" in device.vendor else 32
+    capability = Capability(
+        device.name,
+        device.vendor,
+        device.driver_version,
+        "gpu",
+        device.max_compute_units,
+        wave,
+        min(device.local_mem_size, 48 * 1024),
+        device.global_mem_size,
+        device.max_mem_alloc_size,
+    )
+    bench = Bench(context, queue, capability, args.repeat)
+    print(device.name, device.driver_version, device.max_compute_units, "units, local", device.local_mem_size)
+    limit = roof(bench)
+    record = {"device": device.name, "limit": limit, "layers": {}}
+    for name in args.models.split(","):
+        rows = model(name, args.batch)
+        counts = {p: rows.count(p) for p in rows}
+        first_sum = best_sum = plain_sum = flops = 0.0
+        for number, (problem, count) in enumerate(counts.items()):
+            if args.layers and number >= args.layers:
+                break
+            found = measure(bench, problem, args)
+            bad = [f"{short(row[1])} {row[2]:.1e}" for row in found if not row[2] < (3e-5 if "f=4" in row[1] else 5e-6)]
+            ranked = sorted(found)
+            gemms = [row for row in ranked if "f=4" not in row[1]]
+            best = ranked[0]
+            first_sum, best_sum = first_sum + count * found[0][0], best_sum + count * best[0]
+            plain_sum += count * (gemms or ranked)[0][0]
+            flops += count * problem.flops
+            rate = problem.flops / best[0] / 1e6
+            record["layers"][f"{name} b{args.batch} {describe(problem)}"] = [problem.flops, count, found]
+            others = " | ".join(f"{1e3 * row[0]:.1f} {short(row[1])}" for row in ranked[: args.best])
+            print(
+                f"{describe(problem)} x{count:<2} first {1e3 * found[0][0]:7.1f} us, {rate:6.0f} GF/s {1e11 * rate / limit:3.0f}% {others}{' WRONG ' + str(bad) if bad else ''}",
+                flush=True,
+            )
+        print(
+            f"== {name} batch {args.batch}: {len(rows)} convs, {flops / 1e9:.1f} GFLOP, first guesses {first_sum:.3f} ms, best {best_sum:.3f} ms "
+            f"(without F4 {plain_sum:.3f}), {flops / best_sum / 1e6:.0f} GFLOP/s, {1e11 * flops / best_sum / 1e6 / limit:.0f} %; built {bench.built} in {bench.build_s:.1f} s",
+            flush=True,
+        )
+    if args.json:
+        Path(args.json).write_text(json.dumps(record))
+
+
+if __name__ == "__main__":
+    main()
