@@ -15,7 +15,8 @@ NO_SIZES: Mapping[str, int] = MappingProxyType({})
 def flops(model: onnx.ModelProto, *, sizes: Mapping[str, int] = NO_SIZES) -> int:
     """Twice the multiply-accumulates of Conv, ConvTranspose, Gemm and MatMul.
 
-    sizes: of the inputs' dynamic axes by name, those not named count as 1. This is what "FLOPs" means in papers on detectors; bias, activation, pooling and normalisation are not counted.
+    sizes: of the dynamic input axes by name, those not named count as 1. Papers on detectors mean the same by "FLOPs":
+    bias, activation, pooling and normalisation are not counted.
     Raises ValueError when a shape cannot be inferred.
     """
     shapes = tensor_shapes(model, sizes=sizes)

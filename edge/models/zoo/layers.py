@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 

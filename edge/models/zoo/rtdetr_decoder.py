@@ -48,7 +48,11 @@ def write_decoder(g: Graph, levels: Sequence[Value]) -> Value:
 
 
 def _select(g: Graph, memory: Value, levels: Sequence[Value]) -> _Queries:
-    """The cells whose best class scores highest, with their boxes."""
+    """The cells whose best class scores highest, with their boxes.
+
+    Neighbours in that order may differ by 1e-5 only, as random weights have it: who compares two engines must expect
+    rows of the output to change places.
+    """
     cells, hidden = memory.shape
     anchors, inside = _anchors(levels)
     with g.scope("select"):

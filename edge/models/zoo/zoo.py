@@ -28,6 +28,7 @@ from .yolox import write_yolox_tiny
 
 Storage = Literal["fp32", "fp16", "int8"]
 OLDEST_OPSET, NEWEST_OPSET = 13, 21
+LEAST_STEPS = 3  # of step_px: below, RT-DETR has fewer cells than queries
 DEFAULT_OPSET = 17  # what torch's exporter and Ultralytics write today
 
 
@@ -125,15 +126,16 @@ def build(
 
 
 def _check(entry: ZooEntry, hw: tuple[int, int], opset: int) -> None:
-    if not max(OLDEST_OPSET, entry.oldest_opset) <= opset <= NEWEST_OPSET:
+    if not entry.oldest_opset <= opset <= NEWEST_OPSET:
         raise ModelError(
             _("model {name!r} can be written for opset {oldest} to {newest}, not {opset}").format(
                 name=entry.name, oldest=entry.oldest_opset, newest=NEWEST_OPSET, opset=opset
             )
         )
-    if min(hw) < 2 * entry.step_px or hw[0] % entry.step_px:
+    least = LEAST_STEPS * entry.step_px
+    if hw[0] < least or hw[0] % entry.step_px:
         raise ModelError(
             _("size of model {name!r} must be a multiple of {step} px from {least} px, got {size}").format(
-                name=entry.name, step=entry.step_px, least=2 * entry.step_px, size=hw[0]
+                name=entry.name, step=entry.step_px, least=least, size=hw[0]
             )
         )
