@@ -97,7 +97,7 @@ class _Meter:
 
     def _fill(self, buffer: cl.Buffer) -> None:
         with self.device.guard("peak"):
-            cl.enqueue_fill_buffer(self.device.queue, buffer, np.float32(0.5), 0, self.nbytes)
+            cl.enqueue_fill_buffer(self.device.queue, buffer, np.full(1, 0.5, np.float32), 0, self.nbytes)
 
     def _gflops(self, y: cl.Buffer) -> float:
         kernel = self._kernel("flops", y, np.int32(64), np.float32(0.999), np.float32(0.001))

@@ -46,6 +46,7 @@ class BatchJob(Generic[D, R]):
 @dataclass(slots=True)
 class _Waiting(Generic[D]):
     job: BatchJob[D, Any]
+    came_s: float
     future: "Future[Any]" = field(default_factory=Future)
 
 
@@ -54,8 +55,8 @@ class Worker(Generic[D]):
 
     open_device: called in the worker's thread, at the start and after a loss; the device is left there, too.
     on_lost: called in that thread, once, with the error, when the device is given up. bound: jobs that may wait.
-    max_batch: items run together at most (one job may have more). latency_s: how long a batch that could be larger
-    waits for clients that are at work. Leaving the context finishes what waits.
+    max_batch: items run together at most (one job may have more). latency_s: how long after it
+    came a job waits for those of other clients at work. Leaving the context finishes what waits.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class Worker(Generic[D]):
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("a job submits no jobs: the worker would wait for itself")
-        waiting = _Waiting(job)
+        waiting = _Waiting(job, self._clock.monotonic_s())
         with self._changed:
             self._changed.wait_for(lambda: len(self._queue) < self._bound or self._closed)
             if self._closed:
@@ -155,7 +156,7 @@ class Worker(Generic[D]):
             self._changed.wait_for(lambda: self._queue or self._closed)
             if not self._queue:
                 return []
-            until = self._clock.monotonic_s() + self._latency_s
+            until = self._queue[0].came_s + self._latency_s
             while (left := until - self._clock.monotonic_s()) > 0 and self._may_grow():
                 self._changed.wait(left)
             batch = self._mates()
