@@ -1,0 +1,304 @@
+"""Graph → smaller graph of the same meaning: fewer launches, fewer bytes.
+
+In this order: padding and batch normalisation into convolutions, element-wise operators into Maps, neighbouring Maps into
+one, activations and residuals into the convolution before them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from .graph import Graph, Node, TensorType
+from .launch import Array
+from .ops.elementwise import MAP_OPS, Expr, Program, as_expression, program_of
+from .ops.quant import dequantize, is_per_tensor, quantize
+
+MOST_INPUTS: Final = 8  # of one Map; beyond that the arguments cost more than a launch
+MOST_STEPS: Final = 40
+
+
+def fuse(graph: Graph) -> Graph:
+    """Apply every pass; the graph is changed and returned."""
+    for one_pass in PASSES:
+        one_pass(graph)
+        graph.drop_unused()
+    return graph
+
+
+def fold_pads(graph: Graph) -> None:
+    """Pad with zeros before a Conv becomes the Conv's own pads."""
+    producers, readers = graph.producers(), graph.consumers()
+    for index, node in enumerate(graph.nodes):
+        pad = producers.get(node.inputs[0]) if node.op == "Conv" else None
+        if pad is None or pad.op != "Pad" or len(readers[node.inputs[0]]) > 1 or node.inputs[0] in graph.outputs:
+            continue
+        pads = graph.constants.get(pad.input(1))
+        value = graph.constants.get(pad.input(2)) if pad.input(2) else np.zeros(1)
+        plain = pad.attrs.get("mode", "constant") == "constant" and not pad.input(3)
+        if pads is None or value is None or float(value.reshape(-1)[0]) or not plain:
+            continue
+        rank = pads.size // 2
+        around, spatial = [int(each) for each in pads], rank - 2
+        if any(around[:2]) or any(around[rank : rank + 2]) or min(around) < 0:
+            continue
+        if node.attrs.get("auto_pad", "NOTSET") not in {"NOTSET", "VALID"}:
+            continue
+        own = node.attrs.get("pads") or [0] * 2 * spatial
+        begin = [a + b for a, b in zip(own[:spatial], around[2:rank], strict=True)]
+        end = [a + b for a, b in zip(own[spatial:], around[rank + 2 :], strict=True)]
+        attrs = dict(node.attrs) | {"pads": begin + end, "auto_pad": "NOTSET"}
+        graph.nodes[index] = replace(node, inputs=(pad.inputs[0], *node.inputs[1:]), attrs=attrs)
+
+
+def fold_norms(graph: Graph) -> None:
+    """BatchNormalization with constants: into the Conv before it, else a Map with a scale and a shift per channel."""
+    producers, readers = graph.producers(), graph.consumers()
+    for index, node in enumerate(graph.nodes):
+        if node.op != "BatchNormalization" or node.attrs.get("training_mode", 0) or len(node.outputs) > 1:
+            continue
+        parameters = [graph.constants.get(name) for name in node.inputs[1:5]]
+        if any(each is None for each in parameters):
+            continue
+        gamma, beta, mean, variance = (np.asarray(each, np.float64) for each in parameters)
+        scale = gamma / np.sqrt(variance + node.attrs.get("epsilon", 1e-5))
+        shift = beta - mean * scale
+        conv = producers.get(node.inputs[0])
+        alone = len(readers[node.inputs[0]]) == 1 and node.inputs[0] not in graph.outputs
+        if (
+            conv is not None
+            and conv.op == "Conv"
+            and alone
+            and conv.inputs[1] in graph.constants
+            and _bias(graph, conv)
+        ):
+            _scale_conv(graph, conv, node, scale, shift)
+            continue
+        rank = len(graph.types[node.inputs[0]].shape)
+        wide = (-1,) + (1,) * (rank - 2)
+        names = [
+            add_constant(graph, f"{node.outputs[0]}/{what}", each.astype(np.float32).reshape(wide))
+            for what, each in (("scale", scale), ("shift", shift))
+        ]
+        program: Program = (
+            Expr("float", "({0} * {1})", (0, 1), vector=True),
+            Expr("float", "({0} + {1})", (-1, 2), vector=True),
+        )
+        graph.nodes[index] = Node(node.name, "Map", (node.inputs[0], *names), node.outputs[:1], {"program": program})
+
+
+def _bias(graph: Graph, conv: Node) -> bool:
+    return not conv.input(2) or conv.input(2) in graph.constants
+
+
+def _scale_conv(graph: Graph, conv: Node, norm: Node, scale: Array, shift: Array) -> None:
+    """Replace conv and norm by one conv that writes what norm wrote."""
+    weights = np.asarray(graph.constants[conv.inputs[1]], np.float64)
+    bias = np.asarray(graph.constants[conv.input(2)], np.float64) if conv.input(2) else np.zeros(len(weights))
+    scaled = weights * scale.reshape(-1, *(1,) * (weights.ndim - 1))
+    names = (
+        add_constant(graph, f"{norm.outputs[0]}/weights", scaled.astype(np.float32)),
+        add_constant(graph, f"{norm.outputs[0]}/bias", (bias * scale + shift).astype(np.float32)),
+    )
+    fused = replace(conv, inputs=(conv.inputs[0], *names), outputs=norm.outputs)
+    _put(graph, at=norm, node=fused, drop=conv)
+
+
+def _put(graph: Graph, *, at: Node, node: Node, drop: Node) -> None:
+    """Let `node` stand where `at` stood, and take `drop` out."""
+    graph.nodes[_place(graph, at)] = node
+    del graph.nodes[_place(graph, drop)]
+
+
+def _place(graph: Graph, node: Node) -> int:
+    return next(index for index, each in enumerate(graph.nodes) if each is node)
+
+
+def add_constant(graph: Graph, name: str, array: Array) -> str:
+    """A new constant; returns its name."""
+    graph.constants[name] = array
+    graph.types[name] = TensorType(str(array.dtype), array.shape)
+    return name
+
+
+def fold_bias(graph: Graph) -> None:
+    """Conv without a bias, then Add of a constant per channel: the constant is the bias."""
+    producers, readers = graph.producers(), graph.consumers()
+    for node in list(graph.nodes):
+        if node.op != "Add":
+            continue
+        for name, other in (node.inputs, node.inputs[::-1]):
+            conv, array = producers.get(name), graph.constants.get(other)
+            if conv is None or conv.op != "Conv" or array is None or conv.input(2) or len(readers[name]) > 1:
+                continue
+            shape = graph.types[name].shape
+            if array.shape[-(len(shape) - 1) :] != (shape[1], *(1,) * (len(shape) - 2)) or name in graph.outputs:
+                continue
+            bias = add_constant(graph, f"{node.outputs[0]}/bias", array.reshape(-1))
+            _put(graph, at=node, node=replace(conv, inputs=(*conv.inputs[:2], bias), outputs=node.outputs), drop=conv)
+            break
+
+
+def make_maps(graph: Graph) -> None:
+    """Every element-wise operator as a Map. Constants of one element become numbers in its text."""
+    quantised = {"QuantizeLinear": quantize, "DequantizeLinear": dequantize}
+    for index, node in enumerate(graph.nodes):
+        if node.op in quantised and is_per_tensor(node, graph):
+            program, inputs = quantised[node.op](node, graph, None, None), node.inputs[:1]
+        elif node.op in MAP_OPS:
+            program, inputs = program_of(node, graph)
+        else:
+            continue
+        graph.nodes[index] = with_numbers(
+            Node(node.name, "Map", inputs, node.outputs[:1], {"program": program}, node.opset), graph
+        )
+
+
+def with_numbers(node: Node, graph: Graph) -> Node:
+    """A Map whose float inputs of one element, where constant, are literals in its text."""
+    from .ops.elementwise import literal  # noqa: PLC0415
+
+    rank = len(graph.types[node.outputs[0]].shape)
+    texts: dict[int, str] = {}
+    for index, name in enumerate(node.inputs):
+        array = graph.constants.get(name)
+        if (
+            array is not None
+            and array.size == 1
+            and array.dtype == np.float32
+            and array.ndim <= rank
+            and np.isfinite(array).all()
+        ):
+            texts[index] = literal(float(array.reshape(-1)[0]), "float")
+    if len(texts) == len(node.inputs):
+        texts.popitem()
+    if not texts:
+        return node
+    kept = [index for index in range(len(node.inputs)) if index not in texts]
+    program = tuple(_with_texts(step, texts, kept) for step in node.attrs["program"])
+    return replace(node, inputs=tuple(node.inputs[index] for index in kept), attrs={"program": program})
+
+
+def _with_texts(step: Expr, texts: dict[int, str], kept: list[int]) -> Expr:
+    args: list[int] = []
+    places: list[str] = []
+    for arg in step.args:
+        if arg in texts:
+            places.append(texts[arg])
+            continue
+        moved = arg if arg < 0 else kept.index(arg)
+        if moved not in args:
+            args.append(moved)
+        places.append(f"{{{args.index(moved)}}}")
+    return replace(step, text=step.text.format(*places), args=tuple(args))
+
+
+def join_maps(graph: Graph) -> None:
+    """A Map that alone reads another Map of the same shape takes it in; x · f(x) becomes one program this way too."""
+    changed = True
+    while changed:
+        changed = False
+        producers, readers = graph.producers(), graph.consumers()
+        for node in graph.nodes:
+            if node.op != "Map":
+                continue
+            for name in node.inputs:
+                inner = producers.get(name)
+                if inner is not None and inner.op == "Map" and _may_join(graph, node, inner, readers):
+                    _put(graph, at=node, node=joined(inner, node), drop=inner)
+                    changed = True
+                    break
+            if changed:
+                break
+
+
+def _may_join(graph: Graph, outer: Node, inner: Node, readers: dict[str, list[Node]]) -> bool:
+    name = inner.outputs[0]
+    alone = all(reader is outer for reader in readers[name]) and name not in graph.outputs
+    inputs = dict.fromkeys((*inner.inputs, *(each for each in outer.inputs if each != name)))
+    steps = len(inner.attrs["program"]) + len(outer.attrs["program"])
+    same = graph.types[name].shape == graph.types[outer.outputs[0]].shape
+    return alone and same and len(inputs) <= MOST_INPUTS and steps <= MOST_STEPS
+
+
+def joined(inner: Node, outer: Node) -> Node:
+    """One Map that computes outer(inner(…))."""
+    name = inner.outputs[0]
+    inputs = tuple(dict.fromkeys((*inner.inputs, *(each for each in outer.inputs if each != name))))
+    first = [
+        _renumber(step, {i: inputs.index(each) for i, each in enumerate(inner.inputs)}, 0)
+        for step in inner.attrs["program"]
+    ]
+    count = len(first)
+    places = {i: -count if each == name else inputs.index(each) for i, each in enumerate(outer.inputs)}
+    second = [_renumber(step, places, count) for step in outer.attrs["program"]]
+    return Node(outer.name, "Map", inputs, outer.outputs, {"program": (*first, *second)}, outer.opset)
+
+
+def _renumber(step: Expr, places: dict[int, int], shift: int) -> Expr:
+    return replace(step, args=tuple(places[arg] if arg >= 0 else arg - shift for arg in step.args))
+
+
+def fold_epilogues(graph: Graph) -> None:
+    """Conv, then a Map of it alone (activation), then a sum with another tensor (residual), then perhaps another Map."""
+    for absorb in (_absorb_activation, _absorb_residual, _absorb_activation):
+        _absorb_all(graph, absorb)
+
+
+Absorb = Callable[[Graph, Node, Node, dict[str, int]], Node | None]
+
+
+def _absorb_all(graph: Graph, absorb: Absorb) -> None:
+    readers = graph.consumers()
+    for node in [each for each in graph.nodes if each.op in {"Conv", "FusedConv"}]:
+        name = node.outputs[0]
+        after = readers.get(name, [])
+        if not after or any(each is not after[0] for each in after) or after[0].op != "Map" or name in graph.outputs:
+            continue
+        if not (node.inputs[1] in graph.constants and _bias(graph, node)) or len(graph.types[name].shape) > 4:
+            continue
+        order = {each: index for index, other in enumerate(graph.nodes) for each in other.outputs}
+        if fused := absorb(graph, node, after[0], order):
+            _put(graph, at=after[0], node=fused, drop=node)
+            readers = graph.consumers()
+
+
+def _absorb_activation(graph: Graph, conv: Node, after: Node, order: dict[str, int]) -> Node | None:
+    del graph, order
+    expression = as_expression(after.attrs["program"]) if len(after.inputs) == 1 else None
+    if expression is None:
+        return None
+    key = "post" if conv.input(3) else "act"
+    if conv.attrs.get(key, "(v)") != "(v)":
+        return None
+    return replace(conv, op="FusedConv", outputs=after.outputs, attrs=dict(conv.attrs) | {key: expression})
+
+
+def _absorb_residual(graph: Graph, conv: Node, after: Node, order: dict[str, int]) -> Node | None:
+    """conv + r, perhaps with an activation behind: r must have conv's shape and be ready before conv's place."""
+    name, program = conv.outputs[0], after.attrs["program"]
+    if conv.input(3) or len(after.inputs) != 2 or program[0].text != "({0} + {1})" or set(program[0].args) != {0, 1}:
+        return None
+    if any(arg >= 0 for step in program[1:] for arg in step.args):
+        return None
+    other = next(each for each in after.inputs if each != name)
+    if graph.types[other].shape != graph.types[name].shape or graph.types[other].dtype != "float32":
+        return None
+    # the fused node stands where `after` stood, so whatever `after` read is ready
+    del order
+    post = (
+        as_expression(
+            tuple(replace(step, args=tuple(0 if arg == -1 else arg + 1 for arg in step.args)) for step in program[1:])
+        )
+        if len(program) > 1
+        else "(v)"
+    )
+    if post is None:
+        return None
+    bias = conv.input(2)
+    inputs = (*conv.inputs[:2], bias, other)
+    return replace(conv, op="FusedConv", inputs=inputs, outputs=after.outputs, attrs=dict(conv.attrs) | {"post": post})
+
+
+PASSES: Final = (fold_pads, fold_norms, fold_bias, make_maps, join_maps, fold_epilogues)

@@ -1,0 +1,102 @@
+"""Operators of older opsets, written as the newer ones: what was an attribute becomes a constant input."""
+
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from .graph import Graph, Node
+from .launch import Array
+
+# (operator, first opset that takes it as an input, attribute, position of that input, element type)
+MOVED: Final = (
+    ("Slice", 10, "starts", 1, np.int64),
+    ("Slice", 10, "ends", 2, np.int64),
+    ("Slice", 10, "axes", 3, np.int64),
+    ("Clip", 11, "min", 1, np.float32),
+    ("Clip", 11, "max", 2, np.float32),
+    ("Pad", 11, "pads", 1, np.int64),
+    ("Pad", 11, "value", 2, np.float32),
+    ("TopK", 10, "k", 1, np.int64),
+    ("Squeeze", 13, "axes", 1, np.int64),
+    ("Unsqueeze", 13, "axes", 1, np.int64),
+    ("Split", 13, "split", 1, np.int64),
+    ("ReduceSum", 13, "axes", 1, np.int64),
+    *(
+        (f"Reduce{kind}", 18, "axes", 1, np.int64)
+        for kind in ("L1", "L2", "LogSum", "LogSumExp", "Max", "Mean", "Min", "Prod", "SumSquare")
+    ),
+)
+ADDED_IN: Final = {  # opset in which the form with inputs came: inference must read the node by that schema
+    "Slice": 13,
+    "Clip": 13,
+    "Pad": 13,
+    "TopK": 11,
+    "Squeeze": 13,
+    "Unsqueeze": 13,
+    "Split": 13,
+    "ReduceSum": 13,
+}
+
+
+def as_current(node: Node, graph: Graph) -> list[Node]:
+    """The node, or what stands for it, in the form that the rest of the importer knows. May add constants."""
+    if node.op == "Constant":
+        return [replace(node, attrs=_constant_attrs(node))]
+    if node.op == "Upsample":
+        return [_upsample(node, graph)]
+    if node.op == "Resize" and node.opset < 11:
+        return [_resize10(node, graph)]
+    moved = [row for row in MOVED if row[0] == node.op and node.opset < row[1]]
+    if not moved:
+        return [node]
+    attrs, inputs = dict(node.attrs), list(node.inputs)
+    for op, _since, attribute, position, dtype in moved:
+        if attribute in attrs:
+            value = np.asarray(attrs.pop(attribute), dtype)
+            value = np.atleast_1d(value) if op == "TopK" or dtype is np.int64 else value
+            inputs += [""] * (position + 1 - len(inputs))
+            inputs[position] = _constant(graph, node, attribute, value)
+    newest = ADDED_IN.get(node.op, 18)
+    return [replace(node, attrs=attrs, inputs=tuple(inputs), opset=max(node.opset, newest))]
+
+
+def _constant(graph: Graph, node: Node, what: str, value: Array) -> str:
+    from .graph import TensorType  # noqa: PLC0415
+
+    name = f"{node.outputs[0]}/{what}"
+    graph.constants[name] = value
+    graph.types[name] = TensorType(str(value.dtype), value.shape)
+    return name
+
+
+def _constant_attrs(node: Node) -> dict[str, Any]:
+    """All forms of Constant as `value`, an array."""
+    attrs = dict(node.attrs)
+    for name, dtype in (
+        ("value_float", np.float32),
+        ("value_floats", np.float32),
+        ("value_int", np.int64),
+        ("value_ints", np.int64),
+    ):
+        if name in attrs:
+            return {"value": np.asarray(attrs[name], dtype)}
+    return attrs
+
+
+def _upsample(node: Node, graph: Graph) -> Node:
+    """Upsample (opset 7 to 9) as Resize: its pixel (x) reads pixel floor(x / scale)."""
+    scales = node.input(1) or _constant(graph, node, "scales", np.asarray(node.attrs["scales"], np.float32))
+    mode = "linear" if node.attrs.get("mode") in {"linear", "bilinear"} else "nearest"
+    attrs = {"mode": mode, "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    return replace(node, op="Resize", inputs=(node.inputs[0], "", scales), attrs=attrs, opset=13)
+
+
+def _resize10(node: Node, graph: Graph) -> Node:
+    attrs = {
+        "mode": node.attrs.get("mode", "nearest"),
+        "coordinate_transformation_mode": "asymmetric",
+        "nearest_mode": "floor",
+    }
+    del graph
+    return replace(node, inputs=(node.inputs[0], "", node.inputs[1]), attrs=attrs, opset=13)
