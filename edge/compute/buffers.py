@@ -11,7 +11,7 @@ from typing import Final
 from ..errors import DeviceBusy
 from .capability import Capability
 from .driver import cl
-from .faults import translated
+from .faults import FULL_TEXT, translated
 
 SHARE: Final = 0.9  # of the device's memory; the rest is the driver's and the display's
 SLACK: Final = 1.25  # a pooled buffer may be so much larger than what is asked for
@@ -62,7 +62,7 @@ class BufferPool:
             raise ValueError(f"a buffer takes at least 1 byte, got {nbytes}")
         if nbytes > self._capability.max_alloc_bytes:
             most = self._capability.max_alloc_bytes
-            raise DeviceBusy(f"{self._what(nbytes)}: it gives at most {_megabytes(most)} in one piece")
+            raise DeviceBusy(f"{FULL_TEXT}: {self._what(nbytes)}: it gives at most {_megabytes(most)} in one piece")
         with self._lock:
             buffer = self._from_pool(nbytes) or self._new(nbytes)
             self._used += buffer.size
@@ -104,7 +104,8 @@ class BufferPool:
         if self._used + self._pooled + nbytes > self.limit:
             self.trim()
         if self._used + nbytes > self.limit:
-            raise DeviceBusy(f"{self._what(nbytes)}: {_megabytes(self._used)} of {_megabytes(self.limit)} are in use")
+            in_use = f"{_megabytes(self._used)} of {_megabytes(self.limit)} are in use"
+            raise DeviceBusy(f"{FULL_TEXT}: {self._what(nbytes)}: {in_use}")
         try:
             return self._allocate(nbytes)
         except DeviceBusy:
@@ -116,7 +117,7 @@ class BufferPool:
             return PooledBuffer(self._context, cl.mem_flags.READ_WRITE, nbytes)
 
     def _what(self, nbytes: int) -> str:
-        return f"device out of memory: {_megabytes(nbytes)} on {self._capability.name}"
+        return f"{_megabytes(nbytes)} on {self._capability.name}"
 
     def _forgotten(self, number: int, nbytes: int) -> None:
         with self._lock:

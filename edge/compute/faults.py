@@ -20,6 +20,8 @@ FULL: Final = frozenset(
 # -9999 is no code of OpenCL: NVIDIA's driver says so after a kernel has touched memory that it does not own.
 GONE: Final = frozenset({_STATUS.DEVICE_NOT_AVAILABLE, _STATUS.INVALID_COMMAND_QUEUE, _STATUS.INVALID_CONTEXT, -9999})
 
+FULL_TEXT: Final = "device out of memory"
+
 
 @contextmanager
 def translated(doing: str, *, waiting: bool = False) -> Iterator[None]:
@@ -31,7 +33,7 @@ def translated(doing: str, *, waiting: bool = False) -> Iterator[None]:
     try:
         yield
     except MemoryError as exc:
-        raise DeviceBusy(f"out of memory: {doing}") from exc
+        raise DeviceBusy(f"host out of memory: {doing}") from exc
     except cl.Error as exc:
         raise fault(exc, doing, waiting=waiting) from exc
 
@@ -42,5 +44,5 @@ def fault(exc: cl.Error, doing: str, *, waiting: bool = False) -> EdgeError:
     if code in GONE or (waiting and code == _STATUS.OUT_OF_RESOURCES):
         return DeviceLost(f"device lost: {doing}: {exc}")
     if code in FULL or isinstance(exc, cl.MemoryError):
-        return DeviceBusy(f"device out of memory: {doing}: {exc}")
+        return DeviceBusy(f"{FULL_TEXT}: {doing}: {exc}")
     return FatalError(f"{doing}: {exc}")

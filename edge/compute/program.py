@@ -1,4 +1,9 @@
-"""Kernels → built programs of one device: each source once a process, and from disk where it was built before."""
+"""Kernels → built programs of one device: each source once a process, and from disk where it was built before.
+
+PoCL 3.1, two cores, 20 programs of four small kernels, 2026-11: built in 6.4 s, their binaries taken in 7.0 s, loaded
+in 0.05 s (0.46 s when PoCL's own cache was emptied meanwhile); built again out of PoCL's own cache 0.8 s. Its compiler
+holds a lock, so threads gain nothing there: 3.0 s with two, 3.1 s with one, for 20 programs of two kernels.
+"""
 
 import os
 import re
@@ -13,7 +18,7 @@ from ..paths import write_atomically
 from ..services import Log
 from .capability import Capability
 from .driver import cl
-from .faults import GONE, fault
+from .faults import FULL, GONE, fault
 from .kernel import Kernel
 from .program_cache import ProgramCache, key_of
 
@@ -35,7 +40,7 @@ class Programs:
     ) -> None:
         self.context, self.capability, self.cache, self.logs = context, capability, cache, logs
         self._device = context.devices[0]
-        # PoCL compiles all kernels a second time when it is asked for a binary (0.23 s a program of two): see `save`.
+        # PoCL compiles all kernels a second time when it is asked for a binary: see `save`.
         self._saves_at_once = self._device.platform.name.strip() != POCL
         self._log = log
         self._lock = threading.Lock()
@@ -83,6 +88,7 @@ class Programs:
         """Keep the binaries that are not on disk yet; returns how many there were.
 
         With PoCL this takes as long as building did, so it waits until somebody asks; elsewhere all is kept already.
+        Best after the first launches: PoCL's binaries then hold what it made for their group sizes, too.
         """
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
@@ -110,15 +116,16 @@ class Programs:
         key = key_of(source, OPTIONS, self.capability)
         program = self._load(key)
         if program is not None:
-            self.loaded += 1
+            with self._lock:
+                self.loaded += 1
             return program
         program = self._build(kernel, source, key)
-        self.built += 1
+        with self._lock:
+            self.built += 1
+            if not self._saves_at_once:
+                self._unsaved[key] = program
         if self._saves_at_once:
             self._keep(key, program)
-        else:
-            with self._lock:
-                self._unsaved[key] = program
         return program
 
     def _load(self, key: str) -> cl.Program | None:
@@ -143,8 +150,8 @@ class Programs:
         try:
             program.build(OPTIONS.split())
         except cl.Error as exc:
-            if exc.code in GONE:
-                raise fault(exc, f"programs of {self.capability.name}") from exc
+            if exc.code in GONE | FULL:
+                raise fault(exc, f"kernels/{kernel.file} on {self.capability.name}") from exc
             where = self._write_log(kernel, source, str(exc), key)
             raise KernelBuildError(
                 f"kernels/{kernel.file}, kernel {kernel.entry!r}, does not compile for {self.capability.name}: "
