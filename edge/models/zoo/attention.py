@@ -21,6 +21,6 @@ def self_attention(g: Graph, x: Value, place: Value) -> Value:
         query = g.op("Mul", [query, g.scalar(1 / math.sqrt(each))], query.shape)
         scores = g.op("MatMul", [query, g.transpose(key, [0, 1, 3, 2])], (HEADS, tokens, tokens))
         shares = g.op("Softmax", [scores], scores.shape, axis=-1)
-        mixed = g.op("MatMul", [shares, value], value.shape, power=value.power)
+        mixed = g.op("MatMul", [shares, value], value.shape, variance=value.variance)
         mixed = g.reshape(g.transpose(mixed, [0, 2, 1, 3]), (tokens, hidden))
         return linear(g, mixed, hidden)

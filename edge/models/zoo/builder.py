@@ -1,7 +1,8 @@
 """Write an ONNX graph node by node with random weights, in the shapes and names that torch's exporter gives.
 
-Weights are normal, scaled by the expected mean square of what they multiply (He et al. 2015, arXiv:1502.01852, with the
-activation's own second moment instead of ReLU's 1/2), so that values stay near 1 however deep the model is.
+Weights are normal, scaled by the expected variance of what they multiply (He et al. 2015, arXiv:1502.01852, with each
+activation's own moments), so that values stay near 1 however deep the model is. Each filter behind an activation sums
+to 0 (Qiao et al. 2019, arXiv:1903.10520): otherwise the means add up, and a deep model gives all pictures one answer.
 The model is written in place: a copy of YOLOv5x6's weights is half a gigabyte.
 """
 
@@ -19,21 +20,31 @@ from onnx import TensorProto, helper, numpy_helper
 
 Array = npt.NDArray[Any]
 Dim = int | str
+LEAST_VARIANCE = 1e-3  # of what is as good as constant
 OLDEST_IR = 8  # what torch writes up to opset 18; newer opsets need more
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A tensor of the graph. shape: without the batch axis, which comes first. power: its expected mean square."""
+    """A tensor of the graph. shape: without the batch axis, which comes first.
+
+    mean, variance: of its elements, roughly, as the weights that multiply it expect them.
+    """
 
     name: str
     shape: tuple[int, ...] = ()
-    power: float = 1.0
+    variance: float = 1.0
+    mean: float = 0.0
 
     @property
     def channels(self) -> int:
         """Size of the first axis after the batch."""
         return self.shape[0]
+
+    @property
+    def power(self) -> float:
+        """Expected mean square."""
+        return self.variance + self.mean**2
 
 
 @dataclass(slots=True)
@@ -80,15 +91,17 @@ class Graph:
         inputs: Sequence[Value | str],
         shape: tuple[int, ...],
         *,
-        power: float | None = None,
+        variance: float | None = None,
+        mean: float = 0.0,
         named: str | None = None,
         **attributes: Any,
     ) -> Value:
-        """Any operator with one result. power: None takes the first input's."""
+        """Any operator with one result. variance: None takes mean and variance of the first input."""
         values = [each for each in inputs if isinstance(each, Value)]
-        inherited = values[0].power if values else 1.0
+        if variance is None and values:
+            variance, mean = values[0].variance, values[0].mean
         name = self._unique("/" + "/".join([*self._scopes, kind]))
-        result = Value(named or f"{name}_output_0", shape, inherited if power is None else power)
+        result = Value(named or f"{name}_output_0", shape, 1.0 if variance is None else variance, mean)
         names = [each.name if isinstance(each, Value) else each for each in inputs]
         self.model.graph.node.append(helper.make_node(kind, names, [result.name], name=name, **attributes))
         return result
@@ -101,7 +114,7 @@ class Graph:
         self.model.graph.node.append(helper.make_node("Split", inputs, outputs, name=name, axis=axis))
         place = (axis if axis >= 0 else axis + len(x.shape) + 1) - 1
         shapes = [(*x.shape[:place], size, *x.shape[place + 1 :]) for size in sizes]
-        return [Value(output, shape, x.power) for output, shape in zip(outputs, shapes, strict=True)]
+        return [Value(output, shape, x.variance, x.mean) for output, shape in zip(outputs, shapes, strict=True)]
 
     def weight(self, name: str, array: Array) -> Value:
         """An initializer, floats in the graph's type."""
@@ -112,9 +125,11 @@ class Graph:
         tensor.raw_data = array.tobytes()
         return Value(full, array.shape)
 
-    def normal(self, name: str, shape: tuple[int, ...], *, std: float) -> Value:
-        """A random initializer."""
+    def normal(self, name: str, shape: tuple[int, ...], *, std: float, centred_over: tuple[int, ...] = ()) -> Value:
+        """A random initializer. centred_over: axes whose sums are made 0."""
         array = self.rng.standard_normal(shape, dtype=np.float32)
+        if centred_over:
+            array -= array.mean(axis=centred_over, keepdims=True)
         array *= np.float32(std)
         return self.weight(name, array)
 
@@ -144,18 +159,20 @@ class Graph:
         """Parts side by side along an axis, counted with the batch axis."""
         place = (axis if axis >= 0 else axis + len(parts[0].shape) + 1) - 1
         sides = [part.shape[place] for part in parts]
-        power = sum(side * part.power for side, part in zip(sides, parts, strict=True)) / sum(sides)
+        variance = sum(side * part.variance for side, part in zip(sides, parts, strict=True)) / sum(sides)
+        mean = sum(side * part.mean for side, part in zip(sides, parts, strict=True)) / sum(sides)
         first = parts[0].shape
         shape = (*first[:place], sum(sides), *first[place + 1 :])
-        return self.op("Concat", parts, shape, axis=axis, power=power, named=named)
+        return self.op("Concat", parts, shape, axis=axis, variance=variance, mean=mean, named=named)
 
     def add(self, a: Value, b: Value) -> Value:
         """The sum, of the first one's shape."""
-        return self.op("Add", [a, b], a.shape, power=a.power + b.power)
+        return self.op("Add", [a, b], a.shape, variance=a.variance + b.variance, mean=a.mean + b.mean)
 
     def mul(self, a: Value, b: Value) -> Value:
         """The product, of the first one's shape."""
-        return self.op("Mul", [a, b], a.shape, power=a.power * b.power)
+        mean = a.mean * b.mean
+        return self.op("Mul", [a, b], a.shape, variance=a.power * b.power - mean**2, mean=mean)
 
     def finish(self, name: str, outputs: Sequence[Value], *, dims: Sequence[Sequence[Dim]] | None = None) -> None:
         """Name the graph and its results. dims: declared sizes after the batch axis, where they are dynamic."""
@@ -172,6 +189,6 @@ class Graph:
         return name if self._taken[name] == 1 else f"{name}_{self._taken[name] - 1}"
 
 
-def he_std(fan_in: int, power: float) -> float:
-    """Standard deviation of weights that bring a sum over fan_in inputs of this mean square to variance 1."""
-    return 1 / math.sqrt(fan_in * max(power, 1e-6))
+def he_std(fan_in: int, variance: float) -> float:
+    """Standard deviation of weights that bring a sum over fan_in inputs of this variance to variance 1."""
+    return 1 / math.sqrt(fan_in * max(variance, LEAST_VARIANCE))

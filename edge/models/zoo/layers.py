@@ -10,15 +10,16 @@ from .builder import Graph, Value, he_std
 
 Activation = Literal["relu", "relu6", "silu", "hswish", "sigmoid", "hsigmoid", "gelu"]
 BIAS_STD = 0.1
-# Mean square of the activation of a standard normal variable: by quadrature, two digits are enough here.
-POWER_AFTER = {
-    "relu": 0.5,
-    "relu6": 0.5,
-    "silu": 0.356,
-    "hswish": 0.333,
-    "sigmoid": 0.293,
-    "hsigmoid": 0.278,
-    "gelu": 0.425,
+SQUEEZE_GAIN = 0.1  # factors stay off 0 and 1: saturated ones let a contrasty picture grow from block to block
+# Mean and variance of the activation of a standard normal variable: two digits are enough here.
+AFTER = {
+    "relu": (0.40, 0.34),
+    "relu6": (0.40, 0.34),
+    "silu": (0.21, 0.31),
+    "hswish": (0.16, 0.31),
+    "sigmoid": (0.50, 0.043),
+    "hsigmoid": (0.50, 0.028),
+    "gelu": (0.28, 0.35),
 }
 FIRST_HARD_SWISH_OPSET = 14
 FIRST_LAYER_NORM_OPSET = 17
@@ -50,15 +51,18 @@ def conv(
     before, after = _tf_pads(height, kernel, stride) if tf_same else ((kernel - 1) // 2,) * 2
     fan_in = channels // groups * kernel * kernel
     apart = bn and g.keep_bn
+    dense = groups == 1
+    std = gain * he_std(fan_in, x.variance if dense else x.power)
     with g.scope("conv"):
-        inputs = [x, g.normal("weight", (out, channels // groups, kernel, kernel), std=gain * he_std(fan_in, x.power))]
+        shape, centred_over = (out, channels // groups, kernel, kernel), (1, 2, 3) if dense and x.mean else ()
+        inputs = [x, g.normal("weight", shape, std=std, centred_over=centred_over)]
         if not apart:
             inputs.append(g.normal("bias", (out,), std=BIAS_STD * gain))
         y = g.op(
             "Conv",
             inputs,
             (out, *((side + before + after - kernel) // stride + 1 for side in (height, width))),
-            power=gain * gain,
+            variance=gain * gain,
             dilations=[1, 1],
             group=groups,
             kernel_shape=[kernel, kernel],
@@ -81,55 +85,56 @@ def batch_norm(g: Graph, x: Value) -> Value:
             "weight": g.rng.uniform(0.8, 1.2, out),
             "bias": g.rng.normal(0, BIAS_STD, out),
             "running_mean": g.rng.normal(0, BIAS_STD, out),
-            "running_var": g.rng.uniform(0.7, 1.3, out) * x.power,
+            "running_var": g.rng.uniform(0.7, 1.3, out) * x.variance,
         }
         inputs = [x, *(g.weight(name, array) for name, array in parts.items())]
-        return g.op("BatchNormalization", inputs, x.shape, power=1.0, epsilon=BN_EPSILON, momentum=0.9)
+        return g.op("BatchNormalization", inputs, x.shape, variance=1.0, epsilon=BN_EPSILON, momentum=0.9)
 
 
 def activate(g: Graph, x: Value, kind: Activation | None) -> Value:
     """The activation in the nodes that torch exports it to."""
     if kind is None:
         return x
-    bounded = kind in {"sigmoid", "hsigmoid"}
+    scale = 1 if kind in {"sigmoid", "hsigmoid"} else x.power
+    mean, variance = AFTER[kind]
     with g.scope("act"):
-        return _WRITERS[kind](g, x, POWER_AFTER[kind] * (1 if bounded else x.power))
+        return replace(_WRITERS[kind](g, x), mean=mean * math.sqrt(scale), variance=variance * scale)
 
 
-def _relu(g: Graph, x: Value, power: float) -> Value:
-    return g.op("Relu", [x], x.shape, power=power)
+def _relu(g: Graph, x: Value) -> Value:
+    return g.op("Relu", [x], x.shape)
 
 
-def _relu6(g: Graph, x: Value, power: float) -> Value:
-    return g.op("Clip", [x, g.scalar(0), g.scalar(6)], x.shape, power=power)
+def _relu6(g: Graph, x: Value) -> Value:
+    return g.op("Clip", [x, g.scalar(0), g.scalar(6)], x.shape)
 
 
-def _silu(g: Graph, x: Value, power: float) -> Value:
-    return g.op("Mul", [x, g.op("Sigmoid", [x], x.shape)], x.shape, power=power)
+def _silu(g: Graph, x: Value) -> Value:
+    return g.op("Mul", [x, g.op("Sigmoid", [x], x.shape)], x.shape)
 
 
-def _sigmoid(g: Graph, x: Value, power: float) -> Value:
-    return g.op("Sigmoid", [x], x.shape, power=power)
+def _sigmoid(g: Graph, x: Value) -> Value:
+    return g.op("Sigmoid", [x], x.shape)
 
 
-def _hard_sigmoid(g: Graph, x: Value, power: float) -> Value:
-    return g.op("HardSigmoid", [x], x.shape, power=power, alpha=1 / 6, beta=0.5)
+def _hard_sigmoid(g: Graph, x: Value) -> Value:
+    return g.op("HardSigmoid", [x], x.shape, alpha=1 / 6, beta=0.5)
 
 
-def _hard_swish(g: Graph, x: Value, power: float) -> Value:
+def _hard_swish(g: Graph, x: Value) -> Value:
     """One node from opset 14, two before."""
     if g.opset >= FIRST_HARD_SWISH_OPSET:
-        return g.op("HardSwish", [x], x.shape, power=power)
-    return g.op("Mul", [x, _hard_sigmoid(g, x, POWER_AFTER["hsigmoid"])], x.shape, power=power)
+        return g.op("HardSwish", [x], x.shape)
+    return g.op("Mul", [x, _hard_sigmoid(g, x)], x.shape)
 
 
-def _gelu(g: Graph, x: Value, power: float) -> Value:
+def _gelu(g: Graph, x: Value) -> Value:
     """The product of x and the normal distribution function of x: one node from opset 20, five before."""
     if g.opset >= FIRST_GELU_OPSET:
-        return g.op("Gelu", [x], x.shape, power=power)
+        return g.op("Gelu", [x], x.shape)
     erf = g.op("Erf", [g.op("Div", [x, g.scalar(math.sqrt(2))], x.shape)], x.shape)
     whole = g.op("Mul", [x, g.op("Add", [erf, g.scalar(1)], x.shape)], x.shape)
-    return g.op("Mul", [whole, g.scalar(0.5)], x.shape, power=power)
+    return g.op("Mul", [whole, g.scalar(0.5)], x.shape)
 
 
 _WRITERS: Final = {
@@ -144,14 +149,14 @@ _WRITERS: Final = {
 
 
 def residual_relu(g: Graph, y: Value, around: Value) -> Value:
-    """ReLU of the sum. What went around a block is a ReLU's result, so its power is hardly halved a second time."""
+    """ReLU of the sum. What went around a block is a ReLU's result, so it is hardly cut a second time."""
     x = activate(g, g.add(y, around), "relu")
-    return replace(x, power=around.power + 0.7 * y.power)
+    return replace(x, mean=around.mean + 0.25, variance=around.variance + 0.6 * y.variance)
 
 
 def global_average(g: Graph, x: Value) -> Value:
     """Mean of every channel, (channels, 1, 1)."""
-    return g.op("GlobalAveragePool", [x], (x.channels, 1, 1), power=x.power / 2)
+    return g.op("GlobalAveragePool", [x], (x.channels, 1, 1), variance=x.variance / 2, mean=x.mean)
 
 
 def squeeze_excite(g: Graph, x: Value, squeezed: int, *, act: Activation, gate: Activation) -> Value:
@@ -161,7 +166,7 @@ def squeeze_excite(g: Graph, x: Value, squeezed: int, *, act: Activation, gate: 
         with g.scope("fc1"):
             hidden = conv(g, mean, squeezed, act=act)
         with g.scope("fc2"):
-            factor = conv(g, hidden, x.channels, act=gate)
+            factor = conv(g, hidden, x.channels, act=gate, gain=SQUEEZE_GAIN)
         return g.mul(x, factor)
 
 
@@ -173,7 +178,8 @@ def max_pool(g: Graph, x: Value, kernel: int, *, stride: int = 1) -> Value:
         "MaxPool",
         [x],
         (x.channels, *sides),
-        power=x.power * 2 if kernel > 1 else x.power,  # the larger of correlated neighbours: a rough middle
+        variance=x.variance,
+        mean=x.mean + math.sqrt(x.variance),  # the largest of correlated neighbours: a rough middle
         ceil_mode=0,
         kernel_shape=[kernel, kernel],
         pads=[pad] * 4,
@@ -200,10 +206,11 @@ def double(g: Graph, x: Value) -> Value:
 def classifier(g: Graph, x: Value, classes: int, *, named: str | None = None) -> Value:
     """Fully connected layer on flat features, as Gemm. x: (features,)."""
     with g.scope("fc"):
-        weight = g.normal("weight", (classes, x.channels), std=he_std(x.channels, x.power))
+        over = (1,) if x.mean else ()
+        weight = g.normal("weight", (classes, x.channels), std=he_std(x.channels, x.variance), centred_over=over)
         bias = g.normal("bias", (classes,), std=BIAS_STD)
         attributes = {"alpha": 1.0, "beta": 1.0, "transB": 1}
-        return g.op("Gemm", [x, weight, bias], (classes,), power=1.0, named=named, **attributes)
+        return g.op("Gemm", [x, weight, bias], (classes,), variance=1.0, named=named, **attributes)
 
 
 def flatten(g: Graph, x: Value) -> Value:
@@ -215,9 +222,10 @@ def linear(g: Graph, x: Value, out: int, *, act: Activation | None = None, gain:
     """Fully connected layer on the last axis, as MatMul and Add. x: (tokens, features)."""
     features = x.shape[-1]
     shape = (*x.shape[:-1], out)
-    weight = g.normal("weight", (features, out), std=gain * he_std(features, x.power))
-    y = g.op("MatMul", [x, weight], shape, power=gain * gain)
-    y = g.op("Add", [g.normal("bias", (out,), std=BIAS_STD * gain), y], shape, power=gain * gain)
+    over = (0,) if x.mean else ()
+    weight = g.normal("weight", (features, out), std=gain * he_std(features, x.variance), centred_over=over)
+    y = g.op("MatMul", [x, weight], shape, variance=gain * gain)
+    y = g.op("Add", [g.normal("bias", (out,), std=BIAS_STD * gain), y], shape, variance=gain * gain)
     return activate(g, y, act)
 
 
@@ -229,11 +237,11 @@ def layer_norm(g: Graph, x: Value) -> Value:
         bias = g.weight("bias", g.rng.normal(0, BIAS_STD, features))
         if g.opset >= FIRST_LAYER_NORM_OPSET:
             inputs = [x, weight, bias]
-            return g.op("LayerNormalization", inputs, x.shape, power=1.0, axis=-1, epsilon=LN_EPSILON)
+            return g.op("LayerNormalization", inputs, x.shape, variance=1.0, axis=-1, epsilon=LN_EPSILON)
         mean_shape = (*x.shape[:-1], 1)
         centred = g.op("Sub", [x, g.op("ReduceMean", [x], mean_shape, axes=[-1])], x.shape)
         squares = g.op("Pow", [centred, g.scalar(2)], x.shape)
         variance = g.op("ReduceMean", [squares], mean_shape, axes=[-1])
         deviation = g.op("Sqrt", [g.op("Add", [variance, g.scalar(LN_EPSILON)], mean_shape)], mean_shape)
         scaled = g.op("Mul", [g.op("Div", [centred, deviation], x.shape), weight], x.shape)
-        return g.op("Add", [scaled, bias], x.shape, power=1.0)
+        return g.op("Add", [scaled, bias], x.shape, variance=1.0)

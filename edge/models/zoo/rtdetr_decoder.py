@@ -56,7 +56,7 @@ def _select(g: Graph, memory: Value, levels: Sequence[Value]) -> _Queries:
     cells, hidden = memory.shape
     anchors, inside = _anchors(levels)
     with g.scope("select"):
-        kept = g.op("Where", [g.constant(inside), memory, g.scalar(0)], memory.shape, power=memory.power)
+        kept = g.op("Where", [g.constant(inside), memory, g.scalar(0)], memory.shape, variance=memory.variance)
         kept = layer_norm(g, linear(g, kept, hidden))
         scores = linear(g, kept, CLASSES, gain=SCORE_GAIN)
         boxes = g.op("Add", [_mlp(g, kept, 4), g.constant(anchors)], (cells, 4))
@@ -64,7 +64,7 @@ def _select(g: Graph, memory: Value, levels: Sequence[Value]) -> _Queries:
         chosen = _top_k(g, best)
         x = _gather(g, kept, chosen)
         logits = _gather(g, boxes, chosen)
-        return _Queries(x, g.op("Sigmoid", [logits], (QUERIES, 4), power=0.3))
+        return _Queries(x, g.op("Sigmoid", [logits], (QUERIES, 4), variance=0.1, mean=0.4))
 
 
 def _reduce_max(g: Graph, scores: Value) -> Value:
@@ -106,7 +106,7 @@ def _layer(g: Graph, queries: _Queries, memory: Value, levels: Sequence[Value]) 
         x = layer_norm(g, g.add(x, linear(g, linear(g, x, 4 * hidden, act="relu"), hidden)))
     with g.scope("box"):
         logits = g.op("Add", [_mlp(g, x, 4), _inverse_sigmoid(g, queries.boxes)], (QUERIES, 4))
-        return _Queries(x, g.op("Sigmoid", [logits], (QUERIES, 4), power=0.3))
+        return _Queries(x, g.op("Sigmoid", [logits], (QUERIES, 4), variance=0.1, mean=0.4))
 
 
 def _inverse_sigmoid(g: Graph, x: Value) -> Value:
@@ -132,7 +132,7 @@ def _deformable(g: Graph, queries: _Queries, memory: Value, levels: Sequence[Val
         shares = g.op("Softmax", [shares], shares.shape, axis=-1)
         shares = g.reshape(g.transpose(shares, [0, 2, 1, 3]), (1, QUERIES, samples), merged=HEADS)
         weighted = g.op("Mul", [g.concat(sampled, axis=-1), shares], (each, QUERIES, samples))
-        total = g.op("ReduceSum", [weighted, g.ints([-1])], (each, QUERIES), keepdims=0, power=value.power / 4)
+        total = g.op("ReduceSum", [weighted, g.ints([-1])], (each, QUERIES), keepdims=0, variance=value.variance / 4)
         return linear(g, g.transpose(g.reshape(total, (hidden, QUERIES)), [0, 2, 1]), hidden)
 
 

@@ -83,7 +83,7 @@ def _attention(g: Graph, x: Value) -> Value:
         scores = g.op("MatMul", [g.transpose(query, [0, 1, 3, 2]), key], (heads, cells, cells))
         scores = g.op("Mul", [scores, g.scalar(1 / math.sqrt(keys))], scores.shape)
         shares = g.op("Softmax", [scores], scores.shape, axis=-1)
-        mixed = g.op("MatMul", [value, g.transpose(shares, [0, 1, 3, 2])], value.shape, power=value.power)
+        mixed = g.op("MatMul", [value, g.transpose(shares, [0, 1, 3, 2])], value.shape, variance=value.variance)
         mixed = g.reshape(mixed, x.shape)
         with g.scope("pe"):
             placed = conv(g, g.reshape(value, x.shape), hidden, kernel=3, groups=hidden)

@@ -106,7 +106,7 @@ def _decode(g: Graph, x: Value, grid: tuple[np.ndarray, np.ndarray]) -> Value:
     bins, logits = g.split(x, [4 * BINS, CLASSES], axis=1)
     with g.scope("dfl"):
         shares = g.transpose(g.reshape(bins, (4, BINS, cells)), [0, 2, 1, 3])
-        shares = g.op("Softmax", [shares], shares.shape, axis=1, power=1 / BINS)
+        shares = g.op("Softmax", [shares], shares.shape, axis=1, variance=1 / BINS)
         weight = g.weight("weight", np.arange(BINS, dtype=np.float32).reshape(1, BINS, 1, 1))
         window: dict[str, Any] = {
             "dilations": [1, 1],
