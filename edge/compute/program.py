@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from ..errors import KernelBuildError
+from ..i18n import _
 from ..paths import write_atomically
 from ..services import Log
 from .capability import Capability
@@ -61,7 +62,8 @@ class Programs:
         except cl.Error as exc:
             if exc.code in GONE:
                 raise fault(exc, f"kernel {kernel.entry!r} on {self.capability.name}") from exc
-            raise KernelBuildError(f"kernels/{kernel.file} has no kernel {kernel.entry!r}: {exc}") from exc
+            text = _("kernels/{file} has no kernel {entry!r}: {reason}")
+            raise KernelBuildError(text.format(file=kernel.file, entry=kernel.entry, reason=exc)) from exc
 
     def prebuild(self, kernels: Iterable[Kernel], on_progress: Callable[[int, int], None] | None = None) -> None:
         """Build what is missing, several programs at once. on_progress: called with (done, total) after each program.
@@ -154,8 +156,13 @@ class Programs:
                 raise fault(exc, f"kernels/{kernel.file} on {self.capability.name}") from exc
             where = self._write_log(kernel, source, str(exc), key)
             raise KernelBuildError(
-                f"kernels/{kernel.file}, kernel {kernel.entry!r}, does not compile for {self.capability.name}: "
-                f"{_first_line(str(exc))} ({where})"
+                _("kernels/{file}, kernel {entry!r}, does not compile for {device}: {reason} ({where})").format(
+                    file=kernel.file,
+                    entry=kernel.entry,
+                    device=self.capability.name,
+                    reason=_first_line(str(exc)),
+                    where=where,
+                )
             ) from exc
         return program
 
@@ -168,8 +175,8 @@ class Programs:
             self.logs.mkdir(parents=True, exist_ok=True)
             write_atomically(path, body.encode())
         except OSError as exc:
-            return f"its log could not be written: {exc}"
-        return f"all of it: {path}"
+            return _("its log could not be written: {reason}").format(reason=exc)
+        return _("all of it: {path}").format(path=path)
 
     def _keep(self, key: str, program: cl.Program) -> None:
         try:
@@ -193,4 +200,4 @@ class Programs:
 def _first_line(said: str) -> str:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     # the first line is pyopencl's, which repeats the code only
-    return next((line for line in lines[1:] if ERROR_LINE.search(line)), lines[0] if lines else "no reason given")
+    return next((line for line in lines[1:] if ERROR_LINE.search(line)), lines[0] if lines else _("no reason given"))
