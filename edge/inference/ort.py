@@ -1,6 +1,5 @@
 """Models on the CPU through ONNX Runtime: the device that every machine has."""
 
-import hashlib
 import math
 import os
 import re
@@ -16,10 +15,10 @@ import onnxruntime as ort
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from ..errors import DeviceBusy, ModelError, StageError, UnsupportedOpError
-from ..foreign import foreign
 from ..i18n import _
 from ..model import F32, Card
 from ..services import Session
+from .model_file import check_hash
 
 # What ONNX Runtime raises when a run fails, and when a file is no model or not one it can read.
 FAILED = (ort_errors.Fail, ort_errors.InvalidArgument, ort_errors.RuntimeException)
@@ -130,26 +129,6 @@ class OrtSession:
             black = np.zeros((1, 3, *self.card.input_hw), np.float32)
             declared = [(None, *output.shape[1:]) for output in self.run(black)]
         return declared
-
-
-def check_hash(card: Card) -> None:
-    """Raise ModelError when the model's file is missing or has not the SHA-256 of its card ("" is not checked)."""
-    try:
-        with card.onnx_path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as exc:
-        raise ModelError(
-            _("model {name!r}: {path} can't be read ({reason}): run `tigrillo models pull {name}`").format(
-                name=card.name, path=card.onnx_path, reason=foreign(exc.strerror)
-            )
-        ) from exc
-    if card.sha256 and found != card.sha256:
-        raise ModelError(
-            _(
-                "model {name!r}: {path} has SHA-256 {found}…, its card says {expected}…: run `tigrillo models "
-                "pull {name}` again"
-            ).format(name=card.name, path=card.onnx_path, found=found[:12], expected=card.sha256[:12])
-        )
 
 
 def load(card: Card, *, threads: int) -> Any:

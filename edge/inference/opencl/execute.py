@@ -1,26 +1,65 @@
 """A plan on a device: buffers filled, kernels built, arguments set once; a run is writes, launches, reads."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-import pyopencl as cl
 
 from ...compute.device import Device
+from ...compute.driver import cl
+from ...compute.kernel import Kernel
 from .launch import Array, Launch, Tensor
-from .plan import Plan
+from .plan import Plan, Storage
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(slots=True)
+class Constants:
+    """Weights on one device, each content once, however many plans of a model use it."""
+
+    device: Device
+    kept: dict[bytes, Any] = field(default_factory=dict)
+
+    def buffer(self, array: Array) -> Any:
+        """The buffer that holds this array. Raises DeviceBusy when there is no room."""
+        dense = np.ascontiguousarray(array)
+        key = hashlib.blake2b(dense.data.cast("B") if dense.size else b"", digest_size=16).digest()
+        key += str((dense.dtype, dense.size)).encode()
+        if key not in self.kept:
+            self.kept[key] = self.device.upload(dense)
+        return self.kept[key]
+
+    def free(self) -> None:
+        """Give all of them back."""
+        for buffer in self.kept.values():
+            self.device.free(buffer)
+        self.kept.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One launch, ready. uploads: streamed constants that must be in the arena before it: (array, byte offset)."""
+
+    kernel: Any
+    global_size: tuple[int, ...]
+    local_size: tuple[int, ...] | None
+    uploads: tuple[tuple[Array, int], ...] = ()
 
 
 @dataclass(slots=True)
 class Bound:
-    """A plan with its memory and kernels. Use it with `with`; buffers go when it is left. One thread at a time."""
+    """A plan with its memory and kernels; use it with `with`, from the thread that owns the device."""
 
     device: Device
     plan: Plan
-    buffers: list[Any] = field(default_factory=list)
-    calls: list[tuple[Any, tuple[int, ...], tuple[int, ...] | None]] = field(default_factory=list)
+    buffers: list[Any]
+    arena: Any
+    own: list[Any]
+    calls: tuple[Call, ...] = ()
 
     def __enter__(self) -> Self:
         return self
@@ -28,63 +67,128 @@ class Bound:
     def __exit__(
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.calls.clear()
-        for buffer in {id(each): each for each in self.buffers if each is not None}.values():
-            buffer.release()
+        self.free()
+
+    def free(self) -> None:
+        """Give memory and kernels back; the constants stay, they are the session's."""
+        self.calls = ()
+        for buffer in self.own:
+            self.device.free(buffer)
+        self.own.clear()
         self.buffers.clear()
 
     def run(self, inputs: Mapping[str, Array]) -> list[Array]:
-        """Outputs in the model's order. inputs: by name, of the planned shapes."""
+        """Outputs in the model's order, each a new array. inputs: by name, of the planned shapes and types.
+
+        Raises DeviceBusy, DeviceLost.
+        """
         for name, tensor in self.plan.inputs.items():
-            array = np.ascontiguousarray(inputs[name], dtype=tensor.dtype)
-            if array.size:
-                cl.enqueue_copy(self.device.queue, self.buffers[tensor.storage], array, is_blocking=False)
+            self.write(tensor, inputs[name])
         self.launch()
         return [self.read(tensor) for tensor in self.plan.outputs.values()]
 
+    def write(self, tensor: Tensor, array: Array) -> None:
+        """Send an input's elements; `array` must stay as it is until the next read."""
+        dense = np.ascontiguousarray(array, dtype=tensor.dtype)
+        if dense.size:
+            with self.device.guard("write"):
+                cl.enqueue_copy(self.device.queue, self.buffers[tensor.storage], dense, is_blocking=False)
+
     def launch(self) -> None:
-        """Enqueue every kernel."""
+        """Enqueue every kernel, in order."""
         queue, enqueue = self.device.queue, cl.enqueue_nd_range_kernel
-        for kernel, global_size, local_size in self.calls:
-            enqueue(queue, kernel, global_size, local_size)
+        with self.device.guard(f"run {self.plan.name!r}"):
+            for call in self.calls:
+                for array, offset in call.uploads:
+                    cl.enqueue_copy(queue, self.arena, array, dst_offset=offset, is_blocking=False)
+                enqueue(queue, call.kernel, call.global_size, call.local_size)
+
+    def timed(self) -> list[float]:
+        """Run once; milliseconds that each launch took on the device, which must have been opened to profile."""
+        events = []
+        with self.device.guard(f"profile {self.plan.name!r}"):
+            for call in self.calls:
+                for array, offset in call.uploads:
+                    cl.enqueue_copy(self.device.queue, self.arena, array, dst_offset=offset, is_blocking=False)
+                events.append(
+                    cl.enqueue_nd_range_kernel(self.device.queue, call.kernel, call.global_size, call.local_size)
+                )
+            self.device.queue.finish()
+        return [(event.profile.end - event.profile.start) * 1e-6 for event in events]
 
     def read(self, tensor: Tensor) -> Array:
-        """A dense row-major tensor's content, after all that was enqueued."""
-        out = np.empty(tensor.shape, tensor.dtype)
-        if out.size:
-            cl.enqueue_copy(self.device.queue, out, self.buffers[tensor.storage])
-        return out
+        """The content of a dense output, once all that was enqueued is done."""
+        return self.device.read(self.buffers[tensor.storage], np.empty(tensor.shape, tensor.dtype))
 
 
-def bind(plan: Plan, device: Device) -> Bound:
-    """Build what the plan needs, allocate and upload. Raises DeviceBusy when memory runs out, KernelBuildError."""
-    device.programs.prebuild([launch.kernel for launch in plan.launches])
-    bound = Bound(device, plan)
-    arena = device.alloc(max(plan.arena_bytes, 4))
-    for storage in plan.storages:
-        if storage.kind == "arena":
-            bound.buffers.append(arena)
-        elif storage.array is not None and storage.array.size:
-            bound.buffers.append(device.upload(np.ascontiguousarray(storage.array)))
-        else:
-            bound.buffers.append(device.alloc(storage.nbytes))
-    bound.calls = [_call(bound, launch) for launch in plan.launches]
+def bind(
+    plan: Plan, device: Device, *, constants: Constants | None = None, on_progress: Progress | None = None
+) -> Bound:
+    """Build what the plan needs, allocate and upload.
+
+    constants: shared with other plans of the model. on_progress: kernels built, of how many. Raises DeviceBusy when
+    memory runs out (nothing stays allocated then), KernelBuildError, DeviceLost.
+    """
+    device.programs.prebuild(_kernels(plan), on_progress)
+    shared = constants or Constants(device)
+    bound = Bound(device, plan, [], None, [])
+    try:
+        bound.arena = _own(bound, max(plan.arena_bytes, 4))
+        for storage in plan.storages:
+            bound.buffers.append(_buffer(bound, storage, shared))
+        bound.calls = tuple(_calls(bound))
+    except BaseException:
+        bound.free()
+        raise
     return bound
 
 
-def _call(bound: Bound, launch: Launch) -> tuple[Any, tuple[int, ...], tuple[int, ...] | None]:
-    kernel = bound.device.programs.kernel(launch.kernel)
-    kernel.set_args(*kernel_args(bound, launch.args))
-    return kernel, launch.global_size, launch.local_size
+def _kernels(plan: Plan) -> list[Kernel]:
+    return list(dict.fromkeys(launch.kernel for launch in plan.launches))
 
 
-def kernel_args(bound: Bound, args: Sequence[Tensor | np.int32 | np.float32]) -> list[Any]:
+def _own(bound: Bound, nbytes: int) -> Any:
+    buffer = bound.device.alloc(nbytes)
+    bound.own.append(buffer)
+    return buffer
+
+
+def _buffer(bound: Bound, storage: Storage, constants: Constants) -> Any:
+    if storage.in_arena:
+        return bound.arena
+    if storage.array is not None:
+        return constants.buffer(storage.array)
+    return _own(bound, storage.nbytes)
+
+
+def _calls(bound: Bound) -> list[Call]:
+    calls: list[Call] = []
+    sent: set[int] = set()
+    for launch in bound.plan.launches:
+        kernel = bound.device.programs.kernel(launch.kernel)
+        kernel.set_args(*_arguments(bound, launch.args))
+        calls.append(Call(kernel, launch.global_size, launch.local_size, tuple(_uploads(bound, launch, sent))))
+    return calls
+
+
+def _uploads(bound: Bound, launch: Launch, sent: set[int]) -> list[tuple[Array, int]]:
+    """Streamed constants that this launch is the first to read."""
+    found: list[tuple[Array, int]] = []
+    for tensor in launch.reads:
+        storage = bound.plan.storages[tensor.storage]
+        if storage.kind == "streamed" and storage.array is not None and tensor.storage not in sent:
+            sent.add(tensor.storage)
+            found.append((np.ascontiguousarray(storage.array), storage.offset))
+    return found
+
+
+def _arguments(bound: Bound, args: Sequence[Tensor | np.int32 | np.float32]) -> list[Any]:
     """What a kernel is given: for each tensor its buffer and its offset in elements, for each number itself."""
     found: list[Any] = []
     for arg in args:
         if isinstance(arg, Tensor):
             storage = bound.plan.storages[arg.storage]
-            inside = storage.offset // np.dtype(storage.dtype).itemsize if storage.kind == "arena" else 0
+            inside = storage.offset // np.dtype(storage.dtype).itemsize if storage.in_arena else 0
             found += [bound.buffers[arg.storage], np.int32(inside + arg.offset)]
         else:
             found.append(arg)

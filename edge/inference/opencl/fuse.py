@@ -1,10 +1,9 @@
 """Graph → smaller graph of the same meaning: fewer launches, fewer bytes.
 
-In this order: padding and batch normalisation into convolutions, element-wise operators into Maps, neighbouring Maps into
-one, activations and residuals into the convolution before them.
+In this order: padding and batch normalisation into convolutions, element-wise operators into Maps, neighbouring Maps
+into one, activations and residuals into the convolution before them.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -241,64 +240,69 @@ def _renumber(step: Expr, places: dict[int, int], shift: int) -> Expr:
 
 
 def fold_epilogues(graph: Graph) -> None:
-    """Conv, then a Map of it alone (activation), then a sum with another tensor (residual), then perhaps another Map."""
-    for absorb in (_absorb_activation, _absorb_residual, _absorb_activation):
-        _absorb_all(graph, absorb)
-
-
-Absorb = Callable[[Graph, Node, Node, dict[str, int]], Node | None]
-
-
-def _absorb_all(graph: Graph, absorb: Absorb) -> None:
-    readers = graph.consumers()
-    for node in [each for each in graph.nodes if each.op in {"Conv", "FusedConv"}]:
-        name = node.outputs[0]
-        after = readers.get(name, [])
-        if not after or any(each is not after[0] for each in after) or after[0].op != "Map" or name in graph.outputs:
+    """Conv and the Map that alone reads it: y = post(act(conv + bias) + r), any of the three absent."""
+    for node in [each for each in graph.nodes if each.op == "Conv" and _takes_epilogue(graph, each)]:
+        after = graph.consumers().get(node.outputs[0], [])
+        if not after or any(each is not after[0] for each in after) or after[0].op != "Map":
             continue
-        if not (node.inputs[1] in graph.constants and _bias(graph, node)) or len(graph.types[name].shape) > 4:
-            continue
-        order = {each: index for index, other in enumerate(graph.nodes) for each in other.outputs}
-        if fused := absorb(graph, node, after[0], order):
+        if epilogue := epilogue_of(after[0], node.outputs[0]):
+            act, residual, post = epilogue
+            if residual and not _fits(graph, residual, node):
+                continue
+            inputs = (*node.inputs[:2], node.input(2), residual)
+            attrs = dict(node.attrs) | {"act": act, "post": post}
+            fused = replace(node, op="FusedConv", inputs=inputs, outputs=after[0].outputs, attrs=attrs)
             _put(graph, at=after[0], node=fused, drop=node)
-            readers = graph.consumers()
 
 
-def _absorb_activation(graph: Graph, conv: Node, after: Node, order: dict[str, int]) -> Node | None:
-    del graph, order
-    expression = as_expression(after.attrs["program"]) if len(after.inputs) == 1 else None
-    if expression is None:
-        return None
-    key = "post" if conv.input(3) else "act"
-    if conv.attrs.get(key, "(v)") != "(v)":
-        return None
-    return replace(conv, op="FusedConv", outputs=after.outputs, attrs=dict(conv.attrs) | {key: expression})
+def _takes_epilogue(graph: Graph, conv: Node) -> bool:
+    """Whether the kernels that finish with an epilogue compute it: two axes at most, weights known."""
+    name = conv.outputs[0]
+    known = conv.inputs[1] in graph.constants and _bias(graph, conv)
+    return known and len(graph.types[name].shape) <= 4 and name not in graph.outputs
 
 
-def _absorb_residual(graph: Graph, conv: Node, after: Node, order: dict[str, int]) -> Node | None:
-    """conv + r, perhaps with an activation behind: r must have conv's shape and be ready before conv's place."""
-    name, program = conv.outputs[0], after.attrs["program"]
-    if conv.input(3) or len(after.inputs) != 2 or program[0].text != "({0} + {1})" or set(program[0].args) != {0, 1}:
+def _fits(graph: Graph, residual: str, conv: Node) -> bool:
+    """Whether a tensor can be added in the epilogue: of the convolution's shape. The fused node stands after both."""
+    return graph.types[residual] == graph.types[conv.outputs[0]]
+
+
+def epilogue_of(node: Node, conv: str) -> tuple[str, str, str] | None:
+    """(act, residual's name or "", post) of a Map that reads a convolution's output; None when it is of another form.
+
+    The steps that know the convolution alone are act; one sum brings the other tensor in; the rest is post.
+    """
+    program: Program = node.attrs["program"]
+    own = node.inputs.index(conv)
+    if len(node.inputs) == 1:
+        act = as_expression(program)
+        return (act, "", "(v)") if act else None
+    if len(node.inputs) != 2:
         return None
-    if any(arg >= 0 for step in program[1:] for arg in step.args):
+    joint = next(i for i, step in enumerate(program) if (1 - own) in step.args)
+    step = program[joint]
+    left = own if not joint else -joint  # what act has made so far
+    if step.text != "({0} + {1})" or set(step.args) != {left, 1 - own}:
         return None
-    other = next(each for each in after.inputs if each != name)
-    if graph.types[other].shape != graph.types[name].shape or graph.types[other].dtype != "float32":
-        return None
-    # the fused node stands where `after` stood, so whatever `after` read is ready
-    del order
-    post = (
-        as_expression(
-            tuple(replace(step, args=tuple(0 if arg == -1 else arg + 1 for arg in step.args)) for step in program[1:])
-        )
-        if len(program) > 1
-        else "(v)"
-    )
-    if post is None:
-        return None
-    bias = conv.input(2)
-    inputs = (*conv.inputs[:2], bias, other)
-    return replace(conv, op="FusedConv", inputs=inputs, outputs=after.outputs, attrs=dict(conv.attrs) | {"post": post})
+    before = [replace(each, args=tuple(0 if arg == own else arg for arg in each.args)) for each in program[:joint]]
+    behind = _after(program[joint + 1 :], joint)
+    act = as_expression(tuple(before)) if before else "(v)"
+    post = (as_expression(behind) if behind else "(v)") if behind is not None else None
+    return (act, node.inputs[1 - own], post) if act and post else None
+
+
+def _after(steps: Program, joint: int) -> Program | None:
+    """The steps behind step `joint` with its result as their input 0; None when they read anything older."""
+    moved: list[Expr] = []
+    for step in steps:
+        args: list[int] = []
+        for arg in step.args:
+            number = -1 - arg  # of the step it reads
+            if arg >= 0 or number < joint:
+                return None
+            args.append(0 if number == joint else -1 - (number - joint - 1))
+        moved.append(replace(step, args=tuple(args)))
+    return tuple(moved)
 
 
 PASSES: Final = (fold_pads, fold_norms, fold_bias, make_maps, join_maps, fold_epilogues)

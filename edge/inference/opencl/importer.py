@@ -34,16 +34,24 @@ ALIASES: Final = {"Identity", "Dropout"}
 SHAPE_DATA_BYTES: Final = 4096  # constants up to this size are shown to shape inference
 
 
-def import_model(model: onnx.ModelProto, *, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+def import_model(
+    model: onnx.ModelProto,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    fixed: Mapping[str, Array] | None = None,
+) -> Graph:
     """The graph of a model for inputs of these shapes.
 
-    shapes: by input name, for inputs whose declared shape is open. Raises UnsupportedOpError with one line naming the
+    shapes: by input name, for inputs whose declared shape is open. fixed: inputs that always have this value; they
+    become constants, so that shapes may depend on them. Raises UnsupportedOpError with one line naming the
     node when a shape depends on the data, an element type has no OpenCL counterpart, or the opset is unknown.
     """
     opset = _opset_of(model)
     graph = Graph(model.graph.name, [], {}, {}, (), ())
     for tensor in model.graph.initializer:
         _add_constant(graph, tensor.name, numpy_helper.to_array(tensor))
+    for name, array in (fixed or {}).items():
+        _add_constant(graph, name, array)
     given = [each for each in model.graph.input if each.name not in graph.constants]
     for each in given:
         graph.types[each.name] = _declared(each, (shapes or {}).get(each.name))

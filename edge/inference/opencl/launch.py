@@ -190,5 +190,10 @@ class Algorithm:
     name: str
     params: tuple[tuple[str, int], ...] = field(default=())
 
+    @property
+    def has_scratch(self) -> bool:
+        """Whether its launches hand partial results on through memory of their own."""
+        return self.name == "winograd" or dict(self.params).get("splits", 1) > 1
+
     def __str__(self) -> str:
         return " ".join((self.name, *(f"{key}={value}" for key, value in self.params)))

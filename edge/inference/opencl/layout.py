@@ -46,7 +46,8 @@ def find_slices(graph: Graph, nhwc: set[str]) -> dict[str, Slice]:
 
     A tensor is taken once; whatever is an input, a constant, an output, a view, or of another layout is copied instead.
     """
-    producers, slices = graph.producers(), {}
+    producers = graph.producers()
+    slices: dict[str, Slice] = {}
     for node in graph.nodes:
         if node.op == "Concat":
             slices.update(_slices_of(graph, node, producers, nhwc, taken=set(slices)))

@@ -14,19 +14,28 @@ from .graph import Graph, Node, unsupported
 from .launch import Algorithm, Array, Const, ConvProblem, Launch, Scratch, Step, Tensor, channels_last, row_major
 from .layout import Slice, find_channels_last, find_slices
 
-Kind = Literal["arena", "const", "input", "output"]
+Kind = Literal["arena", "const", "streamed", "input", "output"]
+STREAM_FROM: Final = 16 * 1024  # bytes; smaller constants cost more to copy than to keep
 ALIGN: Final = 64  # elements; 256 bytes, the strictest alignment of vector loads and of Polaris' sub-buffers
 
 
 @dataclass(slots=True)
 class Storage:
-    """A piece of memory. kind "arena" shares one buffer with others that live at other times; the rest live alone."""
+    """A piece of memory. kind "arena" shares one buffer with others that live at other times; the rest live alone.
+
+    "streamed": a constant that stays on the host and is copied into the arena when its first reader's turn comes.
+    """
 
     kind: Kind
     elements: int
     dtype: str
     array: Array | None = None  # the content of a constant
     offset: int = 0  # bytes into the arena
+
+    @property
+    def in_arena(self) -> bool:
+        """Whether it lies in the shared buffer."""
+        return self.kind in {"arena", "streamed"}
 
     @property
     def nbytes(self) -> int:
@@ -63,6 +72,7 @@ class Plan:
         return self.arena_bytes + self.const_bytes + self.io_bytes
 
 
+Choose = Callable[[ConvProblem, Sequence[Algorithm]], Algorithm]
 Lowering = Callable[["Planner", Node], None]
 LOWERINGS: Final[dict[str, Lowering]] = {}
 
@@ -82,12 +92,13 @@ def lowers(*ops: str) -> Callable[[Lowering], Lowering]:
 class Planner:
     """What an operator's lowering works with: it asks for tensors and emits launches.
 
-    choose: problem, candidates → the algorithm to use; the tuner's way in.
+    choose: problem, candidates → the algorithm to use; the tuner's way in. stream: large constants stay on the host.
     """
 
     graph: Graph
     device: Capability
-    choose: Callable[[ConvProblem, Sequence[Algorithm]], Algorithm]
+    choose: Choose
+    stream: bool = False
     storages: list[Storage] = field(default_factory=list)
     launches: list[Launch] = field(default_factory=list)
     tensors: dict[str, Tensor] = field(default_factory=dict)
@@ -110,7 +121,8 @@ class Planner:
         """A constant tensor, row-major; the same array object is stored once."""
         if id(array) not in self.consts:
             dtype = str(array.dtype)
-            self.storages.append(Storage("const", max(array.size, 1), dtype, array))
+            kind: Kind = "streamed" if self.stream and array.nbytes >= STREAM_FROM else "const"
+            self.storages.append(Storage(kind, max(array.size, 1), dtype, array))
             tensor = Tensor(len(self.storages) - 1, array.shape, row_major(array.shape), 0, dtype)
             self.consts[id(array)] = tensor
         return self.consts[id(array)]
@@ -214,18 +226,18 @@ def first_guess(_problem: ConvProblem, found: Sequence[Algorithm]) -> Algorithm:
     return found[0]
 
 
-def plan_graph(
-    graph: Graph,
-    device: Capability,
-    *,
-    choose: Callable[[ConvProblem, Sequence[Algorithm]], Algorithm] = first_guess,
-) -> Plan:
+def leanest(_problem: ConvProblem, found: Sequence[Algorithm]) -> Algorithm:
+    """The best guess that needs no memory of its own: no Winograd tiles, no partial sums."""
+    return next((each for each in found if not each.has_scratch), found[-1])
+
+
+def plan_graph(graph: Graph, device: Capability, *, choose: Choose = first_guess, stream: bool = False) -> Plan:
     """The plan of a (fused) graph. Raises UnsupportedOpError naming the first node that can't be planned."""
     from . import ops  # noqa: PLC0415  # because the operators register themselves with this module
 
     ops.load_all()
     nhwc = find_channels_last(graph)
-    planner = Planner(graph, device, choose, channels_last=nhwc, slices=find_slices(graph, nhwc))
+    planner = Planner(graph, device, choose, stream, channels_last=nhwc, slices=find_slices(graph, nhwc))
     for name in graph.inputs:
         kind = graph.types[name]
         planner.tensors[name] = planner.new(kind.shape, kind.dtype, kind="input")
@@ -270,7 +282,7 @@ def place(storages: Sequence[Storage], launches: Sequence[Launch]) -> int:
         for tensor in launch.reads:
             first.setdefault(tensor.storage, index)
             last[tensor.storage] = index
-    waiting = [i for i, each in enumerate(storages) if each.kind == "arena" and i in first]
+    waiting = [i for i, each in enumerate(storages) if each.in_arena and i in first]
     placed: list[int] = []
     total = 0
     for index in sorted(waiting, key=lambda i: (-storages[i].nbytes, first[i])):

@@ -117,6 +117,7 @@ def steps_of(
         weights=np.ascontiguousarray(weights, np.float32),
         bias=np.ascontiguousarray(bias, np.float32),
         planar=planar,
+        **({"aligned": aligned} if kernels is conv_gpu else {}),
     )
     return steps
 

@@ -34,7 +34,8 @@ def candidates(
     """
     first = first_candidates(problem, device)
     if planar:
-        return (*first, DIRECT)
+        products = gemm_candidates(problem, device, aligned=aligned, planar=True)
+        return (*first, *(algorithm for _, algorithm in products), DIRECT)
     depthwise = depthwise_candidates(problem, device, aligned=aligned)
     products = gemm_candidates(problem, device, aligned=aligned)
     winograd = winograd_candidates(problem, device, sides=(2, 4) if allow_f4 else (2,))
@@ -60,7 +61,7 @@ def lower(
     values = {"weights": np.ascontiguousarray(weights, np.float32), "bias": np.ascontiguousarray(bias, np.float32)}
     match algorithm.name:
         case "gemm":
-            steps = lower_gemm(problem, algorithm, aligned=aligned, **values)
+            steps = lower_gemm(problem, algorithm, aligned=aligned, planar=planar, **values)
         case "winograd":
             steps = lower_winograd(problem, algorithm, aligned=aligned, **values)
         case "depthwise":

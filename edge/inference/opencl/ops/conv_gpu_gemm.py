@@ -69,11 +69,17 @@ class Tile:
 TILES: Final = (
     Tile(128, 128, 8, 8, 8, buffers=2),
     Tile(128, 128, 16, 8, 8),
-    Tile(128, 80, 16, 8, 8),
-    Tile(128, 64, 16, 8, 8),
-    Tile(64, 128, 16, 8, 8),
+    Tile(128, 80, 8, 8, 8, buffers=2),
+    Tile(128, 64, 8, 8, 8, buffers=2),
+    Tile(64, 128, 8, 8, 8, buffers=2),
+    Tile(64, 64, 8, 8, 8, buffers=2),
     Tile(128, 64, 16, 8, 4),
     Tile(64, 64, 16, 8, 4),
+    Tile(64, 64, 16, 8, 4, buffers=2),
+    Tile(64, 64, 32, 8, 4, ks=2),
+    Tile(64, 64, 32, 8, 8, ks=4),
+    Tile(32, 64, 32, 8, 4, ks=4),
+    Tile(32, 32, 64, 4, 4, ks=4),
     Tile(64, 64, 16, 4, 4),
     Tile(128, 32, 16, 8, 4),
     Tile(64, 32, 16, 4, 4),
@@ -85,7 +91,7 @@ TILES: Final = (
     Tile(16, 16, 64, 4, 4, ks=16),
 )
 SPLITS: Final = (1, 2, 3, 4, 6, 8, 12, 16)
-KEPT: Final = 8  # candidates handed to the tuner: past these none has won a measured layer
+KEPT: Final = 10  # candidates handed to the tuner: past these none has won a measured layer
 
 # The static guess counts cycles of a compute unit with 64 lanes, as GCN has; on wider ones only the order matters.
 LANES: Final = 64
@@ -135,16 +141,19 @@ def rank(
     return sorted(guesses, key=lambda guess: guess[0])
 
 
-def gemm_candidates(problem: ConvProblem, device: Capability, *, aligned: bool) -> list[tuple[float, Algorithm]]:
-    """Guessed cycles and algorithm, best first, at most two splits of one tile; none for grouped convolutions."""
+def gemm_candidates(
+    problem: ConvProblem, device: Capability, *, aligned: bool, planar: bool = False
+) -> list[tuple[float, Algorithm]]:
+    """Guessed cycles and algorithm, best first, each tile whole and in its best split; none for grouped convolutions."""
     if problem.groups > 1:
         return []
     size = (problem.pixels, problem.co, math.prod(problem.kernel) * problem.ci)
+    vector = 4 if reads_vectors(problem, aligned=aligned) and not planar else 1
     kept: list[tuple[float, Algorithm]] = []
-    seen: dict[Tile, int] = {}
-    for guess, tile, splits in rank(size, device, vector=4 if reads_vectors(problem, aligned=aligned) else 1):
-        seen[tile] = seen.get(tile, 0) + 1
-        if seen[tile] <= 2:
+    seen: set[tuple[Tile, bool]] = set()
+    for guess, tile, splits in rank(size, device, vector=vector):
+        if (tile, splits > 1) not in seen:
+            seen.add((tile, splits > 1))
             kept.append((guess, Algorithm("gemm", tile_params(tile, splits))))
     return kept[:KEPT]
 
@@ -154,22 +163,25 @@ def pack_gemm(matrices: F32, tile: Tile) -> F32:
     return pad_to(pad_to(matrices, 1, round_up(matrices.shape[1], tile.bk)), 2, round_up(matrices.shape[2], tile.bn))
 
 
-def product_kernel(problem: ConvProblem, tile: Tile, *, planes: int, partial: bool, aligned: bool) -> Kernel:
+def product_kernel(
+    problem: ConvProblem, tile: Tile, *, planes: int, partial: bool, aligned: bool, planar: bool = False
+) -> Kernel:
     """conv_gemm.cl for a problem; with planes, for `planes` products of one problem that is a plain 1×1."""
     k_all = math.prod(problem.kernel) * problem.ci
-    plain = problem.kernel == (1, 1) and problem.strides == (1, 1) and problem.pads == (0, 0)
+    plain = not planar and problem.kernel == (1, 1) and problem.strides == (1, 1) and problem.pads == (0, 0)
     span = [(out - 1) * s - p + (k - 1) * d for out, s, p, k, d in _axes(problem)]
     inside = problem.pads == (0, 0) and span[0] < problem.hi and span[1] < problem.wi
     cut = defines_of(BM=tile.bm, BN=tile.bn, BK=tile.bk, TM=tile.tm, TN=tile.tn, KS=tile.ks, BUFFERS=tile.buffers)
     shape = defines_of(
         LX=tile.lanes,
-        VA=4 if reads_vectors(problem, aligned=aligned) else 1,
+        VA=4 if reads_vectors(problem, aligned=aligned) and not planar else 1,
+        PLANAR=planar,
         PLAIN=plain,
         PADDED=not inside,
         PARTIAL=partial,
         PLANES=planes,
         CI=problem.ci,
-        XS=problem.x_stride,
+        XS=1 if planar else problem.x_stride,
         KP=round_up(k_all, tile.bk),
         NP=round_up(problem.co, tile.bn),
     )
@@ -180,17 +192,18 @@ def product_kernel(problem: ConvProblem, tile: Tile, *, planes: int, partial: bo
 
 
 def lower_gemm(
-    problem: ConvProblem, algorithm: Algorithm, *, weights: F32, bias: F32, aligned: bool
+    problem: ConvProblem, algorithm: Algorithm, *, weights: F32, bias: F32, aligned: bool, planar: bool = False
 ) -> tuple[Step, ...]:
     """One launch, or two when K is split: the sums of each part, then their sum and the epilogue."""
     tile, splits = tile_of(algorithm)
-    matrix = weights.transpose(2, 3, 1, 0).reshape(1, -1, problem.co)
+    order = (1, 2, 3, 0) if planar else (2, 3, 1, 0)
+    matrix = weights.transpose(order).reshape(1, -1, problem.co)
     packed = pack_gemm(matrix, tile)
     steps_all = packed.shape[1] // tile.bk
     steps = ceil_div(steps_all, splits)
     splits = ceil_div(steps_all, steps)  # the last part is never empty
     groups = ceil_div(problem.pixels, tile.bm) * (packed.shape[2] // tile.bn)
-    kernel = product_kernel(problem, tile, planes=1, partial=splits > 1, aligned=aligned)
+    kernel = product_kernel(problem, tile, planes=1, partial=splits > 1, aligned=aligned, planar=planar)
     sizes = (groups * tile.items, splits), (tile.items, 1)
     tail = np.int32(problem.pixels), np.int32(steps)
     traffic = x_bytes(problem) + weights.nbytes

@@ -1,6 +1,6 @@
 """From strided views to the index arithmetic of a kernel, as macros with every size a constant."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..launch import C_TYPES, Tensor
@@ -57,9 +57,9 @@ def _write(axes: Sequence[tuple[int, dict[str, int]]], *, labels: Sequence[str],
     return Loop(" ".join(decode), at, inner)
 
 
-def sum_of(terms: "Sequence[tuple[int, str]] | object") -> str:
+def sum_of(terms: Iterable[tuple[int, str]]) -> str:
     """`3*a + b` from (3, "a"), (1, "b"), (0, "c")."""
-    parts = [name if step == 1 else f"{name} * ({step})" for step, name in terms if step]  # type: ignore[attr-defined]
+    parts = [name if step == 1 else f"{name} * ({step})" for step, name in terms if step]
     return " + ".join(parts) or "0"
 
 

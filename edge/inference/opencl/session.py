@@ -1,0 +1,232 @@
+"""Models on an OpenCL device behind the Compute protocol: one worker thread, a plan for each batch size that comes."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError as ProtobufError
+
+from ...compute.choice import FoundDevice
+from ...compute.device import Device
+from ...compute.worker import BatchJob, Worker
+from ...errors import DeviceBusy, DeviceLost, ModelError, StageError
+from ...i18n import _
+from ...model import F32, Card
+from ...services import Session
+from ..model_file import check_hash
+from .execute import Bound, Constants, bind
+from .fuse import fuse
+from .graph import Graph
+from .importer import import_model
+from .launch import Algorithm, ConvProblem
+from .memory import MB, Fitted, Room, fit
+from .plan import Choose, Plan, first_guess, leanest, plan_graph
+
+SIZES: Final = (16, 8, 4, 2, 1)  # batches that are planned; others are put together from these
+KEPT: Final = 3  # plans of one model that stay on the device
+
+Choices = Mapping[ConvProblem, Algorithm]
+Tell = Callable[[str, Mapping[str, str]], None]
+
+
+class OpenclCompute:
+    """Compute on one OpenCL device; use it with `with`. Everything of OpenCL happens in its worker's thread.
+
+    cache_dir: built programs and what the tuner found. on_lost: the device was given up, after one new start.
+    tell: log event and fields, for what an operator should know. choices: the tuner's, by model folder and batch.
+    """
+
+    def __init__(
+        self,
+        found: FoundDevice,
+        *,
+        cache_dir: Path,
+        profile: bool = False,
+        on_lost: Callable[[DeviceLost], None] | None = None,
+        tell: Tell = lambda _event, _fields: None,
+        choices: Callable[[Card, int], Choices] = lambda _card, _size: {},
+        memory_bytes: int | None = None,
+    ) -> None:
+        self.found, self.tell, self.choices, self.memory_bytes = found, tell, choices, memory_bytes
+        self.worker: Worker[Device] = Worker(
+            lambda: Device.open(found, cache_dir=cache_dir, profile=profile), on_lost=on_lost
+        )
+        self._loading = threading.Lock()
+        self._sessions: dict[Path, OpenclSession] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self.worker)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._sessions.clear()
+        self._stack.close()
+
+    def session(self, card: Card) -> Session:
+        """The session of a model, planned and built at the first call, shared afterwards.
+
+        Raises ModelError when the file is missing, is not its card's or does not fit the device; UnsupportedOpError
+        naming the node that can't run; KernelBuildError.
+        """
+        with self._loading:
+            if card.folder not in self._sessions:
+                self._sessions[card.folder] = OpenclSession(card, self)
+            return self._sessions[card.folder]
+
+
+class OpenclSession:
+    """One model; `run` may be called from several threads, whose pictures then share launches."""
+
+    def __init__(self, card: Card, compute: OpenclCompute) -> None:
+        check_hash(card)
+        self.card, self._compute = card, compute
+        self._model = load_model(card)
+        self._input, self._fixed_batch = check_input(self._model, card)
+        self._device: Device | None = None
+        self._constants: Constants | None = None
+        self._bound: OrderedDict[int, Bound] = OrderedDict()
+        shapes = compute.worker.submit(self._shapes).result()
+        self.output_shapes: Sequence[tuple[int | None, ...]] = [(None, *shape[1:]) for shape in shapes]
+
+    def run(self, batch: F32) -> Sequence[F32]:
+        """Run the model on float32 (n, 3, height, width); see Session.run.
+
+        Raises ValueError on a batch of another shape, DeviceBusy when the device has no room for one picture,
+        StageError when the answer is not a number, DeviceLost when the device broke down.
+        """
+        if batch.shape != (len(batch), 3, *self.card.input_hw) or not len(batch):
+            wanted = ", ".join(map(str, self.card.input_hw))
+            raise ValueError(f"model {self.card.name!r} takes (n, 3, {wanted}), got {batch.shape}")
+        job = BatchJob((self._compute, self.card.folder), len(batch), self._run_batch, batch)
+        return self._compute.worker.submit_batch(job).result()
+
+    def plan(self, device: Device, size: int, *, choose: Choose | None = None) -> Fitted:
+        """The plan of a batch size that fits the device's free memory."""
+        graph = self.graph(size)
+        chosen = self._compute.choices(self.card, size)
+        wish = choose or (lambda problem, found: pick(chosen, problem, found))
+
+        def make(lean: bool, stream: bool) -> Plan:
+            return plan_graph(graph, device.capability, choose=leanest if lean else wish, stream=stream)
+
+        usage = device.buffers.usage
+        limit = min(usage.limit, self._compute.memory_bytes or usage.limit)
+        largest = min(device.capability.max_alloc_bytes, limit)
+        return fit(make, Room(limit - usage.used, largest), name=self.card.name)
+
+    def graph(self, size: int) -> Graph:
+        """The fused graph for a batch size."""
+        shape = (size, 3, *self.card.input_hw)
+        return fuse(import_model(self._model, shapes={self._input: shape}))
+
+    def _run_batch(self, device: Device, payloads: Sequence[F32]) -> list[list[F32]]:
+        """All payloads, one after the other, through as few runs as their number allows; outputs a payload."""
+        pictures = payloads[0] if len(payloads) == 1 else np.concatenate(payloads)
+        pieces: list[list[F32]] = []
+        start = 0
+        for size in self._sizes(len(pictures)):
+            piece = pictures[start : start + size]
+            start += size
+            pieces.append(self._run_piece(device, piece, size))
+        outputs = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*pieces, strict=True)]
+        for output in outputs:
+            if not np.isfinite(output).all():
+                text = _("model {name!r} answered with NaN or infinity: are its weights damaged?")
+                raise StageError(text.format(name=self.card.name))
+        ends = np.cumsum([len(each) for each in payloads])
+        return [[output[end - len(p) : end] for output in outputs] for p, end in zip(payloads, ends, strict=True)]
+
+    def _sizes(self, count: int) -> list[int]:
+        if self._fixed_batch:
+            return [self._fixed_batch] * -(-count // self._fixed_batch)
+        sizes: list[int] = []
+        for size in SIZES:
+            sizes += [size] * (count // size)
+            count %= size
+        return sizes
+
+    def _run_piece(self, device: Device, piece: F32, size: int) -> list[F32]:
+        count = len(piece)
+        if count < size:  # a fixed batch is filled up with its last picture
+            piece = np.concatenate([piece, np.repeat(piece[-1:], size - count, axis=0)])
+        try:
+            bound = self._bound_for(device, size)
+        except DeviceBusy:
+            if size == 1 or self._fixed_batch:
+                raise
+            halves = (piece[: size // 2], piece[size // 2 :])
+            parts = [self._run_piece(device, half, size // 2) for half in halves]
+            return [np.concatenate(each) for each in zip(*parts, strict=True)]
+        return [np.asarray(each, np.float32)[:count] for each in bound.run({self._input: piece})]
+
+    def _bound_for(self, device: Device, size: int) -> Bound:
+        """The bound plan of a batch size; made anew after the device was lost."""
+        if device is not self._device:
+            self._bound.clear()
+            self._device, self._constants = device, Constants(device)
+        if size not in self._bound:
+            while len(self._bound) >= KEPT:
+                self._bound.popitem(last=False)[1].free()
+            try:
+                fitted = self.plan(device, size)
+            except ModelError as exc:
+                if size > 1 and not self._fixed_batch:
+                    raise DeviceBusy(str(exc)) from exc
+                raise
+            if fitted.how:
+                megabytes = str(fitted.plan.total_bytes // MB)
+                self._compute.tell("compute.squeezed", {"model": self.card.name, "how": fitted.how, "mb": megabytes})
+            self._bound[size] = bind(fitted.plan, device, constants=self._constants)
+        self._bound.move_to_end(size)
+        return self._bound[size]
+
+    def _shapes(self, device: Device) -> list[tuple[int, ...]]:
+        bound = self._bound_for(device, self._fixed_batch or 1)
+        return [tensor.shape for tensor in bound.plan.outputs.values()]
+
+
+def pick(chosen: Choices, problem: ConvProblem, found: Sequence[Algorithm]) -> Algorithm:
+    """What the tuner chose for a problem, where it is (still) among the candidates; else the first guess."""
+    wanted = chosen.get(problem)
+    return wanted if wanted is not None and wanted in found else first_guess(problem, found)
+
+
+def load_model(card: Card) -> onnx.ModelProto:
+    """The card's ONNX model. Raises ModelError when the file is no model or holds weights that are no numbers."""
+    try:
+        model = onnx.load(card.onnx_path)
+    except (OSError, ProtobufError) as exc:
+        text = _("model {name!r}: {path} is no ONNX model: {reason}")
+        raise ModelError(text.format(name=card.name, path=card.onnx_path, reason=exc)) from exc
+    for tensor in model.graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            text = _("model {name!r}: tensor {tensor!r} holds NaN or infinity: pull or export it again")
+            raise ModelError(text.format(name=card.name, tensor=tensor.name))
+    return model
+
+
+def check_input(model: onnx.ModelProto, card: Card) -> tuple[str, int | None]:
+    """Name and fixed batch (None when any will do) of the model's input. Raises ModelError unless it fits the card."""
+    constants = {each.name for each in model.graph.initializer}
+    inputs = [each for each in model.graph.input if each.name not in constants]
+    shapes = [[dim.dim_value for dim in each.type.tensor_type.shape.dim] for each in inputs]
+    wanted = (0, 3, *card.input_hw)
+    fits = len(inputs) == 1 and len(shapes[0]) == 4
+    if not fits or any(a and b and a != b for a, b in zip(shapes[0], wanted, strict=True)):
+        text = _("model {name!r}: its input is {has}, its card says float (n, 3, {input_hw}): correct {path}")
+        path, has = (
+            card.folder / "card.toml",
+            ", ".join(f"{each.name} {shape}" for each, shape in zip(inputs, shapes, strict=True)),
+        )
+        raise ModelError(text.format(name=card.name, has=has, input_hw=", ".join(map(str, card.input_hw)), path=path))
+    return inputs[0].name, shapes[0][0] or None
