@@ -2,7 +2,7 @@
 // x (N, CI, XD, XH, XW), w (CO, CI/GROUPS, KD, KH, KW) row-major, bias (CO), y (N, CO, YD, YH, YW); every size a macro.
 // XS_* and YS_* are strides in elements. Global: y's elements in row-major order, rounded up.
 // y = ACT(bias + sum over c, k of x[c, y·S + k·DL − P] · w[c, k])
-// twin: onnx.reference.ops.op_conv
+// twin: onnx.reference.ReferenceEvaluator
 #include "math.cl"
 
 __kernel void conv_direct(__global const float* x, int x_off, __global const float* w, int w_off,

@@ -1,7 +1,7 @@
 // Pooling over up to three spatial axes, any layout: one work-item an output element.
 // Sizes and strides as in conv_direct.cl, C channels. POOL 0: maximum, 1: average, 2: root of the mean square's sum (Lp).
 // COUNT_PAD 1 counts the padding in an average (of the window clipped to the padded input, PE_* the pads behind).
-// twin: onnx.reference.ops.op_max_pool, op_average_pool
+// twin: onnx.reference.ReferenceEvaluator
 __kernel void pool(PARAMS, const int size) {
   const int i = get_global_id(0);
   if (i >= size) return;

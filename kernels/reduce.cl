@@ -2,9 +2,11 @@
 // coordinates (X_KEPT, Y_AT), DECODE_R turns r into those of the axes reduced (X_RED), R of them.
 // MAP(v) is applied to each element, FOLD(a, v) joins, INIT starts, DONE(a) finishes, with count R.
 // reduce_wide: one work-group of GROUP items a result, tree in local memory. reduce_plain: one work-item a result.
-// twin: numpy.sum, numpy.max … over axes
+// twin: onnx.reference.ReferenceEvaluator
 #include "math.cl"
 
+#ifndef GROUP
+// Global: results rounded up to the group.
 __kernel void reduce_plain(PARAMS, const int size) {
   const int g = get_global_id(0);
   if (g >= size) return;
@@ -18,7 +20,8 @@ __kernel void reduce_plain(PARAMS, const int size) {
   y[y_off + (Y_AT)] = DONE(total);
 }
 
-#ifdef GROUP
+#else
+// Global: results × GROUP, local: GROUP.
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void reduce_wide(PARAMS, const int size) {
   __local ACC partial[GROUP];
   const int g = get_group_id(0), t = get_local_id(0);

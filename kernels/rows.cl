@@ -1,7 +1,7 @@
 // Softmax, LogSoftmax and normalisations: statistics over some axes of x, then every element again. Macros as in
 // reduce.cl; GROUP work-items share a row (1 on a CPU). y lies at Y_KEPT + Y_RED.
-// SOFTMAX: y = exp(x − max) / Σ exp(x − max), LOG 1: its logarithm. NORM: y = (x − mean) / sqrt(var + EPS), then AFFINE.
-// twin: numpy, see tests/kernels/test_opencl_ops.py
+// Entry softmax: y = exp(x − max) / Σ exp(x − max), LOG 1: its logarithm. Entry normalise (NORM): y = (x − mean) / sqrt(var + EPS), then AFFINE.
+// twin: onnx.reference.ReferenceEvaluator
 #include "math.cl"
 
 #if GROUP > 1
@@ -22,6 +22,7 @@
 #define X x[x_off + (X_KEPT) + (X_RED)]
 #define Y y[y_off + (Y_KEPT) + (Y_RED)]
 
+#ifndef NORM
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void softmax(PARAMS) {
 #if GROUP > 1
   __local float partial[GROUP];
@@ -42,9 +43,9 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void softmax(PARAMS)
   EACH Y = exp(X - top) * scale; }
 #endif
 }
-
-#ifdef NORM
-// RMS 1: divided by the root mean square, nothing subtracted. AFFINE: expression in v, with scale and shift at hand.
+#else
+// RMS 1: divided by the root mean square, nothing subtracted. AFFINE: expression in v, with scale and shift at hand,
+// which lie at SCALE_AT and SHIFT_AT. STATISTICS: mean and inverse deviation go to y1 and y2, at S_AT.
 __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void normalise(PARAMS) {
 #if GROUP > 1
   __local float partial[GROUP];

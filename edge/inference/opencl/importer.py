@@ -6,6 +6,7 @@ float32: the arithmetic is float32 throughout.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import ml_dtypes
@@ -20,7 +21,7 @@ from .graph import Graph, Node, TensorType, unsupported
 from .launch import C_TYPES, Array
 from .opsets import as_current
 
-OPSETS: Final = (7, 25)  # versions whose operators are understood
+OPSETS: Final = (6, 28)  # versions whose operators are understood
 # Never evaluated while importing: their result is another one each time, or they hold graphs of their own.
 NOT_FOLDED: Final = {
     "RandomNormal",
@@ -31,6 +32,7 @@ NOT_FOLDED: Final = {
     "Multinomial",
 }
 ALIASES: Final = {"Identity", "Dropout"}
+UNKNOWN_TO_INFERENCE: Final = {"GroupNormalization"}  # its results have the type of its first input
 SHAPE_DATA_BYTES: Final = 4096  # constants up to this size are shown to shape inference
 
 
@@ -60,9 +62,33 @@ def import_model(
     same: dict[str, str] = {}
     for index, proto in enumerate(model.graph.node):
         _import_node(graph, proto, index=index, opset=opset, same=same)
-    graph.outputs = tuple(same.get(name, name) for name in graph.outputs)
+    _name_outputs(graph, same)
     graph.drop_unused()
     return graph
+
+
+def _name_outputs(graph: Graph, same: Mapping[str, str]) -> None:
+    """Let outputs that are aliases keep their names: what they stand for takes the name, or is copied under it."""
+    renamed: dict[str, str] = {}
+    made = set(graph.producers())
+    for name in graph.outputs:
+        source = same.get(name)
+        if source is None:
+            continue
+        graph.types[name] = graph.types[source]
+        if source in made and source not in graph.outputs and source not in renamed:
+            renamed[source] = name
+        else:
+            graph.nodes.append(Node(name, "Identity", (source,), (name,)))
+    if renamed:
+        graph.nodes = [
+            replace(
+                node,
+                inputs=tuple(renamed.get(name, name) for name in node.inputs),
+                outputs=tuple(renamed.get(name, name) for name in node.outputs),
+            )
+            for node in graph.nodes
+        ]
 
 
 def _opset_of(model: onnx.ModelProto) -> int:
@@ -110,12 +136,11 @@ def _add_constant(graph: Graph, name: str, array: Array) -> None:
 def _import_node(graph: Graph, proto: onnx.NodeProto, *, index: int, opset: int, same: dict[str, str]) -> None:
     """Add one node: folded into a constant, into an alias, or as it is."""
     node = _node_of(proto, index=index, opset=opset, same=same)
-    if node.op in ALIASES or _is_plain_dropout(node):
+    if node.op in ALIASES:
+        _refuse_training(node, graph)
         same[node.outputs[0]] = node.inputs[0]
-        for mask in node.outputs[1:]:
-            if mask:
-                shape = graph.types[node.inputs[0]].shape
-                _add_constant(graph, mask, np.ones(shape, np.bool_))
+        for mask in filter(None, node.outputs[1:]):
+            _add_constant(graph, mask, np.ones(graph.types[node.inputs[0]].shape, np.bool_))
         return
     for current in as_current(node, graph):
         if folded := _fold(graph, current):
@@ -127,8 +152,16 @@ def _import_node(graph: Graph, proto: onnx.NodeProto, *, index: int, opset: int,
         graph.nodes.append(current)
 
 
-def _is_plain_dropout(node: Node) -> bool:
-    return node.op == "Dropout"
+def _refuse_training(node: Node, graph: Graph) -> None:
+    """Dropout copies its input unless the model was exported for training."""
+    if node.op != "Dropout":
+        return
+    ratio, flag = (graph.constants.get(node.input(index)) for index in (1, 2))
+    training = node.input(2) and (flag is None or flag.any())
+    if node.opset < 7:
+        training = not node.attrs.get("is_test", 0)
+    if training and (ratio is None or ratio.any()):
+        raise unsupported(node, _("it is in training mode"))
 
 
 def _node_of(proto: onnx.NodeProto, *, index: int, opset: int, same: dict[str, str]) -> Node:
@@ -193,6 +226,9 @@ def _shape_data(graph: Graph, node: Node) -> Array:
 
 def _infer(graph: Graph, node: Node) -> None:
     """Write the types of the node's outputs into the graph."""
+    if node.op in UNKNOWN_TO_INFERENCE:
+        graph.types[node.outputs[0]] = graph.types[node.inputs[0]]
+        return
     try:
         schema = onnx.defs.get_schema(node.op, max_inclusive_version=node.opset)
     except onnx.defs.SchemaError as exc:

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-FAMILIES = ("elementwise", "quant", "conv", "matmul", "pool", "reduce", "resize", "shape")
+FAMILIES = ("elementwise", "quant", "conv", "matmul", "norm", "pool", "reduce", "resize", "shape")
 
 
 def load_all() -> None:

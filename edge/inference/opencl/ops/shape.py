@@ -41,7 +41,7 @@ def reshape_view(tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
     return replace(tensor, shape=shape, strides=tuple(strides))
 
 
-@lowers("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+@lowers("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 def lower_reshape(planner: Planner, node: Node) -> None:
     """The same elements in row-major order under another shape; free unless the layout is in the way."""
     x, name = planner.value(node.inputs[0]), node.outputs[0]
