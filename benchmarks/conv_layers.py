@@ -1,20 +1,24 @@
 """Every convolution of three models, timed alone on one OpenCL device, for each candidate algorithm of the GPU family.
 
-    python benchmarks/conv_layers.py [--models mobilenetv2,yolov5s,yolov5x6] [--batch 1] [--device NUMBER] [--best 3]
-                                     [--all-tiles] [--repeat 15] [--json FILE]
+    python benchmarks/conv_layers.py [--models mobilenetv2:1,yolov5s:1,yolov5s:16,yolov5x6:1] [--device NUMBER]
+                                     [--best 2] [--repeat 7] [--f4] [--jobs 1] [--json FILE]
 
 One row a distinct layer: how often it occurs, ms of the first guess and of the best, GFLOP/s (direct flops), share of the
-measured fp32 limit. The last rows are sums over a model's layers. Kernel times are profiling events, medians; every
+measured fp32 limit. The last rows are sums over a model's
+layers, and the wall time of its best launches one after the other. Kernel times are profiling events, medians; every
 candidate's result is compared with the direct kernel's. Needs pyopencl and NumPy only.
 """
 
 import argparse
+import ctypes
 import json
+import multiprocessing
+import os
+import re
 import statistics
 import sys
 import time
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +28,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edge.compute.capability import Capability
 from edge.compute.kernel import Kernel
-from edge.inference.opencl.launch import Algorithm, Const, ConvProblem, Scratch, Step
+from edge.inference.opencl.launch import Const, ConvProblem, Scratch, Step
+from edge.inference.opencl.ops import conv_gpu_gemm
 from edge.inference.opencl.ops.conv_gpu import candidates, lower
 from edge.inference.opencl.ops.conv_gpu_first import DIRECT
-from edge.inference.opencl.ops.conv_gpu_gemm import SPLITS, TILES, tile_params
 
 SILU = "((v) / (1.0f + exp(-(v))))"
+if "--native" in sys.argv:
+    SILU = "((v) * native_recip(1.0f + native_exp(-(v))))"
 RELU6 = "clamp((v), 0.0f, 6.0f)"
 OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
 POOL_BYTES = 1 << 30  # memory the layers' tensors are cut from, at most
@@ -199,20 +205,15 @@ class Bench:
         return bound, y
 
     def time_ms(self, bound, limit_ms=None):
-        """Median over the repeats of the span from the first kernel's start to the last one's end, and kernels alone."""
+        """Median over the repeats of the kernels' own times: between them lies the host's enqueueing, hidden in a plan."""
         spans = []
         for number in range(self.repeat + 1):
-            events = [
-                cl.enqueue_nd_range_kernel(self.queue, k, g, l, allow_empty_ndrange=False)
-                if k.set_args(*a) is None
-                else None
-                for k, g, l, a in bound
-            ]
+            events = [kernel(self.queue, *sizes, *values) for kernel, *sizes, values in bound]
             events[-1].wait()
-            span = (events[-1].profile.end - events[0].profile.start) / 1e6
+            span = sum(event.profile.end - event.profile.start for event in events) / 1e6
             if number:
                 spans.append(span)
-            if limit_ms and span > 4 * limit_ms and number:
+            if limit_ms and span > 6 * limit_ms and number > 1:
                 break
         return statistics.median(spans)
 
@@ -245,17 +246,96 @@ def roof(bench):
         f"an empty kernel {min(times['nothing']) * 1e6:.1f} us, a launch {launch_us:.1f} us (profiling queue)"
     )
     bench.flat.clear()
+    raw_launch(bench, nothing)
     return limit
 
 
-def every_tile(problem, capability):
-    size = problem.pixels
-    return tuple(
-        Algorithm("gemm", tile_params(tile, splits))
-        for tile in TILES
-        for splits in SPLITS
-        if tile.fits(capability) and size
-    )
+def registers(bench):
+    os.environ["PYOPENCL_NO_CACHE"] = "1"
+    for tile in conv_gpu_gemm.TILES:
+        said = []
+        for problem in (layer(80, 128, 128, 3), layer(80, 128, 128, 1)):
+            kernel = conv_gpu_gemm.product_kernel(problem, tile, planes=1, partial=False, aligned=True)
+            program = cl.Program(bench.context, kernel.source()).build(OPTIONS + " -cl-nv-verbose")
+            log = program.get_build_info(bench.context.devices[0], cl.program_build_info.LOG)
+            said += re.findall(r"(\d+) registers|(\d+) bytes spill", log)
+        print(tile, said)
+
+
+def raw_launch(bench, kernel):
+    """What one launch costs the host when the driver is called without pyopencl's events."""
+    libraries = sorted(Path(cl.__file__).parent.parent.glob("pyopencl*/**/libOpenCL*"))
+    if not libraries:
+        return
+    enqueue = ctypes.CDLL(str(libraries[0])).clEnqueueNDRangeKernel
+    queue = cl.CommandQueue(bench.context)
+    size, local = (ctypes.c_size_t * 1)(256), (ctypes.c_size_t * 1)(256)
+    handles = ctypes.c_void_p(queue.int_ptr), ctypes.c_void_p(kernel.int_ptr)
+    for name, call in {
+        "driver": lambda: enqueue(*handles, 1, None, size, local, 0, None, None),
+        "pyopencl": lambda: cl.enqueue_nd_range_kernel(queue, kernel, (256,), (256,)),
+    }.items():
+        queue.finish()
+        start = time.perf_counter()
+        for _ in range(200):
+            call()
+        enqueued = time.perf_counter() - start
+        queue.finish()
+        done = time.perf_counter() - start
+        print(f"launch through {name}: host {enqueued / 200 * 1e6:.1f} us, until done {done / 200 * 1e6:.1f} us each")
+
+
+def compile_all(kernels, device_number, jobs):
+    """Fill the driver's and pyopencl's caches of programs from several processes."""
+    shares = [(kernels[at::jobs], device_number) for at in range(jobs)]
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        pool.map(compile_share, shares, chunksize=1)
+
+
+def compile_share(share):
+    kernels, device_number = share
+    context = cl.Context([all_devices()[device_number]])
+    for kernel in kernels:
+        cl.Program(context, kernel.source()).build(OPTIONS)
+
+
+def all_devices():
+    return [device for platform in cl.get_platforms() for device in platform.get_devices()]
+
+
+def offered(problem, capability, args):
+    found = candidates(problem, capability, allow_f4=args.f4)
+    return [algorithm for algorithm in found if algorithm != DIRECT or len(found) == 1]
+
+
+def kernels_of(problem, algorithms, capability):
+    shape = (problem.co, problem.ci // problem.groups, *problem.kernel)
+    weights, bias = np.broadcast_to(np.float32(0), shape), np.zeros(problem.co, np.float32)
+    return [
+        step.kernel
+        for algorithm in algorithms
+        for step in lower(problem, algorithm, capability, weights=weights, bias=bias)
+    ]
+
+
+def chain_ms(bench, bounds):
+    """Wall time of launches one after the other, without profiling: median of 20 runs."""
+    queue = cl.CommandQueue(bench.context)
+    ready = []
+    for kernel, size, local, args in bounds:
+        own = cl.Kernel(kernel.program, kernel.function_name)
+        own.set_args(*args)
+        ready.append((own, size, local))
+    spans = []
+    for _ in range(21):
+        start = time.perf_counter()
+        for kernel, size, local in ready:
+            cl.enqueue_nd_range_kernel(queue, kernel, size, local)
+        queue.flush()
+        enqueued = time.perf_counter() - start
+        queue.finish()
+        spans.append((time.perf_counter() - start, enqueued))
+    return tuple(1e3 * value for value in sorted(spans)[10])
 
 
 def measure(bench, problem, args):
@@ -263,11 +343,10 @@ def measure(bench, problem, args):
     shape = (problem.co, problem.ci // problem.groups, *problem.kernel)
     weights = (random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
     bias = random.standard_normal(problem.co).astype(np.float32)
-    offered = candidates(problem, bench.capability, allow_f4=args.f4)
-    tried = [a for a in offered if a != DIRECT or len(offered) == 1]
     want = None
     rows = []
-    for algorithm in tried:
+    bounds = []
+    for algorithm in offered(problem, bench.capability, args):
         bound, y = bench.bind(lower(problem, algorithm, bench.capability, weights=weights, bias=bias), problem)
         ms = bench.time_ms(bound, min((row[0] for row in rows), default=None))
         got = np.empty(min(problem.pixels * problem.co, 1 << 20), np.float32)
@@ -282,7 +361,8 @@ def measure(bench, problem, args):
             cl.enqueue_fill_buffer(bench.queue, y, np.float32(np.nan), 0, 4 * problem.pixels * problem.co)
         error = float(np.linalg.norm(got - want) / np.linalg.norm(want))
         rows.append((ms, str(algorithm), error))
-    return rows
+        bounds.append(bound)
+    return rows, bounds[rows.index(min(rows))]
 
 
 def short(text):
@@ -306,16 +386,21 @@ def describe(p):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="mobilenetv2,yolov5s")
-    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--models", default="mobilenetv2:1,yolov5s:1")
     parser.add_argument("--device", type=int, default=0)
     parser.add_argument("--best", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=7)
     parser.add_argument("--f4", action="store_true")
     parser.add_argument("--layers", type=int, default=0, help="only the first so many distinct layers")
+    parser.add_argument("--registers", action="store_true", help="print what NVIDIA's compiler says of each tile")
+    parser.add_argument("--wide", action="store_true", help="try every tile, not only those that the planner keeps")
+    parser.add_argument("--native", action="store_true", help="SiLU in native_ functions")
+    parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--json")
     args = parser.parse_args()
-    device = [d for p in cl.get_platforms() for d in p.get_devices()][args.device]
+    if args.wide:
+        conv_gpu_gemm.KEPT = 100
+    device = all_devices()[args.device]
     context = cl.Context([device])
     queue = cl.CommandQueue(context, properties=cl.command_queue_properties.PROFILING_ENABLE)
     wave = 64 if "AMD" in device.vendor or "Advanced" in device.vendor else 32
@@ -333,15 +418,30 @@ def main():
     bench = Bench(context, queue, capability, args.repeat)
     print(device.name, device.driver_version, device.max_compute_units, "units, local", device.local_mem_size)
     limit = roof(bench)
+    if args.registers:
+        registers(bench)
     record = {"device": device.name, "limit": limit, "layers": {}}
     for name in args.models.split(","):
-        rows = model(name, args.batch)
+        name, _, batch = name.partition(":")
+        batch = int(batch or 1)
+        rows = model(name, batch)
         counts = {p: rows.count(p) for p in rows}
+        chain = []
+        if args.jobs > 1:
+            start = time.perf_counter()
+            wanted = [k for p in counts for k in kernels_of(p, [*offered(p, capability, args), DIRECT], capability)]
+            wanted = list(dict.fromkeys(wanted))
+            compile_all(wanted, args.device, args.jobs)
+            print(
+                f"-- {name}: {len(wanted)} kernels compiled by {args.jobs} processes in {time.perf_counter() - start:.1f} s",
+                flush=True,
+            )
         first_sum = best_sum = plain_sum = flops = 0.0
         for number, (problem, count) in enumerate(counts.items()):
             if args.layers and number >= args.layers:
                 break
-            found = measure(bench, problem, args)
+            found, bound = measure(bench, problem, args)
+            chain += bound * count
             bad = [f"{short(row[1])} {row[2]:.1e}" for row in found if not row[2] < (3e-5 if "f=4" in row[1] else 5e-6)]
             ranked = sorted(found)
             gemms = [row for row in ranked if "f=4" not in row[1]]
@@ -350,19 +450,24 @@ def main():
             plain_sum += count * (gemms or ranked)[0][0]
             flops += count * problem.flops
             rate = problem.flops / best[0] / 1e6
-            record["layers"][f"{name} b{args.batch} {describe(problem)}"] = [problem.flops, count, found]
+            record["layers"][f"{name} b{batch} {describe(problem)}"] = [problem.flops, count, found]
             others = " | ".join(f"{1e3 * row[0]:.1f} {short(row[1])}" for row in ranked[: args.best])
             print(
                 f"{describe(problem)} x{count:<2} first {1e3 * found[0][0]:7.1f} us, {rate:6.0f} GF/s {1e11 * rate / limit:3.0f}% {others}{' WRONG ' + str(bad) if bad else ''}",
                 flush=True,
             )
         print(
-            f"== {name} batch {args.batch}: {len(rows)} convs, {flops / 1e9:.1f} GFLOP, first guesses {first_sum:.3f} ms, best {best_sum:.3f} ms "
+            f"== {name} batch {batch}: {len(rows)} convs, {flops / 1e9:.1f} GFLOP, first guesses {first_sum:.3f} ms, best {best_sum:.3f} ms "
             f"(without F4 {plain_sum:.3f}), {flops / best_sum / 1e6:.0f} GFLOP/s, {1e11 * flops / best_sum / 1e6 / limit:.0f} %; built {bench.built} in {bench.build_s:.1f} s",
             flush=True,
         )
-    if args.json:
-        Path(args.json).write_text(json.dumps(record))
+        wall, enqueued = chain_ms(bench, chain)
+        print(
+            f"== {name} batch {batch}: {len(chain)} launches one after the other {wall:.3f} ms, of which enqueueing {enqueued:.3f}",
+            flush=True,
+        )
+        if args.json:
+            Path(args.json).write_text(json.dumps(record))
 
 
 if __name__ == "__main__":

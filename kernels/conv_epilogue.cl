@@ -4,6 +4,8 @@
 // of y and r. VY: 4 when CO, YS, RS and all offsets are multiples of 4, else 1.
 // twin: edge.inference.opencl.ops.conv_twins.finish
 
+#include "math.cl"
+
 #if RESIDUAL
 #define R_ARG __global const float *r, int r_off,
 #else

@@ -43,11 +43,11 @@ __kernel __attribute__((reqd_work_group_size(GRP, 1, 1))) void conv_first(
         const int block = (int)get_group_id(1) * LOOPS + loop;
         if (block * TN >= CO) return;
         __constant float *wk = w + w_off + block * (KH * KW * CI * TN);
-        float acc[PX][TN];
+        float4 acc[PX][TN / 4];
 #pragma unroll
         for (int i = 0; i < PX; i++)
 #pragma unroll
-            for (int j = 0; j < TN; j++) acc[i][j] = 0.0f;
+            for (int j = 0; j < TN / 4; j++) acc[i][j] = (float4)(0.0f);
 #pragma unroll 1
         for (int line = 0; line < CI * KH; line++) {
             __local const float *from_row = patch + (line / KH * PATCH_H + ly * SH + line % KH) * LINE + lx;
@@ -57,10 +57,10 @@ __kernel __attribute__((reqd_work_group_size(GRP, 1, 1))) void conv_first(
 #pragma unroll
                 for (int i = 0; i < PX; i++) v[i] = from_row[kx % SW * PITCH + kx / SW + i * LANES];
 #pragma unroll
-                for (int j = 0; j < TN; j++) {
-                    const float weight = wk[kx * TN + j];
+                for (int j = 0; j < TN / 4; j++) {
+                    const float4 weight = *(__constant float4 *)(wk + kx * TN + j * 4);
 #pragma unroll
-                    for (int i = 0; i < PX; i++) acc[i][j] = mad(v[i], weight, acc[i][j]);
+                    for (int i = 0; i < PX; i++) acc[i][j] = mad((float4)(v[i]), weight, acc[i][j]);
                 }
             }
             wk += KW * TN;
@@ -71,9 +71,7 @@ __kernel __attribute__((reqd_work_group_size(GRP, 1, 1))) void conv_first(
             const int ox = ox0 + lx + i * LANES;
             if (oy < HO && ox < WO) {
 #pragma unroll
-                for (int j = 0; j < TN; j += 4)
-                    FINISH((b * HO + oy) * WO + ox, block * TN + j,
-                           (float4)(acc[i][j], acc[i][j + 1], acc[i][j + 2], acc[i][j + 3]));
+                for (int j = 0; j < TN / 4; j++) FINISH((b * HO + oy) * WO + ox, block * TN + j * 4, acc[i][j]);
             }
         }
     }

@@ -1,7 +1,7 @@
 // Convolution as a matrix product that gathers its left side: M = pixels, N = CO channels, K = KH·KW·CI.
 //
-// x: NHWC, HI × WI pixels, XS floats apart, CI channels. w: [PLANES][KP][NP], K padded to a multiple of BK and N of BN,
-// zeros there; k runs over (ky, kx, channel). bias: NP floats. y, r: see conv_epilogue.cl. pixels: M. steps: how many
+// x: NHWC, HI × WI pixels, XS floats apart, CI channels; with PLANAR 1 NCHW, XS 1. w: [PLANES][KP][NP], K padded to a multiple of BK and N of BN,
+// zeros there; k runs over (ky, kx, channel), PLANAR over (channel, ky, kx). bias: NP floats. y, r: see conv_epilogue.cl. pixels: M. steps: how many
 // BK-deep tiles one group sums.
 // conv_gemm: groups (tiles of M × tiles of N, 1). With PARTIAL 1 no epilogue: sums go to part [z][M][NP], z the
 // second group index, which is either the z-th run of `steps` tiles of K (PLANES 1: split K) or the z-th of PLANES
@@ -34,7 +34,10 @@
 #define FOLD4 (KS / 2 * TILE * TM * TN / 4)
 #define LOCAL4 (TILES4 > FOLD4 ? TILES4 : FOLD4)
 #define UNIFORM_TAP (CI % BK == 0)  // a K tile never crosses from one tap to the next
-#if TM * TN == 64  // enough to hide a read of local memory; more and the reads are hoisted into too many registers
+#ifdef UNROLL
+#elif defined(__NV_CL_C_VERSION)  // its compiler schedules within its registers
+#define UNROLL (BK / KS)
+#elif TM * TN == 64  // enough to hide a read of local memory; more and the reads are hoisted into too many registers
 #define UNROLL 2
 #else
 #define UNROLL 4
@@ -89,7 +92,7 @@ __kernel __attribute__((reqd_work_group_size(GRP, 1, 1))) void conv_gemm(
 #else
         const int b = m / (HO * WO), oy = m / WO % HO, ox = m % WO;
         const int iy = oy * SH - PH, ix = ox * SW - PW;
-        base[i] = ((b * HI + iy) * WI + ix) * XS;
+        base[i] = ((b * HI * (PLANAR ? CI : 1) + iy) * WI + ix) * XS;
 #if PADDED
         top[i] = iy;
         left[i] = ix;
@@ -105,12 +108,23 @@ __kernel __attribute__((reqd_work_group_size(GRP, 1, 1))) void conv_gemm(
     A_LOAD ra[A_PASS];
     float4 rb[B_PASS];
 
+#if PLANAR  // k over (channel, ky, kx), as the picture lies
+#define SPLIT_K(k0, k)                                        \
+    const int c = k / (KH * KW), tap = k % (KH * KW);         \
+    const int ky = tap / KW * DH, kx = tap % KW * DW;         \
+    const int move = c * HI * WI + ky * WI + kx;
+#elif KH * KW == 1
+#define SPLIT_K(k0, k) const int ky = 0, kx = 0, move = k;
+#else
+#define SPLIT_K(k0, k)                                             \
+    const int tap = (UNIFORM_TAP ? k0 : k) / CI, c = k - tap * CI; \
+    const int ky = tap / KW * DH, kx = tap % KW * DW;              \
+    const int move = (ky * WI + kx) * XS + c;
+#endif
 #define FETCH(step)                                                                                      \
     {                                                                                                    \
         const int k0 = (first + (step)) * BK, k = k0 + a_col;                                            \
-        const int tap = (UNIFORM_TAP ? k0 : k) / CI, c = k - tap * CI;                                   \
-        const int ky = tap / KW * DH, kx = tap % KW * DW;                                                \
-        const int move = (KH * KW == 1) ? k : (ky * WI + kx) * XS + c;                                   \
+        SPLIT_K(k0, k)                                                                                   \
         _Pragma("unroll") for (int i = 0; i < A_PASS; i++) {                                             \
             const bool in = (!K_TAIL || k < K_ALL) && INSIDE(i);                                         \
             ra[i] = in ? *(__global const A_LOAD *)(x + base[i] + move) : (A_LOAD)(0.0f);                \

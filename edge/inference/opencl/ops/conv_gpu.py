@@ -33,14 +33,15 @@ def candidates(
     The last takes any problem.
     """
     first = first_candidates(problem, device)
-    if planar:
-        products = gemm_candidates(problem, device, aligned=aligned, planar=True)
-        return (*first, *(algorithm for _, algorithm in products), DIRECT)
     depthwise = depthwise_candidates(problem, device, aligned=aligned)
-    products = gemm_candidates(problem, device, aligned=aligned)
-    winograd = winograd_candidates(problem, device, sides=(2, 4) if allow_f4 else (2,))
-    ranked = [algorithm for _, algorithm in sorted(products + winograd, key=lambda guess: guess[0])]
-    return (*first, *depthwise, *ranked, DIRECT)
+    products = gemm_candidates(problem, device, aligned=aligned, planar=planar)
+    sides = () if planar else (2, 4) if allow_f4 else (2,)
+    ranked = sorted(products + winograd_candidates(problem, device, sides=sides), key=lambda guess: guess[0])
+    others = tuple(algorithm for _, algorithm in ranked)
+    if planar:
+        depthwise = ()
+    # the first layer's weights are scalar registers on GCN; without those a product that gathers floats is faster
+    return (*first, *depthwise, *others, DIRECT) if device.wave == 64 else (*depthwise, *others, *first, DIRECT)
 
 
 def lower(

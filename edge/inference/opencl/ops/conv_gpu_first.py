@@ -12,6 +12,7 @@ from .conv_gpu_parts import F32, ceil_div, epilogue, finish_args, geometry, line
 
 DIRECT: Final = Algorithm("direct")
 CONSTANT_BYTES: Final = 64 * 1024  # least __constant memory of OpenCL 1.2's full profile
+KEPT: Final = 4  # candidates handed to the tuner
 # Output columns, rows of a group; pixels, channels of an item.
 SHAPES: Final = (
     (32, 8, 2, 16),
@@ -40,7 +41,7 @@ def first_candidates(problem: ConvProblem, device: Capability) -> tuple[Algorith
         if lds <= device.local_bytes and weights <= CONSTANT_BYTES:
             full = min(1.0, tiles * ceil_div(blocks, loops) * (tw // px * th) / (device.compute_units * 512))
             found.append((waste / full, Algorithm("first", params)))
-    return tuple(algorithm for _, algorithm in sorted(found, key=lambda pair: pair[0]))
+    return tuple(algorithm for _, algorithm in sorted(found, key=lambda pair: pair[0]))[:KEPT]
 
 
 def lower_first(
