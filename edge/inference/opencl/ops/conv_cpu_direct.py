@@ -12,6 +12,7 @@ from .conv_cpu_pack import F32, VECTOR, blocks_of, imbalance, pack_bias, pack_bl
 WEIGHTS_AT_HAND: Final = 512 * 1024  # bytes of weights that stay in a core's L2 cache beside the pixels
 UNROLL: Final = 4  # channels a loop turn
 OFFERED: Final = 6  # tiles worth trying: beyond these none was ever fastest by 5 %
+FEW_CHANNELS: Final = 8
 PIXELS: Final = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24)
 SUMS_IN_FLIGHT: Final = 10  # vectors: two FMAs a cycle of four cycles' latency, and some slack
 
@@ -20,12 +21,9 @@ def direct_tiles(problem: ConvProblem, device: Capability, *, planar: bool) -> t
     """Tiles whose sums fit the registers, least estimated cost first."""
     blocks = blocks_of(problem.co // problem.groups, lanes=VECTOR)
     row = problem.ho * problem.wo if is_flat(problem, planar=planar) else problem.wo
-    tiles = [
-        (px, ob)
-        for ob in (1, 2, 3, 4)
-        for px in PIXELS
-        if ob <= blocks and px <= row and (px + 1) * ob < registers(device)
-    ]
+    # with few input channels the loop over them unrolls, and what it holds for each tap takes registers too
+    limit = registers(device) * 5 // 8 if problem.ci // problem.groups < FEW_CHANNELS else registers(device)
+    tiles = [(px, ob) for ob in (1, 2, 3, 4) for px in PIXELS if ob <= blocks and px <= row and (px + 1) * ob < limit]
     tiles.sort(key=lambda tile: (cost(problem, device, px=tile[0], ob=tile[1], row=row), -tile[0]))
     return tuple(Algorithm("direct", (("px", px), ("ob", ob))) for px, ob in tiles[:OFFERED])
 

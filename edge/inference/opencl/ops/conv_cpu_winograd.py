@@ -35,7 +35,7 @@ def transform_filters(weights: F32) -> F32:
 def winograd_tiles(problem: ConvProblem, device: Capability) -> tuple[Algorithm, ...]:
     """Register tiles for the products, the best guess first."""
     wide = device.vector_floats >= VECTOR
-    shapes = [(10, 2), (8, 3), (20, 1)] if wide else [(6, 1), (4, 1)]
+    shapes = [(8, 3), (10, 2), (20, 1)] if wide else [(6, 1), (4, 1)]
     blocks = blocks_of(problem.co, lanes=VECTOR)
     shapes = [tile for tile in shapes if tile[1] <= blocks]
     shapes.sort(key=lambda tile: blocks % tile[1] > 0)
