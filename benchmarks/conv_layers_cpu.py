@@ -3,7 +3,7 @@
 Usage: python benchmarks/conv_layers_cpu.py MODEL.onnx [--tried N] [--rounds N]. For every distinct convolution with its
 activation: ONNX Runtime's time for a model of just that, then ours for the first N algorithms. At the end all layers in
 one queue, with the algorithms that planning guesses and the fastest ones, against ONNX Runtime's whole model; they take
-turns, so that a noisy machine hurts all alike, with a pause before each, for ONNX Runtime's threads spin after a run and
+turns, so that a noisy machine hurts all alike, with a pause before each, as ONNX Runtime spins after a run and
 would take a core from the next. Least of the rounds; two threads. Random inputs and weights.
 """
 

@@ -8,7 +8,7 @@
 // y = POST(ACT(sum_k x[k] * w[k] + bias) + r): each x[k] is broadcast against OB vectors of weights, all sums in registers.
 // Global size: tiles, rows (batch * HO, or 1), GROUPS * BLOCKS; CHANNELS_FIRST: blocks, tiles, rows. Local size 1, 1, 1:
 // a tile is thousands of multiplications, and PoCL hands out groups in contiguous runs.
-// twin: edge.inference.reference.conv
+// twin: edge.inference.opencl.ops.conv_twins.conv
 #include "cpu_lanes.cl"
 #include "cpu_math.cl"
 

@@ -5,7 +5,7 @@
 // y[c] = POST(ACT(sum_taps x[tap, c] * w[tap, c] + b[c]) + r[c]): 16 channels a vector. Each input vector is loaded once and
 // multiplied into every output of the tile that it touches, so a 3x3 tile of 4 x 2 takes 24 loads for its 72 products.
 // Global size: ceil(WO / TX), ceil(HO / TY), batch. Local size 1, 1, 1.
-// twin: edge.inference.reference.conv
+// twin: edge.inference.opencl.ops.conv_twins.depthwise
 #include "cpu_lanes.cl"
 #include "cpu_math.cl"
 

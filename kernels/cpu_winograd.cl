@@ -7,7 +7,7 @@
 // V = B^T d B, M = sum over CI of V * U for each of the 16 positions, Y = A^T M A (Lavin and Gray 2015, section 4.1).
 // A strip's V and M stay in the core's L2 cache: the work-items are few and each walks many strips with the same slice.
 // Global size: walkers, as few as keep all cores busy. Local size 1.
-// twin: edge.inference.reference.conv
+// twin: edge.inference.opencl.ops.conv_twins.conv
 #include "cpu_lanes.cl"
 #include "cpu_math.cl"
 
