@@ -2,7 +2,27 @@
 
 from importlib import import_module
 
-FAMILIES = ("elementwise", "quant", "conv", "matmul", "norm", "pool", "reduce", "resize", "shape")
+FAMILIES = (
+    "elementwise",
+    "quant",
+    "conv",
+    "matmul",
+    "norm",
+    "pool",
+    "reduce",
+    "resize",
+    "shape",
+    "pad",
+    "index",
+    "scatter",
+    "masks",
+    "scan",
+    "select",
+    "gridsample",
+    "einsum",
+    "lrn",
+    "regions",
+)
 
 
 def load_all() -> None:

@@ -41,26 +41,31 @@ def _constant(planner: Planner, node: Node, index: int) -> "np.ndarray[tuple[int
     return None if array is None or not array.size else np.asarray(array, np.float64).reshape(-1)
 
 
-def _resize(
-    planner: Planner, node: Node, x: Tensor, y: Tensor, moved: dict[int, Axis], sampling: Sampling
-) -> None:
+def _resize(planner: Planner, node: Node, x: Tensor, y: Tensor, moved: dict[int, Axis], sampling: Sampling) -> None:
     """One launch: a loop over the taps of each resized axis, whose places and weights lie in tables."""
     loop = coordinates(y.shape, y.strides)
     names = names_of(len(y.shape))
     still = ["0" if axis in moved else name for axis, name in enumerate(names)]
     nearest = sampling.mode == "nearest"
-    inputs, defines = {"x": x}, {"DECODE": loop.decode, "X_STILL": place(x, still), "Y_AT": loop.at["y"]}
-    defines |= {"Y_TYPE": C_TYPES[y.dtype], "AXES": len(moved), "WHOLE": int(y.dtype != "float32")}
+    inputs, taps = {"x": x}, 1
+    defines: dict[str, object] = {
+        "DECODE": loop.decode,
+        "X_STILL": place(x, still),
+        "Y_AT": loop.at["y"],
+        "Y_TYPE": C_TYPES[y.dtype],
+        "AXES": len(moved),
+        "NEAREST": int(nearest),
+        "WHOLE": int(y.dtype != "float32"),
+    }
     if sampling.transform == "tf_crop_and_resize":
         defines["OUTSIDE"] = float(sampling.extrapolation)
     for label, (axis, each) in zip(LABELS, moved.items(), strict=False):
         places, weights = taps_of(each, sampling)
         inputs[f"place{label}"] = planner.constant(places)
         defines |= {f"TAPS_{label}": places.shape[1], f"C_{label}": names[axis], f"STRIDE_{label}": x.strides[axis]}
+        taps *= places.shape[1]
         if not nearest:
             inputs[f"weight{label}"] = planner.constant(weights)
-    taps = int(np.prod([defines[f"TAPS_{label}"] for label in LABELS[: len(moved)]]))
-    defines["NEAREST"] = int(nearest)
     kernel = ("resize.cl", "resize")
     emit_each(planner, node, kernel, inputs, y, size=y.size, defines=defines, flops=2 * taps * y.size)
 
@@ -84,5 +89,5 @@ def repeat_pixels(planner: Planner, x: Tensor, y: Tensor, *, node: str) -> None:
         from_strides += [source, 0]
         to_strides += [target * (b // a), target]
     sides = tuple(shape)
-    source = replace(x, shape=sides, strides=tuple(from_strides))
-    planner.copy(source, replace(y, shape=sides, strides=tuple(to_strides)), node=node)
+    from_x = replace(x, shape=sides, strides=tuple(from_strides))
+    planner.copy(from_x, replace(y, shape=sides, strides=tuple(to_strides)), node=node)
