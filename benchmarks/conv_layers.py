@@ -3,14 +3,15 @@
     python benchmarks/conv_layers.py [--models mobilenetv2:1,yolov5s:1,yolov5s:16,yolov5x6:1] [--device NUMBER]
                                      [--best 2] [--repeat 7] [--f4] [--jobs 1] [--json FILE]
 
-One row a distinct layer: how often it occurs, ms of the first guess and of the best, GFLOP/s (direct flops), share of the
-measured fp32 limit. The last rows are sums over a model's
+One row a distinct layer: how often it occurs, ms of the first guess and of the best, GFLOP/s (direct flops), share of
+the measured fp32 limit. The last rows are sums over a model's
 layers, and the wall time of its best launches one after the other. Kernel times are profiling events, medians; every
 candidate's result is compared with the direct kernel's. Needs pyopencl and NumPy only.
 """
 
 import argparse
 import ctypes
+import itertools
 import json
 import multiprocessing
 import os
@@ -20,6 +21,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyopencl as cl
@@ -28,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from edge.compute.capability import Capability
 from edge.compute.kernel import Kernel
-from edge.inference.opencl.launch import Const, ConvProblem, Scratch, Step
+from edge.inference.opencl.launch import Algorithm, Const, ConvProblem, Scratch, Step
 from edge.inference.opencl.ops import conv_gpu_gemm
 from edge.inference.opencl.ops.conv_gpu import candidates, lower
 from edge.inference.opencl.ops.conv_gpu_first import DIRECT
@@ -38,7 +40,7 @@ if "--native" in sys.argv:
     SILU = "((v) * native_recip(1.0f + native_exp(-(v))))"
 RELU6 = "clamp((v), 0.0f, 6.0f)"
 OPTIONS = "-cl-std=CL1.2 -cl-mad-enable"
-POOL_BYTES = 1 << 30  # memory the layers' tensors are cut from, at most
+Bound = tuple[cl.Kernel, tuple[int, ...], tuple[int, ...] | None, list[Any]]
 ROOF = """
 __kernel void flops(__global float *y, float a) {
     float4 v0 = (float4)(get_global_id(0)), v1 = v0 + 1, v2 = v0 + 2, v3 = v0 + 3;
@@ -54,7 +56,19 @@ __kernel void nothing(__global float *y) { if (get_global_id(0) > 1000) y[0] = 1
 """
 
 
-def layer(hi, ci, co, k, s=1, p=None, *, groups=1, act=SILU, residual=False, batch=1):
+def layer(
+    hi: int,
+    ci: int,
+    co: int,
+    k: int,
+    s: int = 1,
+    p: int | None = None,
+    *,
+    groups: int = 1,
+    act: str = SILU,
+    residual: bool = False,
+    batch: int = 1,
+) -> ConvProblem:
     p = k // 2 if p is None else p
     ho = (hi + 2 * p - k) // s + 1
     pair = (k, k), (s, s), (p, p)
@@ -75,7 +89,7 @@ def layer(hi, ci, co, k, s=1, p=None, *, groups=1, act=SILU, residual=False, bat
     )
 
 
-def mobilenetv2(batch):
+def mobilenetv2(batch: int) -> list[ConvProblem]:
     rows = [layer(224, 3, 32, 3, 2, act=RELU6, batch=batch)]
     size, ci = 112, 32
     for expand, co, count, stride in (
@@ -98,12 +112,14 @@ def mobilenetv2(batch):
     return [*rows, layer(7, 320, 1280, 1, act=RELU6, batch=batch), layer(1, 1280, 1000, 1, act="(v)", batch=batch)]
 
 
-def yolov5(size, widths, depths, batch, classes=80):
+def yolov5(
+    size: int, widths: tuple[int, ...], depths: tuple[int, ...], batch: int, classes: int = 80
+) -> list[ConvProblem]:
     """Backbone, neck and heads of YOLOv5; widths of P1 … P5 or P6, depths of the C3 blocks of the backbone."""
     rows = [layer(size, 3, widths[0], 6, 2, 2, batch=batch)]
     side = size // 2
 
-    def c3(ci, co, count, at, *, shortcut):
+    def c3(ci: int, co: int, count: int, at: int, *, shortcut: bool) -> None:
         half = co // 2
         rows.append(layer(at, ci, co, 1, batch=batch))  # cv1 and cv2 read the same x: one product
         for _ in range(count):
@@ -111,7 +127,7 @@ def yolov5(size, widths, depths, batch, classes=80):
             rows.append(layer(at, half, half, 3, residual=shortcut, batch=batch))
         rows.append(layer(at, co, co, 1, batch=batch))
 
-    for ci, co, count in zip(widths, widths[1:], depths, strict=False):
+    for ci, co, count in zip(widths[:-1], widths[1:], depths, strict=True):
         rows.append(layer(side, ci, co, 3, 2, batch=batch))
         side //= 2
         c3(co, co, count, side, shortcut=True)
@@ -122,7 +138,7 @@ def yolov5(size, widths, depths, batch, classes=80):
         rows.append(layer(side, ci, co, 1, batch=batch))
         side *= 2
         c3(2 * co, co, neck, side, shortcut=False)
-    for co, up in zip(levels, levels[1:], strict=False):
+    for co, up in itertools.pairwise(levels):
         rows.append(layer(side, co, co, 3, 2, batch=batch))
         side //= 2
         c3(2 * co, up, neck, side, shortcut=False)
@@ -131,7 +147,7 @@ def yolov5(size, widths, depths, batch, classes=80):
     return rows
 
 
-def model(name, batch):
+def model(name: str, batch: int) -> list[ConvProblem]:
     match name:
         case "mobilenetv2":
             return mobilenetv2(batch)
@@ -144,6 +160,8 @@ def model(name, batch):
 
 @dataclass
 class Bench:
+    """A device with a profiling queue, its programs, and memory that the layers share."""
+
     context: cl.Context
     queue: cl.CommandQueue
     capability: Capability
@@ -151,7 +169,7 @@ class Bench:
     build_s: float = 0.0
     built: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.programs = {}
         self.random = np.random.default_rng(0)
         noise = self.random.standard_normal(1 << 24).astype(np.float32)
@@ -159,10 +177,11 @@ class Bench:
         cl.enqueue_copy(self.queue, self.noise, noise)
         self.flat = {}
 
-    def buffer(self, nbytes):
+    def buffer(self, nbytes: int) -> cl.Buffer:
+        """Fresh memory."""
         return cl.Buffer(self.context, cl.mem_flags.READ_WRITE, max(16, nbytes))
 
-    def memory(self, name, elements):
+    def memory(self, name: str, elements: int) -> cl.Buffer:
         """A buffer kept under a name, grown when needed, filled with noise when it is x or r."""
         have = self.flat.get(name)
         if have is None or have.size < 4 * elements:
@@ -172,7 +191,8 @@ class Bench:
                 cl.enqueue_copy(self.queue, have, self.noise, byte_count=min(step, 4 * elements - at), dst_offset=at)
         return have
 
-    def kernel(self, kernel: Kernel):
+    def kernel(self, kernel: Kernel) -> cl.Kernel:
+        """The compiled kernel."""
         if kernel not in self.programs:
             start = time.perf_counter()
             source = kernel.source()
@@ -182,7 +202,8 @@ class Bench:
             self.built += 1
         return self.programs[kernel]
 
-    def bind(self, steps: tuple[Step, ...], problem: ConvProblem):
+    def bind(self, steps: tuple[Step, ...], problem: ConvProblem) -> tuple[list[Bound], cl.Buffer]:
+        """Launches with their arguments, and y's memory."""
         x = self.memory("x", problem.batch * problem.hi * problem.wi * problem.x_stride)
         y = self.memory("y", problem.pixels * problem.y_stride)
         r = self.memory("r", max(1, problem.pixels * problem.r_stride))
@@ -204,8 +225,8 @@ class Bench:
             bound.append((self.kernel(step.kernel), step.global_size, step.local_size, args))
         return bound, y
 
-    def time_ms(self, bound, limit_ms=None):
-        """Median over the repeats of the kernels' own times: between them lies the host's enqueueing, hidden in a plan."""
+    def time_ms(self, bound: list[Bound], limit_ms: float | None = None) -> float:
+        """Median over the repeats of the kernels' own times; gaps between them are the host's."""
         spans = []
         for number in range(self.repeat + 1):
             events = [kernel(self.queue, *sizes, *values) for kernel, *sizes, values in bound]
@@ -218,7 +239,7 @@ class Bench:
         return statistics.median(spans)
 
 
-def roof(bench):
+def roof(bench: Bench) -> float:
     program = cl.Program(bench.context, ROOF).build(OPTIONS)
     flops, copy, nothing = (cl.Kernel(program, name) for name in ("flops", "copy", "nothing"))
     items = 256 * 64 * bench.capability.compute_units
@@ -250,7 +271,7 @@ def roof(bench):
     return limit
 
 
-def registers(bench):
+def registers(bench: Bench) -> None:
     os.environ["PYOPENCL_NO_CACHE"] = "1"
     for tile in conv_gpu_gemm.TILES:
         said = []
@@ -262,7 +283,7 @@ def registers(bench):
         print(tile, said)
 
 
-def raw_launch(bench, kernel):
+def raw_launch(bench: Bench, kernel: cl.Kernel) -> None:
     """What one launch costs the host when the driver is called without pyopencl's events."""
     libraries = sorted(Path(cl.__file__).parent.parent.glob("pyopencl*/**/libOpenCL*"))
     if not libraries:
@@ -285,30 +306,30 @@ def raw_launch(bench, kernel):
         print(f"launch through {name}: host {enqueued / 200 * 1e6:.1f} us, until done {done / 200 * 1e6:.1f} us each")
 
 
-def compile_all(kernels, device_number, jobs):
+def compile_all(kernels: list[Kernel], device_number: int, jobs: int) -> None:
     """Fill the driver's and pyopencl's caches of programs from several processes."""
     shares = [(kernels[at::jobs], device_number) for at in range(jobs)]
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         pool.map(compile_share, shares, chunksize=1)
 
 
-def compile_share(share):
+def compile_share(share: tuple[list[Kernel], int]) -> None:
     kernels, device_number = share
     context = cl.Context([all_devices()[device_number]])
     for kernel in kernels:
         cl.Program(context, kernel.source()).build(OPTIONS)
 
 
-def all_devices():
+def all_devices() -> list[cl.Device]:
     return [device for platform in cl.get_platforms() for device in platform.get_devices()]
 
 
-def offered(problem, capability, args):
+def offered(problem: ConvProblem, capability: Capability, args: argparse.Namespace) -> list[Algorithm]:
     found = candidates(problem, capability, allow_f4=args.f4)
     return [algorithm for algorithm in found if algorithm != DIRECT or len(found) == 1]
 
 
-def kernels_of(problem, algorithms, capability):
+def kernels_of(problem: ConvProblem, algorithms: list[Algorithm], capability: Capability) -> list[Kernel]:
     shape = (problem.co, problem.ci // problem.groups, *problem.kernel)
     weights, bias = np.broadcast_to(np.float32(0), shape), np.zeros(problem.co, np.float32)
     return [
@@ -318,7 +339,7 @@ def kernels_of(problem, algorithms, capability):
     ]
 
 
-def chain_ms(bench, bounds):
+def chain_ms(bench: Bench, bounds: list[Bound]) -> tuple[float, ...]:
     """Wall time of launches one after the other, without profiling: median of 20 runs."""
     queue = cl.CommandQueue(bench.context)
     ready = []
@@ -338,7 +359,9 @@ def chain_ms(bench, bounds):
     return tuple(1e3 * value for value in sorted(spans)[10])
 
 
-def measure(bench, problem, args):
+def measure(
+    bench: Bench, problem: ConvProblem, args: argparse.Namespace
+) -> tuple[list[tuple[float, str, float]], list[Bound]]:
     random = np.random.default_rng(1)
     shape = (problem.co, problem.ci // problem.groups, *problem.kernel)
     weights = (random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
@@ -365,7 +388,7 @@ def measure(bench, problem, args):
     return rows, bounds[rows.index(min(rows))]
 
 
-def short(text):
+def short(text: str) -> str:
     values = dict(pair.split("=") for pair in text.split()[1:])
     if "bm" not in values:
         return text
@@ -374,7 +397,7 @@ def short(text):
     return f"{lead} {values['bm']}x{values['bn']}x{values['bk']} {values['tm']}x{values['tn']}{tail}"
 
 
-def describe(p):
+def describe(p: ConvProblem) -> str:
     text = f"{p.hi:>4} {p.ci:>4}>{p.co:<4} {p.kernel[0]}x{p.kernel[1]}"
     return (
         text
@@ -384,7 +407,7 @@ def describe(p):
     )
 
 
-def main():
+def main() -> None:  # noqa: PLR0915  # because it is the table's story from top to bottom
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default="mobilenetv2:1,yolov5s:1")
     parser.add_argument("--device", type=int, default=0)
@@ -421,10 +444,9 @@ def main():
     if args.registers:
         registers(bench)
     record = {"device": device.name, "limit": limit, "layers": {}}
-    for name in args.models.split(","):
-        name, _, batch = name.partition(":")
-        batch = int(batch or 1)
-        rows = model(name, batch)
+    for entry in args.models.split(","):
+        name, _, batch = entry.partition(":")
+        rows = model(name, int(batch or 1))
         counts = {p: rows.count(p) for p in rows}
         chain = []
         if args.jobs > 1:
@@ -433,7 +455,7 @@ def main():
             wanted = list(dict.fromkeys(wanted))
             compile_all(wanted, args.device, args.jobs)
             print(
-                f"-- {name}: {len(wanted)} kernels compiled by {args.jobs} processes in {time.perf_counter() - start:.1f} s",
+                f"-- {name}: {len(wanted)} kernels, {args.jobs} processes, {time.perf_counter() - start:.1f} s",
                 flush=True,
             )
         first_sum = best_sum = plain_sum = flops = 0.0
@@ -453,17 +475,20 @@ def main():
             record["layers"][f"{name} b{batch} {describe(problem)}"] = [problem.flops, count, found]
             others = " | ".join(f"{1e3 * row[0]:.1f} {short(row[1])}" for row in ranked[: args.best])
             print(
-                f"{describe(problem)} x{count:<2} first {1e3 * found[0][0]:7.1f} us, {rate:6.0f} GF/s {1e11 * rate / limit:3.0f}% {others}{' WRONG ' + str(bad) if bad else ''}",
+                f"{describe(problem)} x{count:<2} first {1e3 * found[0][0]:7.1f} us, {rate:6.0f} GF/s",
+                f"{1e11 * rate / limit:3.0f}% {others}{' WRONG ' + str(bad) if bad else ''}",
                 flush=True,
             )
         print(
-            f"== {name} batch {batch}: {len(rows)} convs, {flops / 1e9:.1f} GFLOP, first guesses {first_sum:.3f} ms, best {best_sum:.3f} ms "
-            f"(without F4 {plain_sum:.3f}), {flops / best_sum / 1e6:.0f} GFLOP/s, {1e11 * flops / best_sum / 1e6 / limit:.0f} %; built {bench.built} in {bench.build_s:.1f} s",
+            f"== {name} batch {batch}: {len(rows)} convs, {flops / 1e9:.1f} GFLOP, first guesses {first_sum:.3f} ms,",
+            f"best {best_sum:.3f} ms (without F4 {plain_sum:.3f}), {flops / best_sum / 1e6:.0f} GFLOP/s,",
+            f"{1e5 * flops / best_sum / limit:.0f} %; built {bench.built} in {bench.build_s:.1f} s",
             flush=True,
         )
         wall, enqueued = chain_ms(bench, chain)
         print(
-            f"== {name} batch {batch}: {len(chain)} launches one after the other {wall:.3f} ms, of which enqueueing {enqueued:.3f}",
+            f"== {name} batch {batch}: {len(chain)} launches one after the other {wall:.3f} ms,",
+            f"of which enqueueing {enqueued:.3f}",
             flush=True,
         )
         if args.json:

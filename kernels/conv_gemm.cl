@@ -34,11 +34,10 @@
 #define FOLD4 (KS / 2 * TILE * TM * TN / 4)
 #define LOCAL4 (TILES4 > FOLD4 ? TILES4 : FOLD4)
 #define UNIFORM_TAP (CI % BK == 0)  // a K tile never crosses from one tap to the next
-#ifdef UNROLL
-#elif defined(__NV_CL_C_VERSION)  // its compiler schedules within its registers
-#define UNROLL (BK / KS)
-#elif TM * TN == 64  // enough to hide a read of local memory; more and the reads are hoisted into too many registers
+#if TM * TN == 64  // enough to hide a read of local memory; more, and hoisted reads cost a group per unit in registers
 #define UNROLL 2
+#elif defined(__NV_CL_C_VERSION)
+#define UNROLL (BK / KS)
 #else
 #define UNROLL 4
 #endif

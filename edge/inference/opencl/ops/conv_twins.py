@@ -39,7 +39,8 @@ def windows(x: F32, problem: ConvProblem) -> F32:
     padded = np.pad(x, ((0, 0), (ph, below), (pw, right), (0, 0)))
     rows = np.arange(problem.ho)[:, None] * sh + np.arange(kh) * dh
     columns = np.arange(problem.wo)[:, None] * sw + np.arange(kw) * dw
-    return padded[:, rows[:, None, :, None], columns[None, :, None, :], :]
+    seen: F32 = padded[:, rows[:, None, :, None], columns[None, :, None, :], :]
+    return seen
 
 
 def conv(x: F32, weights: F32, problem: ConvProblem) -> F32:
@@ -52,7 +53,8 @@ def conv(x: F32, weights: F32, problem: ConvProblem) -> F32:
 
 def depthwise(x: F32, weights: F32, problem: ConvProblem) -> F32:
     """Sums of a depthwise convolution: weights (c, 1, kh, kw), (n, ho, wo, c)."""
-    return np.einsum("nyxhwc,chw->nyxc", windows(x, problem), weights[:, 0])
+    sums: F32 = np.einsum("nyxhwc,chw->nyxc", windows(x, problem), weights[:, 0])
+    return sums
 
 
 def finish(sums: F32, bias: F32, residual: F32 | None = None) -> F32:
@@ -69,7 +71,7 @@ def gemm_partial(left: F32, right: F32, *, bk: int, splits: int) -> F32:
 
 def reduce_parts(parts: F32) -> F32:
     """The sum of the parts, in order."""
-    total = parts[0].copy()
+    total: F32 = parts[0].copy()
     for part in parts[1:]:
         total += part
     return total
@@ -86,7 +88,7 @@ def winograd_input(x: F32, problem: ConvProblem, *, f: int) -> F32:
     rows = np.arange(down)[:, None] * f + np.arange(d)
     columns = np.arange(across)[:, None] * f + np.arange(d)
     tiles = padded[:, rows[:, None, :, None], columns[None, :, None, :], :]
-    v = np.einsum("ih,nyxhwc,jw->ijnyxc", INPUTS[f], tiles, INPUTS[f])
+    v: F32 = np.einsum("ih,nyxhwc,jw->ijnyxc", INPUTS[f], tiles, INPUTS[f])
     return v.reshape(d * d, -1, x.shape[-1])
 
 
@@ -94,5 +96,5 @@ def winograd_output(m: F32, problem: ConvProblem, *, f: int) -> F32:
     """Sums Aᵀ m A: (D·D, tiles, co) → (n, ho, wo, co)."""
     d, down, across = f + 2, ceil_div(problem.ho, f), ceil_div(problem.wo, f)
     tiles = m.reshape(d, d, problem.batch, down, across, -1)
-    y = np.einsum("ih,hwnyxo,jw->nyixjo", OUTPUTS[f], tiles, OUTPUTS[f])
+    y: F32 = np.einsum("ih,hwnyxo,jw->nyixjo", OUTPUTS[f], tiles, OUTPUTS[f])
     return y.reshape(problem.batch, down * f, across * f, -1)[:, : problem.ho, : problem.wo]
