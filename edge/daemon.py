@@ -66,7 +66,8 @@ def open_services(
     """
     file = plan.file
     fps = file.media.sample_fps if sample_fps is None else sample_fps
-    with open_compute(file.compute.device, threads=file.compute.threads, jobs=file.limits.compute_jobs) as compute:
+    threads, jobs = file.compute.threads, file.limits.compute_jobs
+    with open_compute(file.compute.device, threads=threads, jobs=jobs, log=log) as compute:
         yield Services(
             compute=compute,
             models=InstalledModels(models_dir()),

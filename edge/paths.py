@@ -29,6 +29,16 @@ def models_dir() -> Path:
     return Path(data).expanduser() / "tigrillo" / "models"
 
 
+def cache_dir() -> Path:
+    """Where compiled kernels and measurements are kept: the service's own folder, else tigrillo in the user's cache.
+
+    systemd names the service's in $CACHE_DIRECTORY. Everything in it may be deleted at any time.
+    """
+    if given := os.environ.get("CACHE_DIRECTORY"):
+        return Path(given.partition(":")[0])
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "tigrillo"
+
+
 def is_safe_name(name: str) -> bool:
     """Whether a station name or frame id can be a file name and a topic level: no separators, no leading dot, ≤ 64."""
     return NAME.fullmatch(name) is not None

@@ -9,6 +9,8 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field
 
 from .alerts.rules import Rule
+from .compute.choice import parse_choice
+from .errors import ConfigError
 from .i18n import _
 from .paths import is_safe_name
 
@@ -24,6 +26,14 @@ def _safe_station(name: str) -> str:
     if not is_safe_name(name):
         raise ValueError(_("{name!r}: letters, digits, '_', '-' and '.' only, at most 64").format(name=name))
     return name
+
+
+def _device(text: str) -> str:
+    try:
+        parse_choice(text)
+    except ConfigError as exc:
+        raise ValueError(str(exc)) from exc
+    return text
 
 
 def did_you_mean(close: Sequence[str]) -> str:
@@ -69,9 +79,9 @@ class Limits(_Strict):
 
 
 class ComputeConfig(_Strict):
-    """Where models run. threads: CPU threads for inference, 0 for all cores."""
+    """Where models run. device: auto, cpu, opencl or opencl:PLATFORM/DEVICE. threads: for the CPU, 0 for all cores."""
 
-    device: Literal["auto", "cpu"] = "auto"
+    device: Annotated[str, AfterValidator(_device)] = "auto"
     threads: int = Field(default=0, ge=0, le=256)
 
 

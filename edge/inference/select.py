@@ -1,21 +1,142 @@
 """Which device runs the models: the site's `compute.device` → a Compute.
 
-Today that is ONNX Runtime on the CPU; an OpenCL device takes its place here once it has passed the parity check.
+"auto" takes an OpenCL GPU for each model that it runs right and no slower than the CPU (opencl/check.py), else ONNX
+Runtime. "opencl…" takes that device or stops with the reason. Whoever loses the device goes on on the CPU, loudly.
 """
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..errors import NoDeviceError
-from ..i18n import _
+from ..compute.choice import FoundDevice, match, parse_choice
+from ..compute.probe import probe_devices
+from ..errors import DeviceLost, NoDeviceError
+from ..model import F32, Card
+from ..paths import cache_dir
+from ..services import Compute, Log, Session
 from .ort import OrtCompute
 
+if TYPE_CHECKING:
+    from .opencl.session import OpenclCompute
 
-def open_compute(device: str, *, threads: int, jobs: int) -> AbstractContextManager[OrtCompute]:
-    """The compute part of a site. device: "auto" or "cpu". threads: 0 for all cores. jobs: most model runs at once.
 
-    Raises NoDeviceError when the device is not there.
+def open_compute(
+    device: str, *, threads: int, jobs: int, log: Log | None = None, cache: Path | None = None
+) -> AbstractContextManager[Compute]:
+    """The compute part of a site.
+
+    device: see edge.compute.choice. threads: CPU threads, 0 for all cores. jobs: most model runs at once on the CPU.
+    cache: folder for compiled kernels and verdicts. Raises ConfigError when the text is no device, NoDeviceError when
+    the device is not there.
     """
-    if device not in {"auto", "cpu"}:
-        text = _("compute.device {device!r} is not there: use auto or cpu (see tigrillo doctor)")
-        raise NoDeviceError(text.format(device=device))
-    return OrtCompute(threads=threads, jobs=jobs)
+    choice = parse_choice(device)
+    if choice.kind == "cpu":
+        return OrtCompute(threads=threads, jobs=jobs)
+    try:
+        found = find(device)
+    except NoDeviceError as exc:
+        if choice.kind == "opencl":
+            raise
+        if log:
+            log.info("compute.cpu", reason=str(exc))
+        return OrtCompute(threads=threads, jobs=jobs)
+    return _with_opencl(
+        found, must=choice.kind == "opencl", cpu=OrtCompute(threads=threads, jobs=jobs), log=log, cache=cache
+    )
+
+
+def find(device: str) -> FoundDevice:
+    """The OpenCL device that a choice means, probed in child processes. Raises ConfigError or NoDeviceError."""
+    choice = parse_choice(device)
+    probe = probe_devices()
+    return match(choice, probe.found, problem=probe.problem)
+
+
+@contextmanager
+def _with_opencl(
+    found: FoundDevice, *, must: bool, cpu: OrtCompute, log: Log | None, cache: Path | None
+) -> Iterator[Compute]:
+    from .opencl.session import OpenclCompute  # noqa: PLC0415  # because it loads the drivers into this process
+    from .opencl.tune import load_choices  # noqa: PLC0415
+
+    folder = cache or cache_dir()
+
+    def lost(exc: DeviceLost) -> None:
+        if log:
+            log.error("compute.device_lost", device=found.label, reason=str(exc), going_on="ONNX Runtime, CPU")
+
+    def tell(event: str, fields: object) -> None:
+        if log and isinstance(fields, dict):
+            log.warning(event, **fields)
+
+    with ExitStack() as stack:
+        opencl = OpenclCompute(
+            found,
+            cache_dir=folder,
+            on_lost=lost,
+            tell=tell,
+            choices=lambda card, size: load_choices(folder, card, found.capability, size),
+        )
+        stack.enter_context(opencl)
+        stack.enter_context(cpu)
+        yield DeviceCompute(opencl, cpu, must=must, folder=folder, log=log)
+
+
+@dataclass(slots=True)
+class DeviceCompute:
+    """An OpenCL device, and the CPU behind it. must: no check decides; the models run on the device or not at all."""
+
+    opencl: "OpenclCompute"
+    cpu: OrtCompute
+    must: bool
+    folder: Path
+    log: Log | None = None
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _sessions: dict[Path, Session] = field(default_factory=dict)
+
+    def session(self, card: Card) -> Session:
+        """See Compute.session. Raises what the device raises when it must be that device."""
+        with self._lock:
+            if card.folder not in self._sessions:
+                self._sessions[card.folder] = self._open(card)
+            return self._sessions[card.folder]
+
+    def _open(self, card: Card) -> Session:
+        if self.must or self._passes(card):
+            return LastingSession(self.opencl.session(card), card, self.cpu)
+        return self.cpu.session(card)
+
+    def _passes(self, card: Card) -> bool:
+        from .opencl.check import check, key_of, load_verdict, save_verdict  # noqa: PLC0415
+
+        found, folder = self.opencl.found, self.folder / "verdicts"
+        key = key_of(card, found.capability)
+        verdict = load_verdict(folder, key)
+        if verdict is None:
+            with OrtCompute(threads=self.cpu.threads) as cpu:  # one of its own, so that its memory goes afterwards
+                verdict = check(card, lambda: self.opencl.session(card), lambda: cpu.session(card), device=found.label)
+            save_verdict(folder, key, verdict)
+        good = verdict.is_right and verdict.is_fast
+        if self.log:
+            tell = self.log.info if good else self.log.warning
+            tell("compute.checked", says=verdict.says, runs_on=found.label if good else "ONNX Runtime, CPU")
+        return good
+
+
+class LastingSession:
+    """A model on the device for as long as that lasts, on the CPU afterwards."""
+
+    def __init__(self, session: Session, card: Card, cpu: OrtCompute) -> None:
+        self.card, self._session, self._cpu = card, session, cpu
+        self.output_shapes = session.output_shapes
+
+    def run(self, batch: F32) -> Sequence[F32]:
+        """See Session.run."""
+        try:
+            return self._session.run(batch)
+        except DeviceLost:
+            self._session = self._cpu.session(self.card)
+            return self._session.run(batch)

@@ -5,6 +5,7 @@ from types import ModuleType
 
 import numpy as np
 
+from ....compute.capability import Capability
 from ....compute.kernel import Kernel, defines_of
 from ..graph import Node, unsupported
 from ..launch import Array, Const, ConvProblem, Step, Tensor
@@ -16,9 +17,9 @@ from .windows import Window, layout_defines, window_of
 PLANAR_CHANNELS = 4  # an input of so few channels is read as it comes, plane by plane
 
 
-def family(planner: Planner) -> ModuleType:
-    """The kernel family that suits the device."""
-    return conv_cpu if planner.device.family == "cpu" else conv_gpu
+def kernels_for(device: Capability) -> ModuleType:
+    """The kernel family that suits the device: a module with `candidates` and `lower`."""
+    return conv_cpu if device.family == "cpu" else conv_gpu
 
 
 @lowers("Conv", "FusedConv")
@@ -106,7 +107,7 @@ def steps_of(
     tensors: tuple[Tensor | None, ...],
 ) -> tuple[Step, ...]:
     """The launches of the chosen algorithm."""
-    kernels = family(planner)
+    kernels = kernels_for(planner.device)
     aligned = all(each is None or each.offset % 4 == 0 for each in tensors)
     found = kernels.candidates(problem, planner.device, aligned=aligned, planar=planar)
     algorithm = planner.algorithm(problem, found)

@@ -1,0 +1,269 @@
+"""Which algorithm for which layer, found out on the device itself and kept.
+
+Each distinct convolution is timed alone with its best candidates; what wins there is only proposed. Proposals are tried
+on the whole model, in turns with what is in use, and stay when the answer is the same and the model 5 % faster: a layer
+that is fast alone may be slow beside its neighbours, whose cache it finds cold.
+"""
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ...clock import Clock, SystemClock
+from ...compute.capability import Capability
+from ...compute.device import Device
+from ...compute.driver import cl
+from ...errors import DeviceBusy, KernelBuildError
+from ...model import Card
+from ...paths import write_atomically
+from .check import difference, key_of
+from .execute import Bound, Constants, bind
+from .graph import Graph
+from .launch import Algorithm, Array, Const, ConvProblem, Scratch, Step
+from .ops.conv import kernels_for
+from .plan import Plan, first_guess, plan_graph
+
+Choices = Mapping[ConvProblem, Algorithm]
+MOST_TRIED: Final = 6  # candidates a layer, in the order of the static guess
+LEAST_GAIN: Final = 0.05  # of the whole model's time; less is noise
+ROUNDS: Final = 9  # of a whole model, in turns; the medians are compared
+LAYER_S: Final = 0.02  # how long one candidate is run, at least three times
+MOST_ERROR: Final = 1e-4  # between two ways to compute the same; F(4,3) passes only where its layer bears it
+FORMAT: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Tuned:
+    """What tuning a model found. ms: one run before and after, host to host. tried: whole-model proposals."""
+
+    choices: Choices
+    ms_before: float
+    ms_after: float
+    tried: int
+    kept: int
+
+
+def tune(
+    graph: Graph,
+    device: Device,
+    inputs: Mapping[str, Array],
+    *,
+    clock: Clock | None = None,
+    on_progress: Callable[[str, int, int], None] = lambda _what, _done, _all: None,
+) -> Tuned:
+    """Find the algorithms that make this graph fastest on this device; in the thread that owns the device.
+
+    inputs: what to run it with. on_progress: what is done, how many of how many. Raises DeviceLost.
+    """
+    clock = clock or SystemClock()
+    used = Trial(device, graph, {}, inputs, clock)
+    ms_before = statistics.median(used.time() for _ in range(ROUNDS))
+    proposals = list(_proposals(used, device, clock, on_progress))
+    kept = 0
+    for number, proposal in enumerate(proposals, start=1):
+        on_progress("proposals", number, len(proposals))
+        try:
+            trial = Trial(device, graph, dict(used.choices) | dict(proposal), inputs, clock)
+        except (DeviceBusy, KernelBuildError):
+            continue
+        if trial.beats(used):
+            used.close()
+            used, kept = trial, kept + 1
+        else:
+            trial.close()
+    ms_after = statistics.median(used.time() for _ in range(ROUNDS)) if kept else ms_before
+    choices = dict(used.choices)
+    used.close()
+    return Tuned(choices, ms_before, ms_after, len(proposals), kept)
+
+
+class Trial:
+    """A whole model with some choices, bound and run once."""
+
+    def __init__(
+        self, device: Device, graph: Graph, choices: Choices, inputs: Mapping[str, Array], clock: Clock
+    ) -> None:
+        self.choices, self._inputs, self._clock = choices, inputs, clock
+        self.plan: Plan = plan_graph(
+            graph, device.capability, choose=lambda problem, found: _chosen(choices, problem, found)
+        )
+        self._constants = Constants(device)
+        try:
+            self._bound: Bound = bind(self.plan, device, constants=self._constants)
+            self.outputs = [np.asarray(each, np.float32) for each in self._bound.run(inputs)]
+        except BaseException:
+            self._constants.free()
+            raise
+
+    def time(self) -> float:
+        """Milliseconds of one run, host to host."""
+        start = self._clock.monotonic_s()
+        self._bound.run(self._inputs)
+        return (self._clock.monotonic_s() - start) * 1e3
+
+    def beats(self, other: "Trial") -> bool:
+        """Whether it gives the same answer in at least 5 % less time, both run in turns."""
+        if difference(self.outputs, other.outputs) > MOST_ERROR:
+            return False
+        pairs = [(self.time(), other.time()) for _ in range(ROUNDS)]
+        mine, theirs = (statistics.median(each) for each in zip(*pairs, strict=True))
+        return bool(mine <= theirs * (1 - LEAST_GAIN))
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self._bound.free()
+        self._constants.free()
+
+
+def _chosen(choices: Choices, problem: ConvProblem, found: Sequence[Algorithm]) -> Algorithm:
+    wanted = choices.get(problem)
+    return wanted if wanted is not None and wanted in found else first_guess(problem, found)
+
+
+def _proposals(
+    used: Trial, device: Device, clock: Clock, on_progress: Callable[[str, int, int], None]
+) -> Iterable[Choices]:
+    """Sets of choices worth a trial: all layers' winners, the winners of the costliest half, each family's winners."""
+    problems = Counter(used.plan.algorithms)
+    gains: dict[ConvProblem, tuple[float, Algorithm]] = {}
+    for number, problem in enumerate(problems, start=1):
+        on_progress("layers", number, len(problems))
+        times = dict(layer_times(device, problem, used.plan.algorithms[problem], clock))
+        first = times[used.plan.algorithms[problem]]
+        best = min(times, key=lambda algorithm: times[algorithm])
+        if times[best] <= first * (1 - LEAST_GAIN):
+            gains[problem] = (first - times[best], best)
+    if not gains:
+        return
+    yield {problem: best for problem, (_, best) in gains.items()}
+    ranked = sorted(gains, key=lambda problem: -gains[problem][0])
+    yield {problem: gains[problem][1] for problem in ranked[: max(1, len(ranked) // 2)]}
+    for family in sorted({best.name for _, best in gains.values()}):
+        yield {problem: best for problem, (_, best) in gains.items() if best.name == family}
+
+
+def layer_times(
+    device: Device, problem: ConvProblem, first: Algorithm, clock: Clock
+) -> Iterable[tuple[Algorithm, float]]:
+    """Each candidate of a layer and the milliseconds it takes alone; the first guess is always among them."""
+    kernels = kernels_for(device.capability)
+    found = kernels.candidates(problem, device.capability)
+    tried = list(dict.fromkeys((first, *found[:MOST_TRIED])))
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((problem.co, problem.ci // problem.groups, *problem.kernel), np.float32)
+    bias = np.zeros(problem.co, np.float32)
+    for algorithm in tried:
+        if algorithm not in found:  # a planar first layer: no other layout is comparable
+            yield algorithm, 0.0
+            continue
+        steps = kernels.lower(problem, algorithm, device.capability, weights=weights, bias=bias)
+        try:
+            yield algorithm, _time_steps(device, problem, steps, clock)
+        except (DeviceBusy, KernelBuildError):
+            if algorithm == first:
+                raise
+
+
+def _time_steps(device: Device, problem: ConvProblem, steps: Sequence[Step], clock: Clock) -> float:
+    taken: list[Any] = []
+
+    def take(array: Array) -> Any:
+        taken.append(device.upload(array))
+        return taken[-1]
+
+    try:
+        sizes = {
+            "x": problem.batch * problem.hi * problem.wi * max(problem.x_stride, problem.ci),
+            "y": problem.pixels * max(problem.y_stride, problem.co),
+            "r": problem.pixels * problem.r_stride,
+        }
+        memory = {role: take(np.ones(max(size, 1), np.float32)) for role, size in sizes.items()}
+        calls = []
+        for step in steps:
+            kernel = device.programs.kernel(step.kernel)
+            kernel.set_args(*_arguments(step, memory, take))
+            calls.append((kernel, step.global_size, step.local_size))
+        return _time_calls(device, calls, clock)
+    finally:
+        for buffer in taken:
+            device.free(buffer)
+
+
+def _arguments(step: Step, memory: dict[str, Any], take: Callable[[Array], Any]) -> list[Any]:
+    found: list[Any] = []
+    for arg in step.args:
+        if isinstance(arg, str):
+            found += [memory[arg], np.int32(0)]
+        elif isinstance(arg, Const):
+            found += [take(np.ascontiguousarray(arg.array)), np.int32(0)]
+        elif isinstance(arg, Scratch):
+            if arg.name not in memory:
+                memory[arg.name] = take(np.zeros(arg.elements, arg.dtype))
+            found += [memory[arg.name], np.int32(0)]
+        else:
+            found.append(arg)
+    return found
+
+
+def _time_calls(device: Device, calls: Sequence[tuple[Any, Any, Any]], clock: Clock) -> float:
+    """Milliseconds of one pass over the launches, from as many as fill LAYER_S; the best of three."""
+
+    def passes(count: int) -> float:
+        start = clock.monotonic_s()
+        with device.guard("tune"):
+            for _ in range(count):
+                for kernel, global_size, local_size in calls:
+                    cl.enqueue_nd_range_kernel(device.queue, kernel, global_size, local_size)
+        device.finish()
+        return (clock.monotonic_s() - start) / count
+
+    passes(1)
+    count = max(3, min(200, round(LAYER_S / max(passes(1), 1e-6))))
+    return min(passes(count) for _ in range(3)) * 1e3
+
+
+def choices_path(folder: Path, card: Card, device: Capability, size: int) -> Path:
+    """Where the choices for a model, a device and a batch size are kept."""
+    return folder / "tuned" / f"{key_of(card, device)}-{size}.json"
+
+
+def save_choices(folder: Path, card: Card, device: Capability, size: int, tuned: Tuned) -> Path:
+    """Keep what tuning found. Returns the file."""
+    rows = [{"problem": asdict(problem), "algorithm": asdict(each)} for problem, each in tuned.choices.items()]
+    path = choices_path(folder, card, device, size)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    body = {"format": FORMAT, "model": card.name, "device": device.name, "batch": size, "rows": rows}
+    body |= {"ms_before": tuned.ms_before, "ms_after": tuned.ms_after}
+    write_atomically(path, json.dumps(body, indent=1).encode())
+    return path
+
+
+def load_choices(folder: Path, card: Card, device: Capability, size: int) -> Choices:
+    """What tuning found for this batch size, else for one picture; {} when there is nothing that can be read."""
+    for batch in (size, 1):
+        try:
+            body = json.loads(choices_path(folder, card, device, batch).read_text(encoding="utf-8"))
+            rows = [(_problem(row["problem"]), _algorithm(row["algorithm"])) for row in body["rows"]]
+        except (OSError, ValueError, TypeError, KeyError):
+            continue
+        return {replace(problem, batch=_batch(problem, batch, size)): algorithm for problem, algorithm in rows}
+    return {}
+
+
+def _batch(problem: ConvProblem, tuned_for: int, size: int) -> int:
+    return problem.batch * size // tuned_for if tuned_for != size else problem.batch
+
+
+def _problem(row: Mapping[str, Any]) -> ConvProblem:
+    pairs = {name: tuple(row[name]) for name in ("kernel", "strides", "pads", "dilations")}
+    return ConvProblem(**(dict(row) | pairs))
+
+
+def _algorithm(row: Mapping[str, Any]) -> Algorithm:
+    return Algorithm(row["name"], tuple((str(name), int(value)) for name, value in row["params"]))
