@@ -1,6 +1,6 @@
 # `make help` says what there is. Every target sets up what it needs, and does nothing where that is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-fast check bench bench-zamba install uninstall clean
+.PHONY: help setup models demo test test-fast check bench bench-zamba gfx803 install uninstall clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -13,10 +13,12 @@ SERVICE_PYTHON ?= /usr/bin/python3
 export PYTHON
 
 BIN := .venv/bin
+# Compilers for a card that is not here (make gfx803, tests/kernels/test_gfx803.py): Debian package:command or file.
+GFX803 := clang-16:clang-16 lld-16:ld.lld-16 'rocm-device-libs:/usr/lib/*/amdgcn/bitcode' libclc-16:/usr/lib/clc
 export TIGRILLO_MODELS ?= $(CURDIR)/.cache/models
 
 help:  ## say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## .venv with everything for development
 	@scripts/setup.sh dev
@@ -31,7 +33,7 @@ demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine
 	@$(BIN)/tigrillo demo --keep demo-out $(ARGS)
 
 test: setup  ## everything: unit, contract, kernels, end to end, browser
-	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze
+	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(GFX803)
 	@$(MAKE) models
 	@$(BIN)/python scripts/run_tests.py fast kernels e2e browser
 
@@ -54,6 +56,10 @@ bench-zamba: setup  ## the same clips through zamba's own detector and ours (nee
 	@$(MAKE) models
 	@PYTHON="$(PYTHON)" benchmarks/zamba/setup.sh /tmp/zambavenv
 	@$(BIN)/python benchmarks/versus_zamba.py --venv /tmp/zambavenv
+
+gfx803: setup  ## compile all kernels for an RX 580 that is not here, and write the tables of docs/hardware.md
+	@scripts/apt.sh $(GFX803)
+	@$(BIN)/python scripts/gfx803.py $(ARGS)
 
 install:  ## as root: the service, below PREFIX (/usr/local), staged below DESTDIR; ROLE=agent for a Pi
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" ROLE="$(ROLE)" SITE_LANG="$(SITE_LANG)" PYTHON="$(SERVICE_PYTHON)" scripts/install.sh
