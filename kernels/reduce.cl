@@ -33,9 +33,9 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void reduce_wide(PAR
     total = FOLD(total, MAP(v));
   }
   partial[t] = total;
-  for (int half = GROUP / 2; half > 0; half /= 2) {
+  for (int step = GROUP / 2; step > 0; step /= 2) {
     barrier(CLK_LOCAL_MEM_FENCE);
-    if (t < half) partial[t] = FOLD(partial[t], partial[t + half]);
+    if (t < step) partial[t] = FOLD(partial[t], partial[t + step]);
   }
   if (t == 0) y[y_off + (Y_AT)] = DONE(partial[0]);
 }

@@ -7,9 +7,9 @@
 #if GROUP > 1
 #define SHARE(a, OP) \
   partial[t] = a; \
-  for (int half = GROUP / 2; half > 0; half /= 2) { \
+  for (int step = GROUP / 2; step > 0; step /= 2) { \
     barrier(CLK_LOCAL_MEM_FENCE); \
-    if (t < half) partial[t] = OP(partial[t], partial[t + half]); \
+    if (t < step) partial[t] = OP(partial[t], partial[t + step]); \
   } \
   barrier(CLK_LOCAL_MEM_FENCE); \
   a = partial[0]; \
