@@ -24,14 +24,12 @@ from .execute import Bound, Constants, bind
 from .fuse import fuse
 from .graph import Graph
 from .importer import import_model
-from .launch import Algorithm, ConvProblem
 from .memory import MB, Fitted, Room, fit
-from .plan import Choose, Plan, first_guess, leanest, plan_graph
+from .plan import Choices, Choose, Plan, leanest, pick, plan_graph
 
 SIZES: Final = (16, 8, 4, 2, 1)  # batches that are planned; others are put together from these
 KEPT: Final = 3  # plans of one model that stay on the device
 
-Choices = Mapping[ConvProblem, Algorithm]
 Tell = Callable[[str, Mapping[str, str]], None]
 
 
@@ -192,12 +190,6 @@ class OpenclSession:
     def _shapes(self, device: Device) -> list[tuple[int, ...]]:
         bound = self._bound_for(device, self._fixed_batch or 1)
         return [tensor.shape for tensor in bound.plan.outputs.values()]
-
-
-def pick(chosen: Choices, problem: ConvProblem, found: Sequence[Algorithm]) -> Algorithm:
-    """What the tuner chose for a problem, where it is (still) among the candidates; else the first guess."""
-    wanted = chosen.get(problem)
-    return wanted if wanted is not None and wanted in found else first_guess(problem, found)
 
 
 def load_model(card: Card) -> onnx.ModelProto:

@@ -26,11 +26,11 @@ from .check import difference, key_of
 from .execute import Bound, Constants, bind
 from .graph import Graph
 from .launch import Algorithm, Array, Const, ConvProblem, Scratch, Step
-from .ops.conv import kernels_for
-from .plan import Plan, first_guess, plan_graph
+from .ops.conv import every_candidate, kernels_for
+from .plan import Choices, Plan, pick, plan_graph
 
-Choices = Mapping[ConvProblem, Algorithm]
 MOST_TRIED: Final = 6  # candidates a layer, in the order of the static guess
+MOST_GATED: Final = 2  # of those that need the error gate: Winograd F(4,3)
 LEAST_GAIN: Final = 0.05  # of the whole model's time; less is noise
 ROUNDS: Final = 9  # of a whole model, in turns; the medians are compared
 LAYER_S: Final = 0.02  # how long one candidate is run, at least three times
@@ -122,8 +122,7 @@ class Trial:
 
 
 def _chosen(choices: Choices, problem: ConvProblem, found: Sequence[Algorithm]) -> Algorithm:
-    wanted = choices.get(problem)
-    return wanted if wanted is not None and wanted in found else first_guess(problem, found)
+    return pick(choices, problem, found)
 
 
 def _proposals(
@@ -154,12 +153,13 @@ def layer_times(
     """Each candidate of a layer and the milliseconds it takes alone; the first guess is always among them."""
     kernels = kernels_for(device.capability)
     found = kernels.candidates(problem, device.capability)
-    tried = list(dict.fromkeys((first, *found[:MOST_TRIED])))
+    gated = [each for each in every_candidate(problem, device.capability) if each not in found]
+    tried = list(dict.fromkeys((first, *found[:MOST_TRIED], *gated[:MOST_GATED])))
     random = np.random.default_rng(0)
     weights = random.standard_normal((problem.co, problem.ci // problem.groups, *problem.kernel), np.float32)
     bias = np.zeros(problem.co, np.float32)
     for algorithm in tried:
-        if algorithm not in found:  # a planar first layer: no other layout is comparable
+        if algorithm not in found and algorithm not in gated:  # a planar first layer: no other layout is comparable
             yield algorithm, 0.0
             continue
         steps = kernels.lower(problem, algorithm, device.capability, weights=weights, bias=bias)

@@ -8,7 +8,7 @@ import numpy as np
 from ....compute.capability import Capability
 from ....compute.kernel import Kernel, defines_of
 from ..graph import Node, unsupported
-from ..launch import Array, Const, ConvProblem, Step, Tensor
+from ..launch import Algorithm, Array, Const, ConvProblem, Step, Tensor
 from ..plan import Planner, lowers
 from . import conv_cpu, conv_gpu
 from .indexing import global_for
@@ -20,6 +20,13 @@ PLANAR_CHANNELS = 4  # an input of so few channels is read as it comes, plane by
 def kernels_for(device: Capability) -> ModuleType:
     """The kernel family that suits the device: a module with `candidates` and `lower`."""
     return conv_cpu if device.family == "cpu" else conv_gpu
+
+
+def every_candidate(problem: ConvProblem, device: Capability) -> tuple[Algorithm, ...]:
+    """Also those that only the tuner may choose, because their rounding must pass its error gate first."""
+    if device.family == "cpu":
+        return conv_cpu.candidates(problem, device)
+    return conv_gpu.candidates(problem, device, allow_f4=True)
 
 
 @lowers("Conv", "FusedConv")
