@@ -1,0 +1,249 @@
+"""How fast whole models run on an OpenCL device, against ONNX Runtime on this machine's CPU and torch on its GPU.
+
+Usage: python benchmarks/opencl_models.py [--device opencl] [--models NAME,…] [--batches 1,4,8,16] [--peers ort,torch]
+[--tune] [--seconds S] [--out FILE]. Models of the zoo with random weights, NAME@SIZE for another input size, fp32, host
+to host; random input. Each row is printed, and FILE (JSON) written, as soon as it is there: a run that is killed keeps
+what it had. "cold" is the first run with empty caches (the driver's too, as far as it lets us), "warm" the same with
+our programs on disk. ratio_least compares the fastest runs: on a busy machine it says more than the medians. Needs NumPy, onnx, ml_dtypes, protobuf and pyopencl; onnxruntime for the peer ort.
+"""
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+REPO = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(REPO), str(Path(__file__).resolve().parent)]
+CACHES = Path(tempfile.mkdtemp(prefix="opencl_models-"))
+# before the first driver is loaded: what it compiled for an earlier run would make a cold build look warm
+os.environ.setdefault("CUDA_CACHE_PATH", str(CACHES / "cuda"))
+os.environ.setdefault("POCL_CACHE_DIR", str(CACHES / "pocl"))
+for name in ("onnxruntime", "cv2"):  # imported, but for one of the peers and for stored pictures only
+    if importlib.util.find_spec(name) is None:
+        sys.modules[name] = type(sys)(name)
+HAS_ORT = hasattr(__import__("onnxruntime"), "InferenceSession")
+
+# ruff: noqa: E402  # because the caches must be named, and what is missing stood in for, before these are imported
+from edge.compute.device import Device
+from edge.compute.peak import Peak, measure_peak
+from edge.errors import EdgeError
+from edge.inference.opencl.measure import Row, make_ready, measure, row_values
+from edge.inference.opencl.subject import Subject, from_zoo
+from edge.inference.opencl.tune import tune
+
+# (device family, model, batch) → figure, least or most, why
+GOALS: dict[tuple[str, str, int], tuple[str, float, str]] = {
+    ("cpu", "yolov5s", 1): ("ratio_onnxruntime", 1.1, "<="),
+    ("cpu", "mobilenetv2", 1): ("ratio_onnxruntime", 1.3, "<="),
+    ("cpu", "yolox-tiny", 1): ("ratio_onnxruntime", 1.1, "<="),  # megadetector-lite is a YOLOX-tiny
+    ("gpu", "mobilenetv2", 1): ("ms", 1.2, "<="),
+    ("gpu", "yolov5s", 1): ("ms", 3.2, "<="),  # 3.5 is asked for; 3.2 is a third of tinygrad's 9.6
+    ("gpu", "yolov5x6", 1): ("ms", 45.0, "<="),
+    ("gpu", "yolov5s", 16): ("share", 0.6, ">="),
+}
+HEAD = (
+    f"{'model':<20} {'batch':>5} {'ms':>8} {'img/s':>8} {'GFLOP/s':>8} {'share':>6} {'launch':>6} {'enq ms':>7} "
+    f"{'MB':>6} {'cold s':>7} {'warm s':>7} {'error':>8}  peers: ms, ratio; goal"
+)
+
+
+def main() -> None:
+    """Measure; print and write each row."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="opencl", help="opencl or opencl:PLATFORM/DEVICE")
+    parser.add_argument("--models", default="mobilenetv2,yolov5s", help="names of the zoo, NAME@SIZE for another size")
+    parser.add_argument("--batches", default="1,4,8,16")
+    parser.add_argument("--peers", default="", help="ort, torch; by default ort on a CPU device")
+    parser.add_argument("--seconds", type=float, default=1.0, help="about how long each side of a row is run")
+    parser.add_argument("--limit", type=float, default=1e9, help="begin no model after so many seconds")
+    parser.add_argument("--tune", action="store_true", help="tune for batch 1 first, measure with what was found")
+    parser.add_argument("--out", type=Path, help="write all figures here as JSON")
+    args = parser.parse_args()
+    began = time.monotonic()
+    with opened(args.device, "peak") as device:
+        family = device.capability.family
+        peak = measure_peak(device)
+        document = describe(device, peak)
+    peers = [each for each in (args.peers or ("ort" if family == "cpu" else "")).split(",") if each]
+    if "ort" in peers and not HAS_ORT:
+        sys.exit("peer ort: onnxruntime is not installed")
+    print(f"{document['device']}, {document['driver']}, {document['date']}", flush=True)
+    print(", ".join(f"{key} {value:.4g}" for key, value in asdict(peak).items()), flush=True)
+    print(HEAD, flush=True)
+    for text in args.models.split(","):
+        if time.monotonic() - began > args.limit:
+            print(f"{text}: not begun, the time is up", flush=True)
+            continue
+        try:
+            rows = measure_model(text, args, peak, peers=peers)
+            for row in rows:
+                document["models"].append(row)
+                print(line(row, family), flush=True)
+                write(args.out, document)
+        except EdgeError as exc:
+            document["models"].append({"name": text, "failure": str(exc)})
+            print(f"{text}: {exc}", flush=True)
+            write(args.out, document)
+    print("\n".join(ratios(document["models"], family)), flush=True)
+
+
+def measure_model(text: str, args: argparse.Namespace, peak: Peak, *, peers: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The rows of one model, as they come. Raises EdgeError."""
+    name, _at, size = text.partition("@")
+    subject = from_zoo(name, size=int(size) if size else None)
+    batches = [int(each) for each in args.batches.split(",")]
+    with opened(args.device, text) as device:
+        chosen = tuned(subject, device) if args.tune else {}
+        choose = choosing(chosen)
+        for batch in batches:
+            row = measure(
+                subject,
+                device,
+                peak,
+                batch=batch,
+                seconds=args.seconds,
+                beside_onnxruntime="ort" in peers,
+                choose=choose,
+            )
+            values = row_values(row) | {"name": text, "ms": round(row.ms_opencl or 0, 4)}
+            if row.ratio is not None:
+                values["ratio_onnxruntime"] = round(row.ratio, 3)
+                values["ratio_least"] = round((row.least_ms_opencl or 0) / (row.least_ms_onnxruntime or 1), 3)
+            if "torch" in peers:
+                values |= torch_values(subject, batch, row, seconds=args.seconds)
+            if batch == batches[0]:
+                device.programs.save()
+                values |= warm(subject, args.device, text, batch, choose)
+            yield values
+
+
+def warm(subject: Subject, device: str, folder: str, batch: int, choose: Any) -> dict[str, Any]:
+    """The build of the same programs from the cache, on a device opened anew."""
+    with (
+        opened(device, folder) as again,
+        make_ready(subject, subject.model(batch), again, batch=batch, choose=choose) as ready,
+    ):
+        return {
+            "warm_s": round(ready.build_s, 3),
+            "warm_plan_s": round(ready.plan_s, 3),
+            "warm_programs": ready.programs,
+        }
+
+
+def tuned(subject: Subject, device: Device) -> dict[Any, Any]:
+    """What the tuner chooses for one picture."""
+    inputs = subject.inputs(subject.model(1), 1)
+    with make_ready(subject, subject.model(1), device, batch=1) as ready:
+        found = tune(ready.graph, device, inputs, on_progress=progress(subject.name))
+    print(
+        f"{subject.name}: tuned, {found.ms_before:.3f} → {found.ms_after:.3f} ms, {found.kept} of {found.tried} kept",
+        flush=True,
+    )
+    return dict(found.choices)
+
+
+def progress(name: str) -> Callable[[str, int, int], None]:
+    """Tells every tenth step and the last on standard error."""
+
+    def tell(what: str, done: int, count: int) -> None:
+        if done % 10 == 0 or done == count:
+            print(f"{name}: {what} {done}/{count}", file=sys.stderr, flush=True)
+
+    return tell
+
+
+def choosing(chosen: dict[Any, Any]) -> Any:
+    """How a plan chooses: what the tuner found for one picture, for other batches too, else the first guess."""
+
+    def choose(problem: Any, found: Sequence[Any]) -> Any:
+        wanted = chosen.get(problem) or chosen.get(replace(problem, batch=1))
+        return wanted if wanted in found else found[0]
+
+    return choose
+
+
+def torch_values(subject: Subject, batch: int, row: Row, *, seconds: float) -> dict[str, Any]:
+    """Torch's figures beside ours; {} when torch has no GPU."""
+    from peers import torch_peer  # noqa: PLC0415  # because torch is needed by none but this peer
+
+    found = torch_peer.measure(subject.model(batch), subject.inputs(subject.model(batch), batch), seconds=seconds)
+    values: dict[str, Any] = {}
+    for way, ms in found.items():
+        values[f"ms_torch_{way}"] = round(ms / batch, 4)
+        values[f"ratio_torch_{way}"] = round((row.ms_opencl or 0.0) * batch / ms, 3)
+    return values
+
+
+@contextmanager
+def opened(device: str, folder: str) -> Iterator[Device]:
+    """The device with a cache of its own."""
+    with Device.open(device, cache_dir=CACHES / folder) as found:
+        yield found
+
+
+def describe(device: Device, peak: Peak) -> dict[str, Any]:
+    """What the figures were taken on."""
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "device": device.capability.name,
+        "driver": device.capability.driver,
+        "cores": len(os.sched_getaffinity(0)),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+        "command": " ".join(sys.argv),
+        "peak": asdict(peak),
+        "models": [],
+    }
+
+
+def line(row: dict[str, Any], family: str) -> str:
+    """A row of the table."""
+    peers = [f"{key[3:]} {row[key]:.3f}" for key in row if key.startswith("ms_") and key != "ms_opencl"]
+    against = [f"{key[6:]} ×{row[key]:.2f}" for key in row if key.startswith("ratio_")]
+    return (
+        f"{row['name']:<20} {row['batch']:>5} {row['ms']:>8.3f} {row['images_per_s']:>8.1f} {row['gflop_s']:>8.1f} "
+        f"{row['share']:>6.1%} {row['launches']:>6} {row['enqueue_ms']:>7.3f} {row['memory_mb']:>6.0f} "
+        f"{row['build_s']:>7.2f} {row.get('warm_s', float('nan')):>7.2f} {row.get('error', float('nan')):>8.1e}  "
+        f"{', '.join(peers + against)}{goal(row, family)}"
+    )
+
+
+def goal(row: dict[str, Any], family: str) -> str:
+    """What is asked for, and whether it is reached."""
+    wanted = GOALS.get((family, row["name"], row["batch"]))
+    if wanted is None or wanted[0] not in row:
+        return ""
+    key, figure, sign = wanted
+    reached = row[key] <= figure if sign == "<=" else row[key] >= figure
+    return f"; goal {key} {sign} {figure}: {'reached' if reached else 'MISSED'}"
+
+
+def ratios(rows: Sequence[dict[str, Any]], family: str) -> Iterator[str]:
+    """One line a figure that is compared with something."""
+    for row in rows:
+        for key in row:
+            if key.startswith("ratio_"):
+                yield f"ratio: {row['name']} batch {row['batch']} over {key[6:]} {row[key]:.2f}"
+        if "batch" in row and (told := goal(row, family)):
+            figure = row[GOALS[family, row["name"], row["batch"]][0]]
+            yield f"goal: {row['name']} batch {row['batch']} {figure:.3f}{told}"
+
+
+def write(path: Path | None, document: dict[str, Any]) -> None:
+    """All figures so far."""
+    if path:
+        path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
