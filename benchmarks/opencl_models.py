@@ -4,7 +4,8 @@ Usage: python benchmarks/opencl_models.py [--device opencl] [--models NAME,…] 
 [--tune] [--seconds S] [--out FILE]. Models of the zoo with random weights, NAME@SIZE for another input size, fp32, host
 to host; random input. Each row is printed, and FILE (JSON) written, as soon as it is there: a run that is killed keeps
 what it had. "cold" is the first run with empty caches (the driver's too, as far as it lets us), "warm" the same with
-our programs on disk. ratio_least compares the fastest runs: on a busy machine it says more than the medians. Needs NumPy, onnx, ml_dtypes, protobuf and pyopencl; onnxruntime for the peer ort.
+our programs on disk. ratio_least compares the fastest runs: on a busy machine it says more than the medians. Needs
+NumPy, onnx, ml_dtypes, protobuf and pyopencl; onnxruntime for the peer ort.
 """
 
 import argparse
