@@ -84,7 +84,8 @@ def check(
     except EdgeError as exc:
         return Verdict(card.name, device, float("inf"), float("inf"), 0.0, str(exc))
     now = (clock or SystemClock()).monotonic_s
-    ours, theirs = [], []
+    ours: list[float] = []
+    theirs: list[float] = []
     for _round in range(ROUNDS):
         for each, times in ((session, ours), (open_cpu(), theirs)):
             start = now()

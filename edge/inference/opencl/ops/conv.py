@@ -172,9 +172,7 @@ def _transposed_window(node: Node, kernel: tuple[int, ...], x: tuple[int, ...], 
     ]
     less = tuple(each // 2 for each in total)
     rest = tuple(each - each // 2 for each in total)
-    begin = less if automatic in {"SAME_UPPER"} or automatic == "NOTSET" else rest
-    if automatic == "NOTSET":  # the specification puts the larger half in front unless SAME_UPPER
-        begin = rest
+    begin = less if automatic == "SAME_UPPER" else rest  # the larger half lies in front unless SAME_UPPER
     return replace(window, begin=(begin[0], begin[1], begin[2]))
 
 
