@@ -32,7 +32,9 @@ NOT_FOLDED: Final = {
     "Multinomial",
 }
 ALIASES: Final = {"Identity", "Dropout"}
-UNKNOWN_TO_INFERENCE: Final = {"GroupNormalization"}  # its results have the type of its first input
+# Results have the type of the first input.
+UNKNOWN_TO_INFERENCE: Final = {"GroupNormalization", "MeanVarianceNormalization"}
+HALVES: Final = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 SHAPE_DATA_BYTES: Final = 4096  # constants up to this size are shown to shape inference
 
 
@@ -64,7 +66,20 @@ def import_model(
         _import_node(graph, proto, index=index, opset=opset, same=same)
     _name_outputs(graph, same)
     graph.drop_unused()
+    _refuse_unknown_types(graph)
     return graph
+
+
+def _refuse_unknown_types(graph: Graph) -> None:
+    """Raise for the first computed tensor, or constant output, of a type that kernels do not know: float64."""
+    for node in graph.nodes:
+        for name in (*node.outputs, *(each for each in node.inputs if each not in graph.constants)):
+            if name and graph.types[name].dtype not in C_TYPES:
+                raise unsupported(node, _("element type {dtype}").format(dtype=graph.types[name].dtype))
+    for name in (*graph.inputs, *graph.outputs):
+        if (dtype := graph.types[name].dtype) not in C_TYPES:
+            text = _("tensor {name!r} has element type {found}, which OpenCL devices do not know: export it as float32")
+            raise UnsupportedOpError(text.format(name=name, found=dtype))
 
 
 def _name_outputs(graph: Graph, same: Mapping[str, str]) -> None:
@@ -93,7 +108,7 @@ def _name_outputs(graph: Graph, same: Mapping[str, str]) -> None:
 
 def _opset_of(model: onnx.ModelProto) -> int:
     versions = {each.domain: each.version for each in model.opset_import}
-    opset = versions.get("", versions.get("ai.onnx", 0))
+    opset = int(versions.get("", versions.get("ai.onnx", 0)))
     if not OPSETS[0] <= opset <= OPSETS[1]:
         text = _("opset {opset} is not one of {first} to {last}: export the model with opset 17")
         raise UnsupportedOpError(text.format(opset=opset, first=OPSETS[0], last=OPSETS[1]))
@@ -101,6 +116,8 @@ def _opset_of(model: onnx.ModelProto) -> int:
 
 
 def _declared(value: onnx.ValueInfoProto, given: tuple[int, ...] | None) -> TensorType:
+    if not value.type.HasField("tensor_type"):
+        raise UnsupportedOpError(_("input {name!r} is no tensor: export the model without it").format(name=value.name))
     kind = value.type.tensor_type
     declared = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)
     shape = given or tuple(side or 0 for side in declared)
@@ -108,7 +125,7 @@ def _declared(value: onnx.ValueInfoProto, given: tuple[int, ...] | None) -> Tens
         text = _(
             "input {name!r} has an open shape {shape}: say input_hw in the model's card or export it with fixed sizes"
         )
-        raise UnsupportedOpError(text.format(name=value.name, shape=[side if side else "?" for side in declared]))
+        raise UnsupportedOpError(text.format(name=value.name, shape=[side or "?" for side in declared]))
     return TensorType(_dtype_name(kind.elem_type, value.name), shape)
 
 
@@ -123,8 +140,7 @@ def _dtype_name(elem_type: int, name: str) -> str:
 
 
 def _widen(array: Array) -> Array:
-    half = array.dtype == np.float16 or array.dtype == ml_dtypes.bfloat16
-    return array.astype(np.float32) if half else array
+    return array.astype(np.float32) if array.dtype in HALVES else array
 
 
 def _add_constant(graph: Graph, name: str, array: Array) -> None:
@@ -157,9 +173,10 @@ def _refuse_training(node: Node, graph: Graph) -> None:
     if node.op != "Dropout":
         return
     ratio, flag = (graph.constants.get(node.input(index)) for index in (1, 2))
-    training = node.input(2) and (flag is None or flag.any())
     if node.opset < 7:
         training = not node.attrs.get("is_test", 0)
+    else:
+        training = bool(node.input(2)) and (flag is None or bool(flag.any()))
     if training and (ratio is None or ratio.any()):
         raise unsupported(node, _("it is in training mode"))
 

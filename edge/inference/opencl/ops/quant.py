@@ -1,14 +1,15 @@
 """Quantised models: the arithmetic is float32, the rounding is INT8's. A QDQ pair is two steps of one Map."""
 
 from dataclasses import replace
+from typing import Final
 
 from ....i18n import _
 from ..graph import Graph, Node, unsupported
-from ..launch import C_TYPES
+from ..launch import C_TYPES, Tensor
 from ..plan import Planner, lowers
-from .elementwise import Expr, Program, literal, lower_map
+from .elementwise import Expr, Program, literal, map_step
 
-LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
+LIMITS: Final = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "uint16": (0, 65535)}
 
 
 def is_per_tensor(node: Node, graph: Graph) -> bool:
@@ -18,59 +19,67 @@ def is_per_tensor(node: Node, graph: Graph) -> bool:
     )
 
 
-def quantize(node: Node, graph: Graph, ctypes: object, attrs: object) -> Program:
+def quantize(node: Node, graph: Graph, *_unused: object) -> Program:
     """QuantizeLinear: clamp(rint(x / scale) + zero). Inputs: x, scale[, zero], broadcast to x's shape."""
-    del ctypes, attrs
     dtype = graph.types[node.outputs[0]].dtype
     if dtype not in LIMITS:
         raise unsupported(node, _("it quantises to {dtype}").format(dtype=dtype))
     low, high = LIMITS[dtype]
-    if is_per_tensor(node, graph):
-        scale = literal(float(graph.constants[node.inputs[1]].reshape(-1)[0]), "float")
-        zero = float(graph.constants[node.inputs[2]].reshape(-1)[0]) if node.input(2) else 0.0
-        text = f"(({C_TYPES[dtype]})clamp(rint({{0}} / {scale}) + {literal(zero, 'float')}, {low}.0f, {high}.0f))"
-        return (Expr(C_TYPES[dtype], text, (0,)),)
-    zero_text = " + (float){2}" if node.input(2) else ""
-    text = f"(({C_TYPES[dtype]})clamp(rint({{0}} / {{1}}){zero_text}, {low}.0f, {high}.0f))"
-    return (Expr(C_TYPES[dtype], text, (0, 1, 2) if node.input(2) else (0, 1)),)
+    scale, zero, args = _parameters(node, graph)
+    text = f"(({C_TYPES[dtype]})clamp(rint((float){{0}} / {scale}) + {zero}, {low}.0f, {high}.0f))"
+    return (Expr(C_TYPES[dtype], text, args),)
 
 
-def dequantize(node: Node, graph: Graph, ctypes: object, attrs: object) -> Program:
+def dequantize(node: Node, graph: Graph, *_unused: object) -> Program:
     """DequantizeLinear: (x − zero) · scale."""
-    del ctypes, attrs
     if graph.types[node.outputs[0]].dtype != "float32":
         raise unsupported(node, _("it does not give float32"))
+    scale, zero, args = _parameters(node, graph)
+    return (Expr("float", f"(((float){{0}} - {zero}) * {scale})", args),)
+
+
+def _parameters(node: Node, graph: Graph) -> tuple[str, str, tuple[int, ...]]:
+    """Scale and zero point in C, and which inputs the text reads."""
     if is_per_tensor(node, graph):
-        scale = literal(float(graph.constants[node.inputs[1]].reshape(-1)[0]), "float")
-        zero = float(graph.constants[node.inputs[2]].reshape(-1)[0]) if node.input(2) else 0.0
-        return (Expr("float", f"(((float){{0}} - {literal(zero, 'float')}) * {scale})", (0,)),)
-    zero_text = " - (float){2}" if node.input(2) else ""
-    return (Expr("float", f"(((float){{0}}{zero_text}) * {{1}})", (0, 1, 2) if node.input(2) else (0, 1)),)
+        numbers = [float(graph.constants[name].reshape(-1)[0]) for name in node.inputs[1:] if name]
+        scale, zero = [*numbers, 0.0][:2]
+        return literal(scale, "float"), literal(zero, "float"), (0,)
+    return "{1}", "(float){2}" if node.input(2) else "0.0f", (0, 1, 2) if node.input(2) else (0, 1)
 
 
 @lowers("QuantizeLinear", "DequantizeLinear")
 def lower_quantisation(planner: Planner, node: Node) -> None:
     """Per tensor, per axis, or in blocks: scale and zero point are spread over x's shape."""
-    graph = planner.graph
-    build = quantize if node.op == "QuantizeLinear" else dequantize
-    program = build(node, graph, None, None)
-    if is_per_tensor(node, graph):
-        lower_map(planner, Node(node.name, "Map", node.inputs[:1], node.outputs, {"program": program}))
-        return
-    shape = graph.types[node.inputs[0]].shape
-    axis = node.attrs.get("axis", 1) % max(len(shape), 1)
-    names = [node.inputs[0]]
-    for name in node.inputs[1:]:
-        if not name:
-            continue
-        tensor = planner.value(name)
-        if len(tensor.shape) == 1 and len(shape) > 1:
-            wide = tuple(tensor.shape[0] if i == axis else 1 for i in range(len(shape)))
-            steps = tuple(tensor.strides[0] if i == axis else 0 for i in range(len(shape)))
-            planner.tensors[f"{node.name}/{name}"] = replace(tensor, shape=wide, strides=steps)
-            names.append(f"{node.name}/{name}")
-        elif len(tensor.shape) == len(shape) and tensor.shape[axis] != shape[axis] and tensor.shape[axis] != 1:
-            raise unsupported(node, _("it is quantised in blocks"))
-        else:
-            names.append(name)
-    lower_map(planner, Node(node.name, "Map", tuple(names), node.outputs, {"program": program}))
+    program = (quantize if node.op == "QuantizeLinear" else dequantize)(node, planner.graph)
+    x, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
+    tensors = [x]
+    if not is_per_tensor(node, planner.graph):
+        tensors += [spread(planner, node, planner.value(name), x.shape) for name in node.inputs[1:] if name]
+    roles = {f"x{k}": each for k, each in enumerate(tensors)}
+    planner.emit(node.name, [map_step(program, tensors, y)] if y.size else [], y=y, **roles)
+
+
+def spread(planner: Planner, node: Node, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Scales or zero points so that they broadcast to x's shape."""
+    if tensor.size == 1:
+        return replace(tensor, shape=(), strides=())
+    axis = node.attrs.get("axis", 1) % len(shape)
+    if len(tensor.shape) == 1 != len(shape):
+        wide = tuple(tensor.shape[0] if i == axis else 1 for i in range(len(shape)))
+        return replace(
+            tensor, shape=wide, strides=tuple(tensor.strides[0] if i == axis else 0 for i in range(len(shape)))
+        )
+    if tensor.shape[axis] in {1, shape[axis]}:
+        return tensor
+    return _repeat_blocks(planner, node, tensor, shape, axis)
+
+
+def _repeat_blocks(planner: Planner, node: Node, tensor: Tensor, shape: tuple[int, ...], axis: int) -> Tensor:
+    """One scale for `block_size` elements along the axis: a copy in which each stands so many times."""
+    block, count = node.attrs["block_size"], tensor.shape[axis]
+    cut = (*shape[:axis], count, block, *shape[axis + 1 :])
+    source = replace(tensor, shape=cut, strides=(*tensor.strides[: axis + 1], 0, *tensor.strides[axis + 1 :]))
+    dense = planner.new(cut, tensor.dtype)
+    planner.copy(source, dense, node=f"{node.name} (blocks)")
+    strides = (*dense.strides[:axis], *dense.strides[axis + 1 :])
+    return replace(dense, shape=shape, strides=strides)

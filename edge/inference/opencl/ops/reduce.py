@@ -16,7 +16,7 @@ from .indexing import Loop, global_for, loop_over, parameters
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A reduction in C. start: first total. each: what is done to an element v. join: total a, element b. done: at last.
+    """A reduction in C. start: first total. each: what is done to an element v. join: total a, element b. done: last.
 
     LOWEST and HIGHEST in `start` stand for the least and greatest value of the type, R in `done` for the count.
     """
@@ -69,7 +69,7 @@ def axes_of(planner: Planner, node: Node, rank: int) -> tuple[int, ...]:
 
 
 def with_axes(y: Tensor, rank: int, axes: Sequence[int]) -> Tensor:
-    """y with the reduced axes put back as axes of one element, whether or not they were kept."""
+    """Give y with the reduced axes put back as axes of one element, whether or not they were kept."""
     if len(y.shape) == rank:
         return y
     shape, strides = list(y.shape), list(y.strides)
@@ -144,7 +144,7 @@ def _defines(fold: Fold, x: Tensor, y: Tensor, outer: Loop, inner: Loop, count: 
 
 @lowers("ReduceLogSumExp")
 def lower_log_sum_exp(planner: Planner, node: Node) -> None:
-    """max + log Σ exp(x − max), so that nothing overflows."""
+    """The maximum + log Σ exp(x − maximum), so that nothing overflows."""
     x, target = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     if x.dtype != "float32":
         raise unsupported(node, f"element type {x.dtype}")

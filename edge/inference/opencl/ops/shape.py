@@ -50,7 +50,7 @@ def lower_reshape(planner: Planner, node: Node) -> None:
 
 
 def reshaped(planner: Planner, x: Tensor, shape: tuple[int, ...], *, node: str) -> Tensor:
-    """x under another shape: a view, or a row-major copy."""
+    """Give x under another shape: a view, or a row-major copy."""
     view = reshape_view(x, shape)
     if view is None:
         view = reshape_view(planner.row_major(x, node=node), shape)
@@ -79,7 +79,7 @@ def lower_slice(planner: Planner, node: Node) -> None:
         axis %= len(shape)  # noqa: PLW2901  # because negative axes count from the end
         wanted = slice(int(start), _open_end(int(end), int(step)), int(step))
         places = range(*wanted.indices(x.shape[axis]))
-        offset += places.start * x.strides[axis] if len(places) else 0
+        offset += places.start * x.strides[axis] if places else 0
         shape[axis], strides[axis] = len(places), x.strides[axis] * int(step)
     planner.view(node.outputs[0], replace(x, shape=tuple(shape), strides=tuple(strides), offset=offset))
 
@@ -131,7 +131,7 @@ def lower_expand(planner: Planner, node: Node) -> None:
 
 
 def broadcast(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """x as NumPy broadcasts it to `shape`."""
+    """Give x as NumPy broadcasts it to `shape`."""
     missing = len(shape) - len(x.shape)
     own = (0 if side == 1 else step for side, step in zip(x.shape, x.strides, strict=True))
     return replace(x, shape=shape, strides=(0,) * missing + tuple(own))
@@ -144,7 +144,7 @@ def lower_blocks(planner: Planner, node: Node) -> None:
     count, channels, height, width = x.shape
     if node.op == "SpaceToDepth":
         first = (count, channels, height // block, block, width // block, block)
-        order = (0, 3, 5, 1, 2, 4)
+        order = (0, 1, 3, 5, 2, 4) if node.attrs.get("mode", "DCR") == "CRD" else (0, 3, 5, 1, 2, 4)
     elif node.attrs.get("mode", "DCR") == "DCR":
         first = (count, block, block, channels // block**2, height, width)
         order = (0, 3, 4, 1, 5, 2)

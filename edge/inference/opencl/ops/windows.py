@@ -12,7 +12,7 @@ Three = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Per spatial axis: kernel, stride, dilation, pads before and behind. One- and two-dimensional ones are filled up."""
+    """Per spatial axis: kernel, stride, dilation, pads before and behind; fewer than three axes are filled up."""
 
     kernel: Three
     strides: Three
