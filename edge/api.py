@@ -39,7 +39,7 @@ from .inference.postprocess import (
     nms_by_class,
     softmax,
 )
-from .inference.preprocess import Placement, letterbox, square_crop, to_batch
+from .inference.preprocess import letterbox, square_crop, to_batch
 from .link import Broker, Link, LinkLost, Message
 from .model import (
     F32,
@@ -66,6 +66,7 @@ from .model import (
 from .models.taxa import describe_lineage
 from .models.taxonomy import Taxonomy, load_taxonomy
 from .paths import is_safe_name, open_atomically
+from .placement import Placement
 from .secret import Secret
 from .services import Clip, Incoming, Media, Services, Session, Sink, Source, Station
 from .wording import Wording, one_line, percent, word_alert

@@ -1,41 +1,12 @@
 """From a picture to what a model takes: letterbox, square crop, batch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import cv2
 import numpy as np
 
 from ..model import F32, U8, Box, Card
-
-Anchor = Literal["topleft", "centre"]
-
-
-@dataclass(frozen=True, slots=True)
-class Placement:
-    """Where a picture lies in a model's input: pixel (x, y) of it at (left + x * scale_x, top + y * scale_y).
-
-    picture_hw: height, width of the picture in pixels. The two scales differ by less than a pixel's rounding.
-    """
-
-    picture_hw: tuple[int, int]
-    scale_x: float
-    scale_y: float
-    left: int
-    top: int
-
-    def to_xywh_norm(self, xyxy_px: F32) -> list[Box]:
-        """Boxes of the input, (n, 4) pixels, as shares of the picture, clipped to it.
-
-        A box that lies in the border alone comes back without an area.
-        """
-        height, width = self.picture_hw
-        offset = np.array([self.left, self.top] * 2, np.float64)
-        size = np.array([self.scale_x * width, self.scale_y * height] * 2, np.float64)
-        corners = np.clip((xyxy_px - offset) / size, 0.0, 1.0)
-        corners[:, 2:] -= corners[:, :2]
-        return [(left, top, wide, high) for left, top, wide, high in corners.tolist()]
+from ..placement import Anchor, Placement, square_span
 
 
 def letterbox(bgr: U8, *, size_hw: tuple[int, int], fill: int, anchor: Anchor) -> tuple[U8, Placement]:
@@ -44,14 +15,12 @@ def letterbox(bgr: U8, *, size_hw: tuple[int, int], fill: int, anchor: Anchor) -
     bgr: uint8 (height, width, 3). Returns uint8 (*size_hw, 3) and where the picture lies in it. anchor "topleft" leaves
     the border right and below (YOLOX), "centre" all around (YOLOv5, YOLOv8).
     """
-    height, width = bgr.shape[:2]
-    ratio = min(size_hw[0] / height, size_hw[1] / width)
-    new_height, new_width = max(1, round(height * ratio)), max(1, round(width * ratio))
-    free_y, free_x = size_hw[0] - new_height, size_hw[1] - new_width
-    top, left = (0, 0) if anchor == "topleft" else (free_y // 2, free_x // 2)
+    placement = Placement.letterboxed((bgr.shape[0], bgr.shape[1]), size_hw=size_hw, anchor=anchor)
+    height, width = placement.new_hw
+    rows, columns = (slice(placement.top, placement.top + height), slice(placement.left, placement.left + width))
     sheet = np.full((*size_hw, 3), fill, np.uint8)
-    sheet[top : top + new_height, left : left + new_width] = resize(bgr, size_hw=(new_height, new_width))
-    return sheet, Placement((height, width), new_width / width, new_height / height, left, top)
+    sheet[rows, columns] = resize(bgr, size_hw=(height, width))
+    return sheet, placement
 
 
 def square_crop(bgr: U8, xywh_norm: Box, *, margin: float, size_px: int) -> U8:
@@ -60,19 +29,8 @@ def square_crop(bgr: U8, xywh_norm: Box, *, margin: float, size_px: int) -> U8:
     margin: share of the longer side that is added to it. Where the square leaves the picture it is cut, and what is
     left is stretched: what the default classifier was tried with.
     """
-    height, width = bgr.shape[:2]
-    left, top, wide, high = xywh_norm
-    half = max(wide * width, high * height) * (1 + margin) / 2
-    centre_x, centre_y = (left + wide / 2) * width, (top + high / 2) * height
-    x0, x1 = _span(centre_x - half, centre_x + half, limit=width)
-    y0, y1 = _span(centre_y - half, centre_y + half, limit=height)
+    x0, y0, x1, y1 = square_span((bgr.shape[0], bgr.shape[1]), xywh_norm, margin=margin)
     return resize(bgr[y0:y1, x0:x1], size_hw=(size_px, size_px))
-
-
-def _span(start: float, stop: float, *, limit: int) -> tuple[int, int]:
-    """Whole pixels from start to stop within 0..limit, at least one."""
-    first = min(max(round(start), 0), limit - 1)
-    return first, max(min(round(stop), limit), first + 1)
 
 
 def resize(bgr: U8, *, size_hw: tuple[int, int]) -> U8:
