@@ -12,7 +12,7 @@ from ..launch import Algorithm, Array, Const, ConvProblem, Step, Tensor
 from ..plan import Planner, lowers
 from . import conv_cpu, conv_gpu
 from .indexing import global_for
-from .windows import Window, layout_defines, window_of
+from .windows import Window, layout_defines, three, window_of
 
 PLANAR_CHANNELS = 4  # an input of so few channels is read as it comes, plane by plane
 
@@ -156,11 +156,14 @@ def lower_conv_transpose(planner: Planner, node: Node) -> None:
 
 
 def _transposed_window(node: Node, kernel: tuple[int, ...], x: tuple[int, ...], y: tuple[int, ...]) -> Window:
-    """Pads from the output's shape when they are automatic: ONNX's formula for ConvTranspose."""
+    """Pads from the output's shape when that is given or they are automatic: ONNX's formula for ConvTranspose.
+
+    What is too much is cut off, the larger half in front unless auto_pad is SAME_UPPER.
+    """
     rank = len(kernel)
     window = window_of(node, kernel, x, y)
     automatic = node.attrs.get("auto_pad", "NOTSET")
-    if automatic == "NOTSET" and not node.attrs.get("output_shape"):
+    if automatic in {"NOTSET", "VALID"} and not node.attrs.get("output_shape"):
         return window
     extra = (0,) * (3 - rank) + tuple(node.attrs.get("output_padding") or [0] * rank)
     sides, outs = (1,) * (3 - rank) + x, (1,) * (3 - rank) + y
@@ -170,10 +173,8 @@ def _transposed_window(node: Node, kernel: tuple[int, ...], x: tuple[int, ...], 
             window.strides, sides, extra, window.kernel, window.dilations, outs, strict=True
         )
     ]
-    less = tuple(each // 2 for each in total)
-    rest = tuple(each - each // 2 for each in total)
-    begin = less if automatic == "SAME_UPPER" else rest  # the larger half lies in front unless SAME_UPPER
-    return replace(window, begin=(begin[0], begin[1], begin[2]))
+    begin = [each // 2 if automatic == "SAME_UPPER" else each - each // 2 for each in total]
+    return replace(window, begin=three(begin, 0))
 
 
 def _launch_direct(
