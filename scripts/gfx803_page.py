@@ -14,9 +14,9 @@ from edge.compute.offline import Resources
 from edge.paths import data_dir
 
 START, END = "<!-- gfx803:start -->", "<!-- gfx803:end -->"
-# Macros that say how large pictures and layers are, not how a kernel is cut: variants that differ only here are alike.
+# Macros that say how large pictures and layers are and what is applied to a result, not how a kernel is cut.
 SIZES: Final = frozenset(
-    "HI WI HO WO CI CO XS YS RS NP KP XB XC LOOPS CG OG PLANES PH PW".split()  # noqa: SIM905  # because it reads better
+    "HI WI HO WO CI CO XS YS RS NP KP XB XC LOOPS CG OG PLANES PH PW ACT(v) POST(v)".split()  # noqa: SIM905  # because it reads better
 )
 GRIDS: Final = {"wino_input": {"TH", "TW"}, "wino_output": {"TH", "TW"}}  # counts of tiles there
 # Macros that name a row of the table, for kernels that come in tiles.
@@ -66,11 +66,11 @@ class Page:
 
 
 def variant_class(kernel: Kernel) -> tuple[object, ...]:
-    """What convolutions share that differ only in sizes of pictures and layers; each other kernel is its own class."""
-    if kernel.entry not in CONVOLUTIONS:
-        return (kernel,)
-    left_out = SIZES | GRIDS.get(kernel.entry, set())
-    return (kernel.entry, *(pair for pair in kernel.defines if pair[0] not in left_out))
+    """What kernels share that are of one kind: convolutions, all but SIZES; others, all but the numbers in macros."""
+    if kernel.entry in CONVOLUTIONS:
+        left_out = SIZES | GRIDS.get(kernel.entry, set())
+        return (kernel.entry, *(pair for pair in kernel.defines if pair[0] not in left_out))
+    return (kernel.file, kernel.entry, *((name, re.sub(r"[\d.]+", "", text)) for name, text in kernel.defines))
 
 
 def tile_of(kernel: Kernel) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import tempfile
 import threading
@@ -28,6 +29,7 @@ CLANG, LINKER = "clang-16", "ld.lld-16"
 # together.
 OPTIONS: Final = ("-cl-std=CL1.2", "-cl-mad-enable", "-cl-no-signed-zeros")
 REMARKS: Final = "-Rpass-analysis=kernel-resource-usage"
+SHT_SYMTAB, SYMBOL_BYTES = 2, 24  # of ELF
 TIMEOUT_S: Final = 120  # no kernel here takes a second
 FUNCTION: Final = re.compile(r"remark:\s+Function Name: (\S+)")
 FIGURE: Final = re.compile(r"remark:\s+([A-Za-z ]+?)(?: \[[^]]*\])?: (\d+) ")
@@ -92,7 +94,7 @@ def mesa_target() -> Target:
 
 
 def compile_kernel(kernel: Kernel, target: Target, *, cache_dir: Path) -> Resources:
-    """What a kernel takes on a target: compiled, linked so that no function is missing, and remembered.
+    """What a kernel takes on a target: compiled, looked at for functions that no library has, and remembered.
 
     cache_dir: a file for each source, target and compiler; made when needed. Raises OfflineError naming file, entry
     and the compiler's first line.
@@ -153,12 +155,33 @@ def _build(kernel: Kernel, source: str, target: Target, folder: Path) -> str:
     made = str(folder / "kernel.o")
     command = [CLANG, *target.arguments, REMARKS, "-fno-color-diagnostics", "-c", "-o", made, "-"]
     remarks = _run(kernel, target, command, source)
-    _run(kernel, target, [LINKER, "-shared", "--no-undefined", "-o", str(folder / "kernel.so"), made], "")
+    if target.library is None:
+        _run(kernel, target, [LINKER, "-shared", "--no-undefined", "-o", str(folder / "kernel.so"), made], "")
+    elif missing := undefined_symbols(Path(made).read_bytes()):
+        # Mesa loads objects itself; their relocations have no addends, which lld can't read for this machine.
+        raise OfflineError(f"{_where(kernel, target)}: no library has {', '.join(missing)}")
     return remarks
 
 
+def undefined_symbols(elf: bytes) -> list[str]:
+    """Names that a 64-bit little-endian ELF object uses and doesn't hold."""
+    (table,) = struct.unpack_from("<Q", elf, 0x28)
+    size, count = struct.unpack_from("<HH", elf, 0x3A)
+    heads = [struct.unpack_from("<IIQQQQIIQQ", elf, table + at * size) for at in range(count)]
+    found = []
+    for _name, kind, _flags, _address, offset, length, link, *_rest in heads:
+        if kind != SHT_SYMTAB:
+            continue
+        names = heads[link][4]
+        for at in range(offset + SYMBOL_BYTES, offset + length, SYMBOL_BYTES):  # the first is empty
+            name, _info, _other, section = struct.unpack_from("<IBBH", elf, at)
+            if section == 0:
+                found.append(elf[names + name : elf.index(b"\0", names + name)].decode())
+    return found
+
+
 def _run(kernel: Kernel, target: Target, command: list[str], given: str) -> str:
-    where = f"kernels/{kernel.file}, kernel {kernel.entry!r}, for {target.name}"
+    where = _where(kernel, target)
     try:
         done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired as exc:
@@ -166,6 +189,10 @@ def _run(kernel: Kernel, target: Target, command: list[str], given: str) -> str:
     if done.returncode:
         raise OfflineError(f"{where}: {first_error(done.stderr) or f'{command[0]} ended with {done.returncode}'}")
     return done.stderr
+
+
+def _where(kernel: Kernel, target: Target) -> str:
+    return f"kernels/{kernel.file}, kernel {kernel.entry!r}, for {target.name}"
 
 
 def first_error(text: str) -> str:
