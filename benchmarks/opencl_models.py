@@ -5,7 +5,8 @@ Usage: python benchmarks/opencl_models.py [--device opencl] [--models NAME,…] 
 to host; random input. Each row is printed, and FILE (JSON) written, as soon as it is there: a run that is killed keeps
 what it had. "cold" is the first run with empty caches (the driver's too, as far as it lets us), "warm" the same with
 our programs on disk. ratio_least compares the fastest runs: on a busy machine it says more than the medians. Needs
-NumPy, onnx, ml_dtypes, protobuf and pyopencl; onnxruntime for the peer ort.
+NumPy, onnx, ml_dtypes, protobuf and pyopencl; onnxruntime for the peer ort. $BENCH_CACHES names a folder where what was
+built stays for the next run, whose builds are then not cold: for PoCL, which takes minutes.
 """
 
 import argparse
@@ -21,26 +22,38 @@ from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(REPO), str(Path(__file__).resolve().parent)]
-CACHES = Path(tempfile.mkdtemp(prefix="opencl_models-"))
+CACHES = Path(os.environ.get("BENCH_CACHES") or tempfile.mkdtemp(prefix="opencl_models-"))
 # before the first driver is loaded: what it compiled for an earlier run would make a cold build look warm
 os.environ.setdefault("CUDA_CACHE_PATH", str(CACHES / "cuda"))
 os.environ.setdefault("POCL_CACHE_DIR", str(CACHES / "pocl"))
-for name in ("onnxruntime", "cv2"):  # imported, but for one of the peers and for stored pictures only
+
+
+class Missing(ModuleType):
+    """Stands in for a package that is imported, but used by peers and for pictures only."""
+
+    def __getattr__(self, name: str) -> type:
+        return object
+
+
+for name in ("onnxruntime", "cv2"):
     if importlib.util.find_spec(name) is None:
-        sys.modules[name] = type(sys)(name)
-HAS_ORT = hasattr(__import__("onnxruntime"), "InferenceSession")
+        sys.modules[name] = Missing(name)
+        sys.modules[f"{name}.quantization"] = Missing(f"{name}.quantization")
+HAS_ORT = not isinstance(sys.modules.get("onnxruntime"), Missing)
 
 # ruff: noqa: E402  # because the caches must be named, and what is missing stood in for, before these are imported
 from edge.compute.device import Device
 from edge.compute.peak import Peak, measure_peak
 from edge.errors import EdgeError
-from edge.inference.opencl.measure import Row, make_ready, measure, row_values
-from edge.inference.opencl.subject import Subject, from_zoo
+from edge.inference.opencl.measure import make_ready, measure
 from edge.inference.opencl.tune import tune
+from edge.inference.subject import Subject, from_zoo
+from edge.inference.timing import Row, row_values
 
 # (device family, model, batch) → figure, least or most, why
 GOALS: dict[tuple[str, str, int], tuple[str, float, str]] = {
@@ -132,7 +145,7 @@ def warm(subject: Subject, device: str, folder: str, batch: int, choose: Any) ->
     """The build of the same programs from the cache, on a device opened anew."""
     with (
         opened(device, folder) as again,
-        make_ready(subject, subject.model(batch), again, batch=batch, choose=choose) as ready,
+        make_ready(subject, subject.make(batch), again, batch=batch, choose=choose) as ready,
     ):
         return {
             "warm_s": round(ready.build_s, 3),
@@ -143,8 +156,8 @@ def warm(subject: Subject, device: str, folder: str, batch: int, choose: Any) ->
 
 def tuned(subject: Subject, device: Device) -> dict[Any, Any]:
     """What the tuner chooses for one picture."""
-    inputs = subject.inputs(subject.model(1), 1)
-    with make_ready(subject, subject.model(1), device, batch=1) as ready:
+    inputs = subject.inputs(subject.make(1), 1)
+    with make_ready(subject, subject.make(1), device, batch=1) as ready:
         found = tune(ready.graph, device, inputs, on_progress=progress(subject.name))
     print(
         f"{subject.name}: tuned, {found.ms_before:.3f} → {found.ms_after:.3f} ms, {found.kept} of {found.tried} kept",
@@ -177,7 +190,7 @@ def torch_values(subject: Subject, batch: int, row: Row, *, seconds: float) -> d
     """Torch's figures beside ours; {} when torch has no GPU."""
     from peers import torch_peer  # noqa: PLC0415  # because torch is needed by none but this peer
 
-    found = torch_peer.measure(subject.model(batch), subject.inputs(subject.model(batch), batch), seconds=seconds)
+    found = torch_peer.measure(subject.make(batch), subject.inputs(subject.make(batch), batch), seconds=seconds)
     values: dict[str, Any] = {}
     for way, ms in found.items():
         values[f"ms_torch_{way}"] = round(ms / batch, 4)

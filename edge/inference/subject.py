@@ -3,27 +3,28 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from google.protobuf.message import DecodeError as ProtobufError
 from onnx import helper
 
-from ...errors import ModelError
-from ...i18n import _
-from ...model import Card
-from ...models.zoo.zoo import ZOO, Storage, build
-from .launch import Array
+from ..errors import ModelError
+from ..i18n import _
+from ..model import Card
+from ..models.zoo.zoo import ZOO, Storage, build
 
+Array = npt.NDArray[Any]
 SEED: Final = 2026
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A model to measure. make: batch → the model. card: of an installed model.
+    """A model to measure. make: batch → the model; raises ModelError when its file is none.
 
-    path: of its file, None when it is made here. size_hw: fills open heights and widths.
+    card: of an installed model. path: of its file, None when it is made here. size_hw: fills open heights and widths.
     """
 
     name: str
@@ -32,15 +33,12 @@ class Subject:
     path: Path | None = None
     size_hw: tuple[int, int] | None = None
 
-    def model(self, batch: int) -> onnx.ModelProto:
-        """The model for this batch. Raises ModelError when its file is none, ValueError when its batch is fixed."""
-        model = self.make(batch)
-        for value in inputs_of(model):
-            declared = value.type.tensor_type.shape.dim
-            if declared and declared[0].dim_value not in {0, batch}:
-                text = _("its batch is fixed to {size}").format(size=declared[0].dim_value)
-                raise ValueError(text)
-        return model
+    def fixed_batch(self) -> int | None:
+        """The only batch that its file can be run with; None when any will do. Raises ModelError as `make` does."""
+        if self.path is None:
+            return None
+        dims = [value.type.tensor_type.shape.dim for value in inputs_of(self.make(1))]
+        return next((each[0].dim_value for each in dims if each and each[0].dim_value), None)
 
     def content(self, model: onnx.ModelProto) -> bytes | str:
         """What ONNX Runtime is given: the file itself, which may keep its weights in others beside it."""
