@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import agent, check, demo, doctor, init, models, plugins, process, replay, run
+from .commands import agent, bench, check, demo, doctor, init, models, plugins, process, replay, run
 from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
 from .foreign import foreign
@@ -136,6 +136,21 @@ command(
         "✗ keeps the daemon from running. Exit 1 when there is a ✗."
     ),
 )(doctor.doctor)
+command(
+    "bench",
+    short_help=_("Measure how fast models run here, on OpenCL and in ONNX Runtime."),
+    help=_(
+        "Measure how fast models run on this machine: an OpenCL device against ONNX Runtime on the CPU, in turns.\n\n"
+        "Random input; milliseconds a picture from the host's memory to the host's memory, the median; the share of "
+        "what the device was measured to do at most; memory, build time (programs built + loaded from the cache) and "
+        "the largest difference between the two answers. MODEL is an installed model, one of the zoo with random "
+        "weights (mobilenetv2, yolov5s, yolov8n, yolov5x6, …) or an ONNX file.\n\n"
+        "auto takes an OpenCL GPU, else measures ONNX Runtime alone. With --device opencl nothing else is measured in "
+        "the device's place: exit 78 when it is not there, and not 0 when a model can't run on it. --layers adds a "
+        "profile of every launch, for the first batch size. --tune tries the kernels' variants on the device, for one "
+        "picture or for the sizes given with --batch; the daemon uses what it found for installed models."
+    ),
+)(bench.bench)
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

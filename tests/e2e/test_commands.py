@@ -11,7 +11,7 @@ import pytest
 from edge.cli import app
 from edge.errors import EXIT_CONFIG
 
-COMMANDS = ("init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "models")
+COMMANDS = ("init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "bench", "models")
 
 
 def tigrillo(*arguments, **environment):

@@ -64,10 +64,10 @@ def make_ready(
 
     Raises UnsupportedOpError, ModelError when it does not fit the device, KernelBuildError, DeviceBusy, DeviceLost.
     """
-    inputs = {name: _as_float32(array) for name, array in subject.inputs(model, batch).items()}
+    inputs = inputs_of(subject, model, batch)
     before = (device.programs.built, device.programs.loaded)
     start = time.perf_counter()
-    graph = fuse(import_model(model, shapes={name: array.shape for name, array in inputs.items()}))
+    graph = graph_of(subject, model, batch)
 
     chosen: list[tuple[ConvProblem, Algorithm]] = []
 
@@ -166,5 +166,13 @@ def _enqueue_ms(bound: Bound) -> float:
     return statistics.median(times)
 
 
-def _as_float32(array: Array) -> Array:
-    return array.astype(np.float32) if array.dtype == np.float16 else array
+def inputs_of(subject: Subject, model: onnx.ModelProto, batch: int) -> dict[str, Array]:
+    """The subject's inputs as a plan takes them: float16 ones are float32 there."""
+    given = subject.inputs(model, batch)
+    return {name: array.astype(np.float32) if array.dtype == np.float16 else array for name, array in given.items()}
+
+
+def graph_of(subject: Subject, model: onnx.ModelProto, batch: int) -> Graph:
+    """The fused graph. Raises UnsupportedOpError."""
+    given = {name: array.shape for name, array in subject.inputs(model, batch).items()}
+    return fuse(import_model(model, shapes=given))
