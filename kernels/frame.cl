@@ -20,7 +20,8 @@ static int3 colours(PART_PARAMS, const int part_x, const int part_y) {
     const int at = (y >> 1) * c_pitch + (x >> 1) * c_step;
     const float l = Y_GAIN * ((float)frame[y * pitch + x] - Y_BIAS);
     const float u = (float)frame[u_at + at] - 128.0f, v = (float)frame[v_at + at] - 128.0f;
-    return convert_int3(convert_uchar3_sat_rte((float3)(l + B_U * u, l - G_U * u - G_V * v, l + R_V * v)));
+    const float3 bgr = (float3)(l + B_U * u, l - G_U * u - G_V * v, l + R_V * v);
+    return convert_int3(clamp(bgr, 0.0f, 255.0f) + 0.5f);  // cut off: PoCL's rounding conversions are slow
 }
 
 static int brightness(PART_PARAMS, const int x, const int y) { return frame[(y + oy) * pitch + x + ox]; }

@@ -45,7 +45,7 @@ __kernel void shrink(FRAME_PARAMS, __global float *restrict small, const int col
     for (int s = me; s < SAMPLES; s += GROUP) {                                                             \
         const int at = s / ((columns + 2) / 3) * 3 * columns + s % ((columns + 2) / 3) * 3;                 \
         const float X = mean[at], Y = small[at];                                                            \
-        if (!all && !(Y > darkest + 1.0f && Y < brightest - 1.0f)) continue;
+        if (!everything && !(Y > darkest + 1.0f && Y < brightest - 1.0f)) continue;
 #define END }
 
 // Global and local size: GROUP. Two least-squares fits of small = gain · mean + offset over a ninth of the pixels, the
@@ -64,12 +64,12 @@ __kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void fit_light(
     }
     FOLD(darkest, fmin);
     FOLD(brightest, fmax);
-    bool all = false;
+    bool everything = false;
     float count = 0.0f;
     EACH(x, y) count += 1.0f; END
     FOLD(count, ADD);
     if (count <= 0.5f * SAMPLES) {  // most is black or white: then all have a say
-        all = true;
+        everything = true;
         count = SAMPLES;
     }
     float gain = 1.0f, offset = 0.0f, most = INFINITY;

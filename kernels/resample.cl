@@ -60,5 +60,5 @@ static float3 resampled(PART_PARAMS, const int k, const int mode, const int2 d, 
         }
         sum += wy * row;
     }
-    return convert_float3(convert_uchar3_sat_rte(sum));
+    return rint(clamp(sum, 0.0f, 255.0f));
 }

@@ -4,6 +4,7 @@ What is kept, in which order and why: edge.inference.postprocess, which does the
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -52,25 +53,27 @@ class Head:
         """Classes that it tells apart."""
         return self.shape[1] - 4 if self.decoder == "yolov8" else self.shape[2] - 5
 
-    def kernel(self, entry: str) -> Kernel:
-        """One of the two entry points of boxes.cl for this head."""
-        _, rows, columns = self.shape
-        transposed = self.decoder == "yolov8"
-        raw = self.decoder == "yolox-raw"
-        defines = defines_of(
-            STRIDE_N=rows * columns,
-            STRIDE_BOX=1 if transposed else columns,
-            STRIDE_VALUE=columns if transposed else 1,
-            OBJECTNESS=not transposed,
-            CLASSES=self.classes,
-            GRID=raw,
-            GRID_H=self.input_hw[0] if raw else 0,
-            GRID_W=self.input_hw[1] if raw else 0,
-            MOST=MOST,
-            KEPT=KEPT,
-            GROUP=GROUP,
-        )
-        return Kernel("boxes.cl", entry, defines)
+
+@lru_cache(maxsize=64)  # formatting the macros takes longer than a launch
+def kernel_of(head: Head, entry: str) -> Kernel:
+    """One of the two entry points of boxes.cl for a head."""
+    _, rows, columns = head.shape
+    transposed = head.decoder == "yolov8"
+    raw = head.decoder == "yolox-raw"
+    defines = defines_of(
+        STRIDE_N=rows * columns,
+        STRIDE_BOX=1 if transposed else columns,
+        STRIDE_VALUE=columns if transposed else 1,
+        OBJECTNESS=not transposed,
+        CLASSES=head.classes,
+        GRID=raw,
+        GRID_H=head.input_hw[0] if raw else 0,
+        GRID_W=head.input_hw[1] if raw else 0,
+        MOST=MOST,
+        KEPT=KEPT,
+        GROUP=GROUP,
+    )
+    return Kernel("boxes.cl", entry, defines)
 
 
 class BoxFinder:
@@ -90,9 +93,9 @@ class BoxFinder:
         group = min(GROUP, self._device.capability.max_group)
         grid = (-(-head.count // group) * group, inputs)
         source = (raw, np.int32(offset), np.int32(head.count), np.float32(min_score))
-        self._launcher(head.kernel("candidates"), grid, (group, 1), *source, self._heads, self._found)
+        self._launcher(kernel_of(head, "candidates"), grid, (group, 1), *source, self._heads, self._found)
         sinks = (self._heads, self._found, np.float32(iou), self._result)
-        self._launcher(head.kernel("suppress"), (GROUP, inputs), (GROUP, 1), *sinks)
+        self._launcher(kernel_of(head, "suppress"), (GROUP, inputs), (GROUP, 1), *sinks)
 
     def read(self, inputs: int) -> list[Boxes | None]:
         """What the last `enqueue` found, an input each, best first; waits for it.

@@ -4,6 +4,7 @@ In: blue-green-red pixels, or the planes that a video decoder gives (NV12, I420)
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -86,6 +87,7 @@ def arrange(picture: U8 | Yuv420) -> tuple[tuple[U8, ...], tuple[int, int], tupl
     return (dense,), (height, width), (3 * width, 0, 0, 0, 0), defines_of(YUV=False)
 
 
+@cache
 def colours_of(matrix: Matrix, *, full: bool) -> Defines:
     """How kernels/frame.cl turns brightness and two differences into colours.
 
