@@ -30,7 +30,7 @@ static float held(const float v, const int side) {
 #if PADDING == 0
   return v;
 #elif PADDING == 1
-  return clamp(v, 0.0f, side - 1.0f);
+  return v < LOW || v > HIGH(side) ? clamp(v, 0.0f, side - 1.0f) : v;
 #else
   return mirrored(v, side);
 #endif

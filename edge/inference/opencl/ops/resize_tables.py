@@ -14,6 +14,7 @@ from ..graph import Node, unsupported
 
 Numbers = npt.NDArray[np.float64]
 MODES = ("nearest", "linear", "cubic")
+TIE = 1e-5  # of a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +136,14 @@ def taps_of(axis: Axis, sampling: Sampling) -> tuple[npt.NDArray[np.int32], npt.
 
 def rounded(at: npt.NDArray[np.float32], rounding: str) -> npt.NDArray[np.int64]:
     """The nearest whole place; halves by `rounding`."""
-    half = np.float32(0.5)
+    below = np.floor(at)
+    beyond = at - below
+    tie = np.abs(beyond - 0.5) < TIE  # ONNX Runtime, too, does not let float32's last bits decide
     found = {
-        "floor": np.floor(at),
+        "floor": below,
         "ceil": np.ceil(at),
-        "round_prefer_floor": np.ceil(at - half),
-        "round_prefer_ceil": np.floor(at + half),
+        "round_prefer_floor": below + ((beyond > 0.5) & ~tie),
+        "round_prefer_ceil": below + ((beyond > 0.5) | tie),
     }
     return np.asarray(found[rounding], np.int64)
 
