@@ -277,7 +277,7 @@ def epilogue_of(node: Node, conv: str) -> tuple[str, str, str] | None:
     if len(node.inputs) == 1:
         act = as_expression(program)
         return (act, "", "(v)") if act else None
-    if len(node.inputs) != 2:
+    if len(node.inputs) != 2 or node.inputs.count(conv) > 1:
         return None
     joint = next(i for i, step in enumerate(program) if (1 - own) in step.args)
     step = program[joint]
