@@ -4,8 +4,8 @@
     python scripts/gfx803.py [--models NAME...] [--first-guess] [--check]
 
 Plans → distinct kernels → clang-16 → gate (no scratch, ≤ 32 KB LDS, ≤ 128 VGPRs) → the tables in docs/hardware.md.
-Exits 1 and names each kernel that is beyond the gate; the page is then left as it was. --first-guess leaves out what
-only the tuner might choose; --models takes some models only; both, and --check, leave the page alone.
+Exits 1 and names each kernel that is beyond the gate; the page names its tile, too. --first-guess leaves out what only
+the tuner might choose; --models takes some models only; both, and --check, leave the page alone.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import onnx
 from gfx803_page import ModelRow, Page, Variant, update_page, variant_class
 
 from edge.compute.capability import RX580_8GB
-from edge.compute.gcn import Work, faults
+from edge.compute.gcn import Work
 from edge.compute.kernel import Kernel, defines_of
 from edge.compute.offline import OfflineError, Resources, Target, compile_all, mesa_target, rocm_target
 from edge.errors import UnsupportedOpError
@@ -182,27 +182,29 @@ def main() -> int:
     except OfflineError as exc:
         print(f"error: {exc}", file=sys.stderr)
         return 1
-    variants = [Variant(each, resources[each], mesa.get(each), found.kernels[each]) for each in kernels]
+    variants = [
+        Variant(each, resources[each], mesa.get(each), found.kernels[each], chosen=each in found.chosen)
+        for each in kernels
+    ]
     for name, reason in found.unplanned.items():
         print(f"{name}: not planned: {reason}", file=sys.stderr)
+    if not (options.check or options.first_guess or options.models != list(ZOO)):
+        update_page(REPO / "docs" / "hardware.md", Page(variants, found.models, found.unplanned, len(found.kernels)))
     if bad := judge(variants):
         print("\n".join(bad), file=sys.stderr)
         print(f"{len(bad)} kernels are beyond the gate, of {len(kernels)}", file=sys.stderr)
         return 1
     print(f"{len(kernels)} kernels of {len(found.kernels)} compiled, {len(mesa)} of them for Mesa: all within the gate")
-    if not (options.check or options.first_guess or options.models != list(ZOO)):
-        update_page(REPO / "docs" / "hardware.md", Page(variants, found.models, found.unplanned, len(found.kernels)))
     return 0
 
 
 def judge(variants: Sequence[Variant]) -> list[str]:
     """A line for each kernel that is beyond the gate, for AMD's target or Mesa's."""
-    lines = []
-    for each in variants:
-        for name, figures in (("gfx803", each.resources), ("polaris10", each.mesa)):
-            if figures and (wrong := faults(figures)):
-                lines.append(f"{describe(each.kernel)} for {name}: {'; '.join(wrong)}")
-    return lines
+    return [
+        f"{describe(each.kernel)}, {'a first guess' if each.chosen else 'the tuner may take it'}: {'; '.join(wrong)}"
+        for each in variants
+        if (wrong := each.faults())
+    ]
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from edge.compute.gcn import IDEAL, RX580, Work, projected_s, waves_per_simd
+from edge.compute.gcn import IDEAL, RX580, Work, faults, projected_s, waves_per_simd
 from edge.compute.kernel import Kernel
 from edge.compute.offline import Resources
 from edge.paths import data_dir
@@ -35,12 +35,21 @@ CARDS_GIB: Final = (4, 8)
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """A compiled kernel. mesa: as Mesa's target has it, where it was compiled for that. items: of its largest group."""
+    """A compiled kernel. mesa: as Mesa's target has it, where it was compiled for that. items: of its largest group.
+
+    chosen: whether a plan has it without the tuner.
+    """
 
     kernel: Kernel
     resources: Resources
     mesa: Resources | None
     items: int
+    chosen: bool = True
+
+    def faults(self) -> list[str]:
+        """What is beyond the gate, on either target; empty when all is well."""
+        of_mesa = [f"Mesa: {each}" for each in faults(self.mesa)] if self.mesa else []
+        return faults(self.resources) + of_mesa
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +99,11 @@ def resource_table(variants: Iterable[Variant]) -> list[str]:
     ]
     for (file, entry, tile), each in sorted(rows.items(), key=lambda row: [_natural(part) for part in row[0]]):
         waves = min(waves_per_simd(one.resources, one.items) for one in each)
-        mesa = max((one.mesa.vgprs for one in each if one.mesa), default=0)
+        mesa = max((one.mesa.vgprs for one in each if one.mesa), default="–")
         lines.append(
             f"| {file} | {entry} | {tile} | {len(each)} | {max(one.resources.vgprs for one in each)} "
             f"| {max(one.resources.sgprs for one in each)} | {max(one.resources.lds_bytes for one in each)} "
-            f"| {max(one.resources.scratch_bytes for one in each)} | {waves:.3g} | {mesa or '–'} |"
+            f"| {max(one.resources.scratch_bytes for one in each)} | {waves:.3g} | {mesa} |"
         )
     return lines
 
@@ -121,6 +130,21 @@ def other_files(variants: Iterable[Variant]) -> list[str]:
             reason = "no plan of the zoo uses it on this card"
         lines.append(f"| {name} | {reason} |")
     return lines
+
+
+def beyond_gate(variants: Iterable[Variant]) -> list[str]:
+    """A list of the kernels and tiles that are beyond the gate, with their worst figures."""
+    worst: dict[tuple[str, str, bool], list[Variant]] = defaultdict(list)
+    for each in variants:
+        if each.faults():
+            worst[each.kernel.entry, tile_of(each.kernel), each.chosen].append(each)
+    lines = []
+    for (entry, tile, chosen), each in sorted(worst.items(), key=lambda row: [_natural(part) for part in row[0][:2]]):
+        figures = max((one.faults()[0] for one in each), key=_natural)
+        name = f"`{entry}`" + (f" {tile}" if tile else "")
+        who = "used by a plan" if chosen else "only the tuner may take it"
+        lines.append(f"- {name}: {figures}; in {len(each)} of its variants, {who}.")
+    return ["Beyond the gate now, to be mended:", "", *lines, ""] if lines else []
 
 
 def projection_table(models: Iterable[ModelRow]) -> list[str]:
@@ -174,6 +198,7 @@ def rendered(page: Page) -> str:
             "",
             *other_files(page.variants),
             "",
+            *beyond_gate(page.variants),
             "### Projection, not a measurement",
             "",
             *projection_table(page.models),
