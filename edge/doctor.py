@@ -4,22 +4,27 @@ import os
 import platform
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from .compute.choice import FoundDevice, match, parse_choice
 from .compute.probe import probe_devices
 from .config import Plan
-from .errors import EdgeError
+from .errors import EdgeError, NoDeviceError
 from .foreign import foreign
 from .i18n import _, decimal
 from .models.installed import InstalledModels
-from .paths import models_dir
+from .paths import cache_dir, models_dir
 from .registry import Registry
 
+if TYPE_CHECKING:
+    from .inference.opencl.check import Verdict as Checked
+
 Verdict = Literal["good", "warn", "bad"]
+Tell = Callable[[str], None]
 OUR_PACKAGES = ("edge", "plugins", "raspberry_pi", "server")
 LOW_DISK_BYTES = 2_000_000_000  # some thousand stills: a day of a busy station
 CONNECT_S = 3.0
@@ -35,12 +40,12 @@ class Finding:
     next_step: str = ""
 
 
-def examine(plan: Plan | None, registry: Registry) -> Iterator[Finding]:
-    """Look at everything the daemon needs; with a site, also at what that site names."""
+def examine(plan: Plan | None, registry: Registry, *, tell: Tell = lambda _text: None) -> Iterator[Finding]:
+    """Look at everything the daemon needs; with a site, also at what that site names. tell: what takes its time."""
     yield Finding(_("program"), "good", f"tigrillo {metadata.version('tigrillo')}, Python {platform.python_version()}")
     yield from _packages()
     yield from _plugins(registry)
-    yield from _devices()
+    yield from _devices(plan, tell)
     yield from _models(plan)
     if plan is None:
         yield Finding(
@@ -73,27 +78,86 @@ def _plugins(registry: Registry) -> Iterator[Finding]:
         yield Finding(_("plugins"), "warn", f"{plugin}: {reason}", _("mend or uninstall that plugin"))
 
 
-def _devices() -> Iterator[Finding]:
+def _devices(plan: Plan | None, tell: Tell) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding(_("device"), "good", _("CPU, {cores} cores, ONNX Runtime").format(cores=cores))
     probe = probe_devices()
-    for broken in (each for each in probe.found if each.broken):
-        yield Finding(_("device"), "warn", f"{broken.label}: {broken.broken}", _("mend or remove that driver"))
-    names = [each.label for each in probe.found if not each.broken]
-    if names:
-        says = _("OpenCL: {names}; models run on the CPU in this version").format(names=", ".join(names))
+    for each in probe.found:
+        yield _described(each)
+    choice = parse_choice(plan.file.compute.device if plan else "auto")
+    if choice.kind == "cpu":
+        return
+    try:
+        found = match(choice, probe.found, problem=probe.problem)
+    except NoDeviceError as exc:
+        if choice.kind == "opencl":
+            step = _("mend that driver, or set compute.device to what is listed here, to auto or to cpu")
+            yield Finding(_("device"), "bad", str(exc), step)
+        elif not probe.found:
+            reason = probe.problem or _("no driver offers a device")
+            says = _("OpenCL: none ({reason}); models run on the CPU").format(reason=reason)
+            yield Finding(_("device"), "good", says)
+        return
+    yield from _verdicts(found, plan, tell)
+
+
+def _described(device: FoundDevice) -> Finding:
+    if device.broken:
+        return Finding(_("device"), "warn", f"{device.label}: {device.broken}", _("mend or remove that driver"))
+    if device.capability.family == "cpu":
+        text = _("{address}: {label}, OpenCL on the CPU, which auto leaves to ONNX Runtime")
     else:
-        reason = probe.problem or _("no device that works")
-        says = _("OpenCL: none ({reason}); models run on the CPU").format(reason=reason)
-    yield Finding(_("device"), "good", says)
+        text = _("{address}: {label}, OpenCL")
+    return Finding(_("device"), "good", text.format(address=device.address, label=device.label))
+
+
+def _verdicts(found: FoundDevice, plan: Plan | None, tell: Tell) -> Iterator[Finding]:
+    """Does each model run right on the device, and no slower than on the CPU? Checked now when nobody has yet."""
+    from .inference.opencl.verdicts import Verdicts  # noqa: PLC0415  # because it needs pyopencl, which may be missing
+
+    must = plan is not None and parse_choice(plan.file.compute.device).kind == "opencl"
+    installed = InstalledModels(models_dir())
+    with Verdicts(found, cache_dir(), threads=plan.file.compute.threads if plan else 0) as verdicts:
+        for name in _wanted(plan, installed):
+            try:
+                card = installed.verify(name)
+            except EdgeError:
+                continue  # which its own line says
+            verdict = verdicts.kept(card)
+            note = ""
+            if verdict is None:
+                tell(_("checking {model} on {device}, which takes some seconds").format(model=name, device=found.label))
+                verdict = verdicts.check(card)
+                note = _(" (checked just now)")
+            yield _judged(verdict, note, must=must)
+
+
+def _judged(verdict: "Checked", note: str, *, must: bool) -> Finding:
+    what = _("model on device")
+    if verdict.is_right and verdict.is_fast:
+        return Finding(what, "good", verdict.says + note)
+    if not verdict.is_right:
+        step = _("it runs on the CPU; tell us device and driver, or try another driver")
+        if must:
+            step = _("set compute.device to auto or cpu: with {device} this model is not to be trusted")
+        # a device that must be used and answers wrongly, or not at all, is no device to run a station with
+        return Finding(what, "bad" if must else "warn", verdict.says + note, step.format(device=verdict.device))
+    step = _("tigrillo bench {model} --device opencl --tune looks for faster kernels")
+    return Finding(what, "warn", verdict.says + note, step.format(model=verdict.model))
+
+
+def _wanted(plan: Plan | None, installed: InstalledModels) -> list[str]:
+    """The models that the site names; without a site those that are installed."""
+    if plan is None:
+        return installed.names()
+    named = (str(config.model) for _spec, config in plan.stages if hasattr(config, "model"))
+    return list(dict.fromkeys(named))
 
 
 def _models(plan: Plan | None) -> Iterator[Finding]:
     installed = InstalledModels(models_dir())
-    wanted = (
-        [str(config.model) for _spec, config in plan.stages if hasattr(config, "model")] if plan else installed.names()
-    )
-    for name in dict.fromkeys(wanted):
+    wanted = _wanted(plan, installed)
+    for name in wanted:
         try:
             installed.verify(name)
             card = installed.card(name)

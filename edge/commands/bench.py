@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from ..compute.choice import FoundDevice
     from ..compute.device import Device
     from ..compute.peak import Peak
-    from ..inference.opencl.launch import Algorithm, ConvProblem
     from ..inference.opencl.layers import LayerRow
     from ..inference.opencl.plan import Choose
-    from ..inference.opencl.tune import Choices
     from ..inference.subject import Subject
     from ..inference.timing import Row
 
@@ -175,6 +173,7 @@ class _Run:
 
     def _tune(self, subject: "Subject", device: "Device", size: int, document: dict[str, Any]) -> "Choose":
         from ..inference.opencl.measure import graph_of, inputs_of
+        from ..inference.opencl.plan import pick
         from ..inference.opencl.tune import save_choices, tune
         from ..paths import cache_dir
 
@@ -187,7 +186,7 @@ class _Run:
         document.setdefault("tuned", []).append({"name": subject.name, "batch": size, **figures})
         if subject.card:
             save_choices(cache_dir(), subject.card, device.capability, size, tuned)
-        return _choosing(tuned.choices)
+        return lambda problem, candidates: pick(tuned.choices, problem, candidates)
 
     def _layers(self, found: "FoundDevice", subjects: "Sequence[Subject]") -> Iterator[dict[str, Any]]:
         from ..compute.device import Device
@@ -239,23 +238,14 @@ class _Run:
 
 def _kept(subject: "Subject", device: "Device", size: int) -> "Choose":
     """What the tuner found earlier for an installed model, else the first guess."""
-    from ..inference.opencl.plan import first_guess
+    from ..inference.opencl.plan import first_guess, pick
     from ..inference.opencl.tune import load_choices
     from ..paths import cache_dir
 
     if subject.card is None:
         return first_guess
-    return _choosing(load_choices(cache_dir(), subject.card, device.capability, size))
-
-
-def _choosing(choices: "Choices") -> "Choose":
-    """What was chosen for a problem, where it is still among the candidates; else the first guess."""
-
-    def choose(problem: "ConvProblem", found: "Sequence[Algorithm]") -> "Algorithm":
-        wanted = choices.get(problem)
-        return wanted if wanted is not None and wanted in found else found[0]
-
-    return choose
+    choices = load_choices(cache_dir(), subject.card, device.capability, size)
+    return lambda problem, candidates: pick(choices, problem, candidates)
 
 
 def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:

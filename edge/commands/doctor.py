@@ -24,7 +24,8 @@ def doctor(
     from ..registry import load_registry
 
     registry = load_registry()
-    findings = list(examine(load_plan(site, registry) if site else None, registry))
+    plan = load_plan(site, registry) if site else None
+    findings = list(examine(plan, registry, tell=lambda text: typer.echo(text, err=True)))
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in findings], ensure_ascii=False))
     else:
