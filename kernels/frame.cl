@@ -15,13 +15,26 @@
 #define PART frame, pitch, u_at, v_at, c_pitch, c_step, ox, oy
 
 #if YUV
-static int3 colours(PART_PARAMS, const int part_x, const int part_y) {
-    const int x = part_x + ox, y = part_y + oy;
-    const int at = (y >> 1) * c_pitch + (x >> 1) * c_step;
-    const float l = Y_GAIN * ((float)frame[y * pitch + x] - Y_BIAS);
+static float3 tint(PART_PARAMS, const int x, const int y) {
+    const int at = ((y + oy) >> 1) * c_pitch + ((x + ox) >> 1) * c_step;
     const float u = (float)frame[u_at + at] - 128.0f, v = (float)frame[v_at + at] - 128.0f;
-    const float3 bgr = (float3)(l + B_U * u, l - G_U * u - G_V * v, l + R_V * v);
-    return convert_int3(clamp(bgr, 0.0f, 255.0f) + 0.5f);  // cut off: PoCL's rounding conversions are slow
+    return (float3)(B_U * u, -G_U * u - G_V * v, R_V * v);
+}
+
+static int3 tinted(PART_PARAMS, const int x, const int y, const float3 tint) {
+    const float light = Y_GAIN * ((float)frame[(y + oy) * pitch + x + ox] - Y_BIAS);
+    return convert_int3(clamp(light + tint, 0.0f, 255.0f) + 0.5f);  // cut off: PoCL's rounding conversions are slow
+}
+
+static int3 colours(PART_PARAMS, const int x, const int y) { return tinted(PART, x, y, tint(PART, x, y)); }
+
+// The sum of 2 × 2 pixels; they share a sample of colour unless the part begins at an odd pixel.
+static int3 colours_of_four(PART_PARAMS, const int x, const int y) {
+    if ((ox | oy) & 1)
+        return colours(PART, x, y) + colours(PART, x + 1, y) + colours(PART, x, y + 1) + colours(PART, x + 1, y + 1);
+    const float3 same = tint(PART, x, y);
+    return tinted(PART, x, y, same) + tinted(PART, x + 1, y, same) + tinted(PART, x, y + 1, same) +
+           tinted(PART, x + 1, y + 1, same);
 }
 
 static int brightness(PART_PARAMS, const int x, const int y) { return frame[(y + oy) * pitch + x + ox]; }
@@ -31,8 +44,19 @@ static int3 colours(PART_PARAMS, const int x, const int y) {
     return (int3)(at[0], at[1], at[2]);
 }
 
+// The sum of 2 × 2 pixels.
+static int3 colours_of_four(PART_PARAMS, const int x, const int y) {
+    return colours(PART, x, y) + colours(PART, x + 1, y) + colours(PART, x, y + 1) + colours(PART, x + 1, y + 1);
+}
+
 static int brightness(PART_PARAMS, const int x, const int y) {
     const int3 bgr = colours(PART, x, y);
     return (3735 * bgr.x + 19235 * bgr.y + 9798 * bgr.z + (1 << 14)) >> 15;
 }
 #endif
+
+// The sum of 2 × 2 pixels.
+static int brightness_of_four(PART_PARAMS, const int x, const int y) {
+    return brightness(PART, x, y) + brightness(PART, x + 1, y) + brightness(PART, x, y + 1) +
+           brightness(PART, x + 1, y + 1);
+}

@@ -1,6 +1,6 @@
 // A cell of a picture that was halved k times: the mean of 2^k × 2^k pixels, rounded after every halving.
 //
-// To be included after `#define V` (int, or int3 for three channels) and `V pixel(PART_PARAMS, int x, int y)`.
+// To be included after `#define V` (int, or int3 for three channels) and `V pixel(PART_PARAMS, int x, int y)`, `V four(…)`, its sum over 2 × 2.
 // halved(PART, k, x, y): cell (x, y) of the picture halved k times, 0 ≤ k ≤ 6; pixels 2^k·x … 2^k·(x + 1) − 1.
 // Arithmetic: c_0 = pixel;  c_k[y, x] = (c_k−1[2y, 2x] + c_k−1[2y, 2x+1] + c_k−1[2y+1, 2x] + c_k−1[2y+1, 2x+1] + 2) >> 2
 // twin: edge.inference.preprocess.resize
@@ -14,8 +14,9 @@
         return (sum + (steps >> 1)) >> (steps >> 1);                                                              \
     }
 
-static V halved_0(PART_PARAMS, const int k, const int x, const int y) { return pixel(PART, x, y); }
-HALVED(halved_1, 1, halved_0)
+static V halved_1(PART_PARAMS, const int k, const int x, const int y) {
+    return k < 1 ? pixel(PART, x, y) : (four(PART, 2 * x, 2 * y) + 2) >> 2;
+}
 HALVED(halved_2, 2, halved_1)
 HALVED(halved_3, 3, halved_2)
 HALVED(halved_4, 4, halved_3)

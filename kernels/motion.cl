@@ -10,8 +10,10 @@
 
 #define V int
 #define pixel brightness
+#define four brightness_of_four
 #include "halve.cl"
 #undef pixel
+#undef four
 
 #pragma OPENCL FP_CONTRACT OFF  // a fused multiply-add rounds once where NumPy rounds twice
 

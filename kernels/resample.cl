@@ -10,8 +10,10 @@
 
 #define V int3
 #define pixel colours
+#define four colours_of_four
 #include "halve.cl"
 #undef pixel
+#undef four
 
 #define AREA 0
 #define CUBIC 1

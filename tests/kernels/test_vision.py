@@ -190,3 +190,17 @@ def test_crops_equal_the_hosts(vision, picture_hw):
         assert (apart > 0.01).mean() < 0.01, BOXES[index]
     assert (got[0] == 7.0).all()
     assert launches == 1
+
+
+def test_crops_of_a_decoders_planes_share_colours_as_the_whole_picture_does(vision):
+    yuv, card = planes_of(to_yuv(picture(720, 1280)), "nv12", 1280), card_of((96, 96), "square-crop")
+    boxes = [(x / 1280, y / 720, 0.4, 0.4) for x in (300, 301) for y in (200, 201)]  # halved, from odd pixels on, too
+    into = vision.device.alloc(len(boxes) * 3 * 96 * 96 * 4)
+    frame = vision.upload_frame(yuv)
+
+    vision.crops(frame, boxes, into=into, card=card)
+
+    got = vision.device.read(into, np.empty((len(boxes), 3, 96, 96), np.float32))
+    crops = [square_crop(to_bgr(yuv), box, margin=card.crop_margin, size_px=96) for box in boxes]
+    for have, want in zip(got, to_batch(crops, card), strict=True):
+        assert levels_apart(have, want, card).max() < 1.01
