@@ -11,19 +11,7 @@ import numpy as np
 
 from ...compute.capability import Capability
 from .graph import Graph, Node, unsupported
-from .launch import (
-    C_TYPES,
-    Algorithm,
-    Array,
-    Const,
-    ConvProblem,
-    Launch,
-    Scratch,
-    Step,
-    Tensor,
-    channels_last,
-    row_major,
-)
+from .launch import Algorithm, Array, Const, ConvProblem, Launch, Scratch, Step, Tensor, channels_last, row_major
 from .layout import Slice, find_channels_last, find_slices
 
 Kind = Literal["arena", "const", "streamed", "input", "output"]
@@ -270,7 +258,6 @@ def plan_graph(graph: Graph, device: Capability, *, choose: Choose = first_guess
         lowering = LOWERINGS.get(node.op)
         if lowering is None:
             raise unsupported(node, "no kernel for it")
-        _check_types(graph, node)
         lowering(planner, node)
     outputs = {name: _output(planner, name) for name in graph.outputs}
     arena_bytes = place(planner.storages, planner.launches)
@@ -283,13 +270,6 @@ def plan_graph(graph: Graph, device: Capability, *, choose: Choose = first_guess
         arena_bytes=arena_bytes,
         algorithms=planner.algorithms,
     )
-
-
-def _check_types(graph: Graph, node: Node) -> None:
-    """Refuse element types that kernels do not have: float64, which only constants may still be here."""
-    for name in (*node.inputs, *node.outputs):
-        if name and name not in graph.constants and graph.types[name].dtype not in C_TYPES:
-            raise unsupported(node, f"element type {graph.types[name].dtype}")
 
 
 def _output(planner: Planner, name: str) -> Tensor:
