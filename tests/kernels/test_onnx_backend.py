@@ -16,7 +16,7 @@ SCRIPT = REPO / "scripts" / "onnx_conformance.py"
 MUST_PASS = 500
 PARTS = 2
 # The GPU family differs in these; all its cases pass in `onnx_conformance.py --family gpu`.
-GPU_SAMPLE = r"conv|gemm|matmul|softmax|layer_normalization_[34]d|reduce_(sum|max|mean|l2)_.*random|Linear|Pool2d"
+GPU_SAMPLE = r"[Cc]onv|gemm|matmul|softmax|layer_normalization_[34]d|reduce_(sum|max|mean|l2)_.*random|Linear|Pool2d"
 
 
 def _start(cache: Path, *options: str) -> subprocess.Popen:
