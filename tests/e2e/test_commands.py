@@ -9,7 +9,10 @@ import sys
 import pytest
 
 from edge.cli import app
+from edge.compute.probe import probe_devices
 from edge.errors import EXIT_CONFIG
+from edge.inference.opencl.check import Verdict, key_of, save_verdict
+from edge.models.installed import InstalledModels
 
 COMMANDS = ("init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "bench", "models")
 
@@ -116,6 +119,50 @@ def test_doctor_without_models_says_how_to_get_them(tmp_path):
 
     assert done.returncode == 1
     assert "tigrillo models pull megadetector-lite" in done.stdout
+
+
+def test_doctor_calls_a_device_that_the_site_names_and_that_is_missing_bad(models_dir, tmp_path):
+    site = tmp_path / "site.yaml"
+    site.write_text("compute: {device: 'opencl:no-such-card'}\nstages:\n  - {use: detect}\n")
+
+    done = tigrillo("doctor", site, "--json")
+
+    [bad] = [each for each in json.loads(done.stdout) if each["verdict"] == "bad"]
+    assert done.returncode == 1
+    assert "no-such-card" in bad["says"]
+    assert "compute.device" in bad["next_step"]
+
+
+def test_doctor_names_opencl_on_the_cpu_and_leaves_it_alone(models_dir, tmp_path):
+    done = tigrillo("doctor", "--json", CACHE_DIRECTORY=str(tmp_path))
+
+    says = [each["says"] for each in json.loads(done.stdout) if each["what"] == "device"]
+    assert any("auto leaves to ONNX Runtime" in each for each in says)
+    assert not (tmp_path / "verdicts").exists()  # nothing was checked
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict", "step"),
+    [
+        ({"error": 1e-6, "ms_opencl": 5.0, "ms_onnxruntime": 9.0}, "good", ""),
+        ({"error": 1e-6, "ms_opencl": 9.0, "ms_onnxruntime": 5.0}, "warn", "--tune"),
+        ({"error": 0.1, "ms_opencl": 5.0, "ms_onnxruntime": 9.0}, "bad", "compute.device"),
+    ],
+)
+def test_doctor_tells_what_the_check_of_a_model_on_the_device_found(models_dir, tmp_path, found, verdict, step):
+    device = probe_devices(try_kernels=False).found[0]
+    card = InstalledModels(models_dir).card("megadetector-lite")
+    kept = Verdict(card.name, device.label, **found)
+    save_verdict(tmp_path / "cache" / "verdicts", key_of(card, device.capability), kept)
+    site = tmp_path / "site.yaml"
+    site.write_text(f"compute: {{device: '{device.address}'}}\nstages:\n  - {{use: detect}}\n")
+
+    done = tigrillo("doctor", site, "--json", CACHE_DIRECTORY=str(tmp_path / "cache"))
+
+    [line] = [each for each in json.loads(done.stdout) if each["what"] == "model on device"]
+    assert (line["verdict"], line["says"]) == (verdict, kept.says)
+    assert step in line["next_step"]
+    assert done.returncode == (verdict == "bad")
 
 
 def test_replay_of_an_unknown_frame_is_one_line(models_dir, tmp_path):
