@@ -40,7 +40,7 @@ __kernel __attribute__((reqd_work_group_size(GRP, 1, 1))) void conv_first(
     barrier(CLK_LOCAL_MEM_FENCE);
     const int lx = t % LANES, ly = t / LANES;
     for (int loop = 0; loop < LOOPS; loop++) {
-        // Past the end the last block is done again: were the loop left here, PoCL 3.1 would drop the guard of the writes.
+        // Past the end the last block is done again: if the loop can be left, PoCL 3.1 drops the guard of the writes.
         const int block = min((int)get_group_id(1) * LOOPS + loop, (CO + TN - 1) / TN - 1);
         __constant float *wk = w + w_off + block * (KH * KW * CI * TN);
         float4 acc[PX][TN / 4];
