@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .clock import Clock, SystemClock
-from .model import F32, CaptureTime, Card, Event, Kind, Picture
+from .model import F32, U8, Boxes, CaptureTime, Card, Event, Kind, Picture
+from .placement import Placement
 
 if TYPE_CHECKING:
     from .hookspecs import DecoderSpec
@@ -33,6 +34,18 @@ class Session(Protocol):
 
         Any n ≥ 1 is taken: a model with a fixed batch is run in pieces. Returns one float32 array an output, first
         axis n. May be called from several threads. Raises DeviceBusy when the device is out of memory.
+        """
+
+
+@runtime_checkable
+class Finder(Protocol):
+    """A session whose device also does what lies around a detector: letterbox before it, boxes and NMS after it."""
+
+    def find(self, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
+        """What a detector sees in a picture: boxes in pixels of its input, after NMS, and where the picture lies there.
+
+        bgr: uint8 (height, width, 3), any size. card: the session's, with the thresholds in force. None when it can't
+        be done there: letterbox, `run` and the decoder give the same. Raises as `run` does.
         """
 
 

@@ -8,8 +8,9 @@ from ..errors import ModelError
 from ..hookspecs import DecoderSpec
 from ..i18n import _
 from ..model import F32, U8, Boxes, Card
-from ..services import Services, Session
-from .preprocess import to_batch
+from ..placement import Anchor, Placement
+from ..services import Finder, Services, Session
+from .preprocess import letterbox, to_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,19 @@ class OpenModel:
     card: Card
     session: Session
     decoder: DecoderSpec
+
+    def find(self, bgr: U8) -> tuple[Boxes, Placement]:
+        """What a detector sees in a picture of any size, and where that picture lies in the model's input.
+
+        On a device that can, all of it happens there. Raises as look_at does.
+        """
+        if isinstance(self.session, Finder) and (found := self.session.find(bgr, self.card)):
+            return found
+        anchor: Anchor = "topleft" if self.card.resize == "letterbox-topleft" else "centre"
+        picture, placement = letterbox(bgr, size_hw=self.card.input_hw, fill=self.card.fill, anchor=anchor)
+        (boxes,) = self.look_at([picture])
+        assert isinstance(boxes, Boxes)
+        return boxes, placement
 
     def look_at(self, pictures: Sequence[U8]) -> Sequence[Boxes] | F32:
         """What the model says of pictures that already have its size, uint8 (height, width, 3), blue first.

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 from ..compute.choice import FoundDevice, match, parse_choice
 from ..compute.probe import probe_devices
 from ..errors import DeviceLost, NoDeviceError
-from ..model import F32, Card
+from ..model import F32, U8, Boxes, Card
 from ..paths import cache_dir
-from ..services import Compute, Log, Session
+from ..placement import Placement
+from ..services import Compute, Finder, Log, Session
 from .ort import OrtCompute
 
 if TYPE_CHECKING:
@@ -132,6 +133,15 @@ class LastingSession:
     def __init__(self, session: Session, card: Card, cpu: OrtCompute) -> None:
         self.card, self._session, self._cpu = card, session, cpu
         self.output_shapes = session.output_shapes
+
+    def find(self, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
+        """See Finder.find."""
+        session = self._session
+        try:
+            return session.find(bgr, card) if isinstance(session, Finder) else None
+        except DeviceLost:
+            self._session = self._cpu.session(self.card)
+            return None
 
     def run(self, batch: F32) -> Sequence[F32]:
         """See Session.run."""

@@ -23,7 +23,6 @@ from edge.api import (
     StageSpec,
     _,
     hookimpl,
-    letterbox,
     nms_by_class,
     open_model,
 )
@@ -52,16 +51,8 @@ class Detect:
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame with what the model sees added to its detections, best score first."""
-        card = self.model.card
-        picture, placement = letterbox(
-            frame.picture.bgr(),
-            size_hw=card.input_hw,
-            fill=card.fill,
-            anchor="topleft" if card.resize == "letterbox-topleft" else "centre",
-        )
-        (boxes,) = self.model.look_at([picture])
-        assert isinstance(boxes, Boxes)
-        found = to_detections(boxes, placement, card)[: self.max_detections]
+        boxes, placement = self.model.find(frame.picture.bgr())
+        found = to_detections(boxes, placement, self.model.card)[: self.max_detections]
         together = sorted((*frame.detections, *found), key=lambda detection: -detection.score)
         return replace(frame, detections=tuple(together))
 

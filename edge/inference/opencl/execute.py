@@ -60,6 +60,8 @@ class Bound:
     arena: Any
     own: list[Any]
     calls: tuple[Call, ...] = ()
+    # pyopencl waits when the event of a copy is dropped, so that its host memory lives long enough: kept until a read
+    copies: list[Any] = field(default_factory=list)
 
     def __enter__(self) -> Self:
         return self
@@ -92,15 +94,16 @@ class Bound:
         dense = np.ascontiguousarray(array, dtype=tensor.dtype)
         if dense.size:
             with self.device.guard("write"):
-                cl.enqueue_copy(self.device.queue, self.buffers[tensor.storage], dense, is_blocking=False)
+                buffer = self.buffers[tensor.storage]
+                self.copies.append(cl.enqueue_copy(self.device.queue, buffer, dense, is_blocking=False))
 
     def launch(self) -> None:
         """Enqueue every kernel, in order."""
         queue, enqueue = self.device.queue, cl.enqueue_nd_range_kernel
         with self.device.guard(f"run {self.plan.name!r}"):
             for call in self.calls:
-                for array, offset in call.uploads:
-                    cl.enqueue_copy(queue, self.arena, array, dst_offset=offset, is_blocking=False)
+                if call.uploads:
+                    self._stream(call)
                 enqueue(queue, call.kernel, call.global_size, call.local_size)
 
     def timed(self) -> list[float]:
@@ -108,17 +111,25 @@ class Bound:
         events = []
         with self.device.guard(f"profile {self.plan.name!r}"):
             for call in self.calls:
-                for array, offset in call.uploads:
-                    cl.enqueue_copy(self.device.queue, self.arena, array, dst_offset=offset, is_blocking=False)
+                self._stream(call)
                 events.append(
                     cl.enqueue_nd_range_kernel(self.device.queue, call.kernel, call.global_size, call.local_size)
                 )
             self.device.queue.finish()
+            self.copies.clear()
         return [(event.profile.end - event.profile.start) * 1e-6 for event in events]
 
     def read(self, tensor: Tensor) -> Array:
         """The content of a dense output, once all that was enqueued is done."""
-        return self.device.read(self.buffers[tensor.storage], np.empty(tensor.shape, tensor.dtype))
+        out = self.device.read(self.buffers[tensor.storage], np.empty(tensor.shape, tensor.dtype))
+        self.copies.clear()
+        return out
+
+    def _stream(self, call: Call) -> None:
+        """Send the streamed constants that a launch is the first to read."""
+        for array, offset in call.uploads:
+            copy = cl.enqueue_copy(self.device.queue, self.arena, array, dst_offset=offset, is_blocking=False)
+            self.copies.append(copy)
 
 
 def bind(

@@ -17,12 +17,14 @@ from ...compute.device import Device
 from ...compute.worker import BatchJob, Worker
 from ...errors import DeviceBusy, DeviceLost, ModelError, StageError
 from ...i18n import _
-from ...model import F32, Card
+from ...model import F32, U8, Boxes, Card
+from ...placement import Placement
 from ...services import Session
 from ..model_file import check_hash
 from .execute import Bound, Constants, bind
 from .fuse import fuse
 from .graph import Graph
+from .hop import Hop, decoder_of
 from .importer import import_model
 from .memory import MB, Fitted, Room, fit
 from .plan import Choices, Choose, Plan, leanest, pick, plan_graph
@@ -37,7 +39,9 @@ class OpenclCompute:
     """Compute on one OpenCL device; use it with `with`. Everything of OpenCL happens in its worker's thread.
 
     cache_dir: built programs and what the tuner found. on_lost: the device was given up, after one new start.
-    tell: log event and fields, for what an operator should know. choices: the tuner's, by model folder and batch.
+    tell: log event and fields, for what an operator should know. choices: the tuner's, by model and batch.
+    memory_bytes: to use at most. whole_hop: whether detectors take pictures as they are; None: on a GPU, for a CPU
+    device is no quicker at it than OpenCV.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class OpenclCompute:
         tell: Tell = lambda _event, _fields: None,
         choices: Callable[[Card, int], Choices] = lambda _card, _size: {},
         memory_bytes: int | None = None,
+        whole_hop: bool | None = None,
     ) -> None:
         self.found, self.tell, self.choices, self.memory_bytes = found, tell, choices, memory_bytes
+        self.whole_hop = found.capability.family == "gpu" if whole_hop is None else whole_hop
         self.worker: Worker[Device] = Worker(
             lambda: Device.open(found, cache_dir=cache_dir, profile=profile), on_lost=on_lost
         )
@@ -92,6 +98,7 @@ class OpenclSession:
         self._device: Device | None = None
         self._constants: Constants | None = None
         self._bound: OrderedDict[int, Bound] = OrderedDict()
+        self._hop: Hop | None = None
         shapes = compute.worker.submit(self._shapes).result()
         self.output_shapes: Sequence[tuple[int | None, ...]] = [(None, *shape[1:]) for shape in shapes]
 
@@ -106,6 +113,18 @@ class OpenclSession:
             raise ValueError(f"model {self.card.name!r} takes (n, 3, {wanted}), got {batch.shape}")
         job = BatchJob((self._compute, self.card.folder), len(batch), self._run_batch, batch)
         return self._compute.worker.submit_batch(job).result()
+
+    def find(self, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
+        """See Finder.find."""
+        if not self._compute.whole_hop or decoder_of(card) is None or (self._fixed_batch or 1) != 1:
+            return None
+        return self._compute.worker.submit(lambda device: self._find(device, bgr, card)).result()
+
+    def _find(self, device: Device, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
+        bound = self._bound_for(device, 1)
+        if self._hop is None or self._hop.device is not device:
+            self._hop = Hop(device)
+        return self._hop.find(bound, bgr, card)
 
     def plan(self, device: Device, size: int, *, choose: Choose | None = None) -> Fitted:
         """The plan of a batch size that fits the device's free memory."""

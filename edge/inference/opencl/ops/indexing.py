@@ -10,8 +10,8 @@ from ..launch import C_TYPES, Tensor
 class Loop:
     """One work-item an element, running along the memory of the tensor that is written.
 
-    decode: C statements that turn `i` into coordinates. at: label → C expression of the element's place, without offset.
-    size: how many work-items.
+    decode: C statements that turn `i` into coordinates. at: label → C expression of the element's place, the tensor's
+    offset left out. size: how many work-items.
     """
 
     decode: str

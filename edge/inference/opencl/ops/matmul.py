@@ -17,7 +17,7 @@ TILE = 16  # rows and columns of y that one work-group computes; also its depth 
 
 @lowers("Gemm", "FusedGemm")
 def lower_gemm(planner: Planner, node: Node) -> None:
-    """alpha · A · B + beta · C."""
+    """Alpha · A · B + beta · C."""
     a, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     if a.dtype != "float32":
         raise unsupported(node, f"element type {a.dtype}")
@@ -75,7 +75,7 @@ def lower_matmul(planner: Planner, node: Node) -> None:
 
 
 def as_rows(planner: Planner, node: Node, a: Tensor, y: Tensor, weights: Array, bias: Array) -> None:
-    """y = a · weightsᵀ + bias by the convolution kernels: a row is a pixel. weights: (outputs, inputs)."""
+    """Write a · weightsᵀ + bias by the convolution kernels: a row is a pixel. weights: (outputs, inputs)."""
     dense = a if a.strides[1] == 1 and a.strides[0] >= a.shape[1] else planner.row_major(a, node=node.name)
     target = y if y.strides[1] == 1 and y.strides[0] >= y.shape[1] else planner.new(y.shape, y.dtype)
     problem = ConvProblem(
