@@ -4,7 +4,8 @@ Usage: python benchmarks/opencl_models.py [--device opencl] [--models NAME,…] 
 [--tune] [--seconds S] [--out FILE]. Models of the zoo with random weights, NAME@SIZE for another input size, fp32, host
 to host; random input. Each row is printed, and FILE (JSON) written, as soon as it is there: a run that is killed keeps
 what it had. "cold" is the first run with empty caches (the driver's too, as far as it lets us), "warm" the same with
-our programs on disk. ratio_least compares the fastest runs: on a busy machine it says more than the medians. Needs
+our programs on disk. ratio_least compares the fastest runs: on a busy machine ONNX Runtime's spinning threads lose more
+than ours, so that the medians flatter us; the worse of the two ratios counts. Needs
 NumPy, onnx, ml_dtypes, protobuf and pyopencl; onnxruntime for the peer ort. $BENCH_CACHES names a folder where what was
 built stays for the next run, whose builds are then not cold: for PoCL, which takes minutes.
 """
@@ -19,8 +20,9 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -51,23 +53,24 @@ from edge.compute.device import Device
 from edge.compute.peak import Peak, measure_peak
 from edge.errors import EdgeError
 from edge.inference.opencl.measure import make_ready, measure
+from edge.inference.opencl.plan import Choices, pick
 from edge.inference.opencl.tune import tune
 from edge.inference.subject import Subject, from_zoo
 from edge.inference.timing import Row, row_values
 
 # (device family, model, batch) → figure, least or most, why
 GOALS: dict[tuple[str, str, int], tuple[str, float, str]] = {
-    ("cpu", "yolov5s", 1): ("ratio_onnxruntime", 1.1, "<="),
-    ("cpu", "mobilenetv2", 1): ("ratio_onnxruntime", 1.3, "<="),
-    ("cpu", "yolox-tiny", 1): ("ratio_onnxruntime", 1.1, "<="),  # megadetector-lite is a YOLOX-tiny
+    ("cpu", "yolov5s", 1): ("ratio_worse", 1.1, "<="),
+    ("cpu", "mobilenetv2", 1): ("ratio_worse", 1.3, "<="),
+    ("cpu", "yolox-tiny", 1): ("ratio_worse", 1.1, "<="),  # megadetector-lite is a YOLOX-tiny
     ("gpu", "mobilenetv2", 1): ("ms", 1.2, "<="),
     ("gpu", "yolov5s", 1): ("ms", 3.2, "<="),  # 3.5 is asked for; 3.2 is a third of tinygrad's 9.6
     ("gpu", "yolov5x6", 1): ("ms", 45.0, "<="),
-    ("gpu", "yolov5s", 16): ("share", 0.6, ">="),
+    ("gpu", "yolov5s", 16): ("device_share", 0.6, ">="),
 }
 HEAD = (
-    f"{'model':<20} {'batch':>5} {'ms':>8} {'img/s':>8} {'GFLOP/s':>8} {'share':>6} {'launch':>6} {'enq ms':>7} "
-    f"{'MB':>6} {'cold s':>7} {'warm s':>7} {'error':>8}  peers: ms, ratio; goal"
+    f"{'model':<20} {'batch':>5} {'ms':>8} {'img/s':>8} {'GFLOP/s':>8} {'share':>6} "
+    f"{'dev ms':>7} {'dev sh':>6} {'launch':>6} {'enq ms':>7} {'MB':>6} {'cold s':>7} {'warm s':>7} {'error':>8}  peers: ms, ratio; goal"
 )
 
 
@@ -80,7 +83,7 @@ def main() -> None:
     parser.add_argument("--peers", default="", help="ort, torch; by default ort on a CPU device")
     parser.add_argument("--seconds", type=float, default=1.0, help="about how long each side of a row is run")
     parser.add_argument("--limit", type=float, default=1e9, help="begin no model after so many seconds")
-    parser.add_argument("--tune", action="store_true", help="tune for batch 1 first, measure with what was found")
+    parser.add_argument("--tune", action="store_true", help="tune for each batch first, measure with what was found")
     parser.add_argument("--out", type=Path, help="write all figures here as JSON")
     args = parser.parse_args()
     began = time.monotonic()
@@ -117,9 +120,9 @@ def measure_model(text: str, args: argparse.Namespace, peak: Peak, *, peers: Seq
     subject = from_zoo(name, size=int(size) if size else None)
     batches = [int(each) for each in args.batches.split(",")]
     with opened(args.device, text) as device:
-        chosen = tuned(subject, device) if args.tune else {}
-        choose = choosing(chosen)
         for batch in batches:
+            choices = tuned(subject, device, batch) if args.tune else {}
+            choose = partial(pick, choices)
             row = measure(
                 subject,
                 device,
@@ -133,6 +136,7 @@ def measure_model(text: str, args: argparse.Namespace, peak: Peak, *, peers: Seq
             if row.ratio is not None:
                 values["ratio_onnxruntime"] = round(row.ratio, 3)
                 values["ratio_least"] = round((row.least_ms_opencl or 0) / (row.least_ms_onnxruntime or 1), 3)
+                values["ratio_worse"] = max(values["ratio_onnxruntime"], values["ratio_least"])
             if "torch" in peers:
                 values |= torch_values(subject, batch, row, seconds=args.seconds)
             if batch == batches[0]:
@@ -154,16 +158,17 @@ def warm(subject: Subject, device: str, folder: str, batch: int, choose: Any) ->
         }
 
 
-def tuned(subject: Subject, device: Device) -> dict[Any, Any]:
-    """What the tuner chooses for one picture."""
-    inputs = subject.inputs(subject.make(1), 1)
-    with make_ready(subject, subject.make(1), device, batch=1) as ready:
-        found = tune(ready.graph, device, inputs, on_progress=progress(subject.name))
+def tuned(subject: Subject, device: Device, batch: int) -> Choices:
+    """What the tuner chooses for a batch size."""
+    model = subject.make(batch)
+    with make_ready(subject, model, device, batch=batch) as ready:
+        found = tune(ready.graph, device, ready.inputs, on_progress=progress(subject.name))
     print(
-        f"{subject.name}: tuned, {found.ms_before:.3f} → {found.ms_after:.3f} ms, {found.kept} of {found.tried} kept",
+        f"{subject.name} batch {batch}: tuned, {found.ms_before:.3f} → {found.ms_after:.3f} ms, "
+        f"{found.kept} of {found.tried} kept",
         flush=True,
     )
-    return dict(found.choices)
+    return found.choices
 
 
 def progress(name: str) -> Callable[[str, int, int], None]:
@@ -174,16 +179,6 @@ def progress(name: str) -> Callable[[str, int, int], None]:
             print(f"{name}: {what} {done}/{count}", file=sys.stderr, flush=True)
 
     return tell
-
-
-def choosing(chosen: dict[Any, Any]) -> Any:
-    """How a plan chooses: what the tuner found for one picture, for other batches too, else the first guess."""
-
-    def choose(problem: Any, found: Sequence[Any]) -> Any:
-        wanted = chosen.get(problem) or chosen.get(replace(problem, batch=1))
-        return wanted if wanted in found else found[0]
-
-    return choose
 
 
 def torch_values(subject: Subject, batch: int, row: Row, *, seconds: float) -> dict[str, Any]:
@@ -226,8 +221,9 @@ def line(row: dict[str, Any], family: str) -> str:
     against = [f"{key[6:]} ×{row[key]:.2f}" for key in row if key.startswith("ratio_")]
     return (
         f"{row['name']:<20} {row['batch']:>5} {row['ms']:>8.3f} {row['images_per_s']:>8.1f} {row['gflop_s']:>8.1f} "
-        f"{row['share']:>6.1%} {row['launches']:>6} {row['enqueue_ms']:>7.3f} {row['memory_mb']:>6.0f} "
-        f"{row['build_s']:>7.2f} {row.get('warm_s', float('nan')):>7.2f} {row.get('error', float('nan')):>8.1e}  "
+        f"{row['share']:>6.1%} "
+        f"{row['device_ms']:>7.3f} {row['device_share']:>6.1%} {row['launches']:>6} {row['enqueue_ms']:>7.3f} "
+        f"{row['memory_mb']:>6.0f} {row['build_s']:>7.2f} {row.get('warm_s', float('nan')):>7.2f} {row.get('error', float('nan')):>8.1e}  "
         f"{', '.join(peers + against)}{goal(row, family)}"
     )
 

@@ -40,7 +40,8 @@ class Row:
     ms_*: milliseconds a picture, host to host, the median; least_ms_* the least. ratio: OpenCL's over ONNX Runtime's.
     images_per_s, gflop_s: OpenCL's, or ONNX Runtime's where that was measured alone. gflops: 10⁹ multiplications and
     additions of the convolutions and matrix products, a picture, counted as if computed directly. share: gflop_s over
-    what the device was measured to do at most. build_s: from the model in memory to the end of the first run, of which
+    what the device was measured to do at most. device_ms, device_share: the same with the pictures on the device
+    already and the answers left there. build_s: from the model in memory to the end of the first run, of which
     plan_s for import and planning; the programs for it were built from source or loaded from the cache. memory_mb: of
     the device, 10⁶ bytes. how: "lean" or "streamed" when memory was short. enqueue_ms: the host's time to launch one
     run, of which launches_ms is what empty launches take and host_ms the rest. error: largest difference to ONNX
@@ -56,6 +57,8 @@ class Row:
     gflops: float | None = None
     gflop_s: float | None = None
     share: float | None = None
+    device_ms: float | None = None
+    device_share: float | None = None
     build_s: float | None = None
     plan_s: float | None = None
     programs_built: int | None = None

@@ -121,7 +121,7 @@ def measure(
             calls.append(onnxruntime_call(subject, model, batch))
             error = largest_error(ready.outputs, calls[1]())
         ours, *theirs = in_turns(calls, seconds=seconds, clock=clock)
-        enqueue_ms = _enqueue_ms(ready.bound)
+        enqueue_ms, device_ms = _launched_ms(ready.bound)
     launches_ms = len(ready.plan.launches) * peak.launch_us / 1e3
     work = count_gflops(subject, model, batch) or sum(each.flops for each in ready.plan.launches) / 1e9 / batch
     gflop_s = work * batch / (ours.ms / 1e3)
@@ -135,6 +135,8 @@ def measure(
         gflops=work,
         gflop_s=gflop_s,
         share=gflop_s / peak.gflops,
+        device_ms=device_ms / batch,
+        device_share=work * batch / (device_ms / 1e3) / peak.gflops,
         build_s=ready.build_s,
         plan_s=ready.plan_s,
         programs_built=ready.programs[0],
@@ -152,18 +154,20 @@ def measure(
     )
 
 
-def _enqueue_ms(bound: Bound) -> float:
-    """The host's milliseconds for enqueueing one run, the device idle before; the median."""
-    times = []
+def _launched_ms(bound: Bound) -> tuple[float, float]:
+    """Milliseconds from an idle device until one run is enqueued, and until it is done; medians."""
+    enqueued: list[float] = []
+    done: list[float] = []
     for _round in range(ENQUEUES):
         bound.device.finish()
         start = time.perf_counter()
         bound.launch()
-        times.append((time.perf_counter() - start) * 1e3)
+        enqueued.append((time.perf_counter() - start) * 1e3)
         bound.device.finish()
-        if sum(times) > ENQUEUES_S * 1e3:
+        done.append((time.perf_counter() - start) * 1e3)
+        if sum(done) > ENQUEUES_S * 1e3:
             break
-    return statistics.median(times)
+    return statistics.median(enqueued), statistics.median(done)
 
 
 def inputs_of(subject: Subject, model: onnx.ModelProto, batch: int) -> dict[str, Array]:
