@@ -70,7 +70,8 @@ GOALS: dict[tuple[str, str, int], tuple[str, float, str]] = {
 }
 HEAD = (
     f"{'model':<20} {'batch':>5} {'ms':>8} {'img/s':>8} {'GFLOP/s':>8} {'share':>6} "
-    f"{'dev ms':>7} {'dev sh':>6} {'launch':>6} {'enq ms':>7} {'MB':>6} {'cold s':>7} {'warm s':>7} {'error':>8}  peers: ms, ratio; goal"
+    f"{'dev ms':>7} {'dev sh':>6} {'launch':>6} {'enq ms':>7} {'MB':>6} "
+    f"{'cold s':>7} {'warm s':>7} {'error':>8}  peers: ms, ratio; goal"
 )
 
 
@@ -223,7 +224,8 @@ def line(row: dict[str, Any], family: str) -> str:
         f"{row['name']:<20} {row['batch']:>5} {row['ms']:>8.3f} {row['images_per_s']:>8.1f} {row['gflop_s']:>8.1f} "
         f"{row['share']:>6.1%} "
         f"{row['device_ms']:>7.3f} {row['device_share']:>6.1%} {row['launches']:>6} {row['enqueue_ms']:>7.3f} "
-        f"{row['memory_mb']:>6.0f} {row['build_s']:>7.2f} {row.get('warm_s', float('nan')):>7.2f} {row.get('error', float('nan')):>8.1e}  "
+        f"{row['memory_mb']:>6.0f} {row['build_s']:>7.2f} {row.get('warm_s', float('nan')):>7.2f} "
+        f"{row.get('error', float('nan')):>8.1e}  "
         f"{', '.join(peers + against)}{goal(row, family)}"
     )
 
