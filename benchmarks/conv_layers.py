@@ -34,6 +34,7 @@ from edge.inference.opencl.launch import Algorithm, Const, ConvProblem, Scratch,
 from edge.inference.opencl.ops import conv_gpu_gemm
 from edge.inference.opencl.ops.conv_gpu import candidates, lower
 from edge.inference.opencl.ops.conv_gpu_first import DIRECT
+from edge.inference.opencl.ops.conv_gpu_tiles import TILES
 
 SILU = "((v) / (1.0f + exp(-(v))))"
 if "--native" in sys.argv:
@@ -273,7 +274,7 @@ def roof(bench: Bench) -> float:
 
 def registers(bench: Bench) -> None:
     os.environ["PYOPENCL_NO_CACHE"] = "1"
-    for tile in conv_gpu_gemm.TILES:
+    for tile in TILES:
         said = []
         for problem in (layer(80, 128, 128, 3), layer(80, 128, 128, 1)):
             kernel = conv_gpu_gemm.product_kernel(problem, tile, planes=1, partial=False, aligned=True)

@@ -10,10 +10,13 @@ __kernel __attribute__((reqd_work_group_size(TILE, TILE, 1))) void matmul_tiled(
   const int tx = get_local_id(0), ty = get_local_id(1);
   DECODE
   float sum = 0.0f;
+// K is a macro: unrolled altogether, a hundred rows took 228 registers on GCN
+#pragma unroll 1
   for (int k0 = 0; k0 < K; k0 += TILE) {
     as[ty][tx] = m < M && k0 + tx < K ? a[a_off + A_BATCH + m * A_ROW + (k0 + tx) * A_COL] : 0.0f;
     bs[ty][tx] = n < N && k0 + ty < K ? b[b_off + B_BATCH + (k0 + ty) * B_ROW + n * B_COL] : 0.0f;
     barrier(CLK_LOCAL_MEM_FENCE);
+#pragma unroll
     for (int k = 0; k < TILE; k++) sum = mad(as[ty][k], bs[k][tx], sum);
     barrier(CLK_LOCAL_MEM_FENCE);
   }

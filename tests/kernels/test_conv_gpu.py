@@ -14,7 +14,9 @@ from edge.compute.kernel import Kernel
 from edge.inference.opencl.launch import Algorithm, Const, ConvProblem, Scratch
 from edge.inference.opencl.ops import conv_twins
 from edge.inference.opencl.ops.conv_gpu import candidates, lower
-from edge.inference.opencl.ops.conv_gpu_gemm import Tile, tile_params
+from edge.inference.opencl.ops.conv_gpu_gcn import MOST_HELD, groups_of_unit
+from edge.inference.opencl.ops.conv_gpu_gemm import rank
+from edge.inference.opencl.ops.conv_gpu_tiles import Tile, tile_params
 from edge.inference.opencl.ops.conv_gpu_winograd import pack_winograd
 
 RELU = "fmax((v), 0.0f)"
@@ -264,6 +266,31 @@ def test_a_small_map_is_split_so_that_every_unit_works():
 
     groups = np.prod(steps[0].global_size) // np.prod(steps[0].local_size)
     assert groups >= RX580_8GB.compute_units // 2
+
+
+def test_tiles_that_leave_one_wave_a_simd_are_not_offered_on_waves_of_64():
+    first = problem(640, 640, 3, 32, k=6, s=2, p=2)  # loads single floats: more registers for addresses
+    nvidia = replace(RX580_8GB, wave=32, local_bytes=48 * 1024)
+
+    offered = [[t for _, t, _ in rank((first.pixels, 32, 108), each, vector=1)] for each in (RX580_8GB, nvidia)]
+
+    assert max(tile.held(1) for tile in offered[0]) <= MOST_HELD < max(tile.held(1) for tile in offered[1])
+    assert not {Tile(64, 64, 8, 8, 8, buffers=2), Tile(128, 32, 16, 8, 4)} & set(offered[0])
+
+
+def test_two_buffers_are_no_first_guess_where_local_memory_then_leaves_simds_empty():
+    tile = Tile(32, 32, 32, 4, 4, buffers=2)
+
+    assert groups_of_unit(tile) == 3  # one wave each, for four SIMDs
+    for size in ((49, 160, 576), (196, 96, 384), (400, 255, 512), (1600, 128, 128)):
+        assert rank(size, RX580_8GB, vector=4)[0][1] != tile
+
+
+def test_the_reckoning_for_gcn_stays_below_what_the_card_can_do():
+    for size in ((400, 512, 4608), (6400, 128, 1152), (25600, 64, 64), (1, 1000, 1280)):
+        guess = rank(size, RX580_8GB, vector=4)[0][0]
+
+        assert guess * RX580_8GB.compute_units * 64 >= np.prod(size)
 
 
 def test_f4_is_offered_only_when_asked_for():

@@ -1,6 +1,7 @@
 """Convolution on a GPU: which algorithms suit a problem, best guess first, and the launches that each becomes.
 
-Reading order: conv_gpu_gemm (most layers), conv_gpu_winograd, conv_gpu_depthwise, conv_gpu_first; kernels/conv_*.cl.
+Reading order: conv_gpu_gemm (most layers) and what ranks its tiles (conv_gpu_tiles, conv_gpu_cost, conv_gpu_gcn),
+conv_gpu_winograd, conv_gpu_depthwise, conv_gpu_first; kernels/conv_*.cl.
 """
 
 from dataclasses import replace

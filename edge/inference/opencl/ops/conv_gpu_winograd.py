@@ -7,8 +7,10 @@ import numpy as np
 from ....compute.capability import Capability
 from ....compute.kernel import Kernel, defines_of
 from ..launch import Algorithm, Const, ConvProblem, Scratch, Step
-from .conv_gpu_gemm import BYTES_CYCLE, LAUNCH_CYCLES, pack_gemm, product_kernel, rank, tile_of, tile_params
+from .conv_gpu_cost import costs_of
+from .conv_gpu_gemm import pack_gemm, product_kernel, rank
 from .conv_gpu_parts import F32, ceil_div, epilogue, finish_args, linear, reads_vectors, x_bytes, y_bytes
+from .conv_gpu_tiles import tile_of, tile_params
 
 # Filter transforms G of F(2×2, 3×3) and F(4×4, 3×3): Lavin and Gray 2016, sections 4.1 and 4.3.
 FILTERS: Final[dict[int, F32]] = {
@@ -41,13 +43,13 @@ def winograd_candidates(
     fit = problem.kernel == (3, 3) and problem.strides == problem.dilations == (1, 1) and problem.groups == 1
     if not fit or min(problem.ci, problem.co) < LEAST_CHANNELS:
         return []
-    found = []
+    found, costs = [], costs_of(device)
     for f in sides:
         tiles, planes = tiles_of(problem, f), (f + 2) ** 2
         if 4 * planes * tiles * (problem.ci + problem.co) > device.global_bytes // SCRATCH_SHARE:
             continue
         moved = 8 * planes * tiles * (problem.ci + problem.co)  # tiles written once and read once, mostly in cache
-        around = moved / (BYTES_CYCLE * device.compute_units) + 2 * LAUNCH_CYCLES
+        around = moved / (costs.bytes_cycle * device.compute_units) + 2 * costs.launch_cycles
         ranked = rank((tiles, problem.co, problem.ci), device, vector=4 if problem.ci % 4 == 0 else 1, planes=planes)
         for guess, tile, _ in ranked[:3]:
             found.append((guess + around, Algorithm("winograd", (("f", f), *tile_params(tile, 1)))))
