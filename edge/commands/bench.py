@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..inference.timing import Row
 
 BATCHES = "1,4,8,16"
+BUSY = 0.75  # load a core; above, ONNX Runtime's spinning threads lose more than OpenCL's
 
 
 def bench(
@@ -54,6 +55,10 @@ def bench(
         raise ConfigError(_("--tune and --layers look into OpenCL kernels: use --device opencl"))
     subjects = _subjects(models, storage)
     notes = _Notes(len(subjects) * len(batches))
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > BUSY * cores:
+        text = _("this machine is busy (load {load:.1f} on {cores} cores): the ratios are worth little")
+        notes.say(text.format(load=load, cores=cores))
     found = None
     if choice.kind != "cpu":
         found = _find(device, notes, must=choice.kind == "opencl")
@@ -278,7 +283,7 @@ class _Notes:
     def part(self, name: str) -> Callable[[str, int, int], None]:
         """A progress function for the tuner: a line every ten seconds."""
         begun = told = time.monotonic()
-        words = {"layers": _("layers timed"), "proposals": _("proposals tried")}
+        words = {"kernels": _("kernels built"), "layers": _("layers timed"), "proposals": _("proposals tried")}
         current = ""
 
         def tell(what: str, done: int, count: int) -> None:
