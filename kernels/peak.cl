@@ -21,8 +21,8 @@ __kernel void flops(__global vec *y, int rounds, float a, float b)
     vec c0 = start, c1 = start + 1.0f, c2 = start + 2.0f, c3 = start + 3.0f;
     vec c4 = start + 4.0f, c5 = start + 5.0f, c6 = start + 6.0f, c7 = start + 7.0f;
     for (int round = 0; round < rounds; ++round) {
-        c0 = mad(c0, (vec)a, step); c1 = mad(c1, (vec)a, step); c2 = mad(c2, (vec)a, step); c3 = mad(c3, (vec)a, step);
-        c4 = mad(c4, (vec)a, step); c5 = mad(c5, (vec)a, step); c6 = mad(c6, (vec)a, step); c7 = mad(c7, (vec)a, step);
+        c0 = fma(c0, (vec)a, step); c1 = fma(c1, (vec)a, step); c2 = fma(c2, (vec)a, step); c3 = fma(c3, (vec)a, step);
+        c4 = fma(c4, (vec)a, step); c5 = fma(c5, (vec)a, step); c6 = fma(c6, (vec)a, step); c7 = fma(c7, (vec)a, step);
     }
     y[i] = ((c0 + c1) + (c2 + c3)) + ((c4 + c5) + (c6 + c7));
 }

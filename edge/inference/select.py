@@ -111,15 +111,10 @@ class DeviceCompute:
         return self.cpu.session(card)
 
     def _passes(self, card: Card) -> bool:
-        from .opencl.check import check, key_of, load_verdict, save_verdict  # noqa: PLC0415
+        from .opencl.verdicts import verdict_on  # noqa: PLC0415  # as above
 
-        found, folder = self.opencl.found, self.folder / "verdicts"
-        key = key_of(card, found.capability)
-        verdict = load_verdict(folder, key)
-        if verdict is None:
-            with OrtCompute(threads=self.cpu.threads) as cpu:  # one of its own, so that its memory goes afterwards
-                verdict = check(card, lambda: self.opencl.session(card), lambda: cpu.session(card), device=found.label)
-            save_verdict(folder, key, verdict)
+        found = self.opencl.found
+        verdict = verdict_on(card, self.opencl, folder=self.folder, threads=self.cpu.threads)
         good = verdict.is_right and verdict.is_fast
         if self.log:
             tell = self.log.info if good else self.log.warning

@@ -40,7 +40,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What tuning a model found. ms: one run before and after, host to host. tried: whole-model proposals."""
+    """What tuning a model found. ms: one run before and after, without the way to and from the host. tried: proposals."""
 
     choices: Choices
     ms_before: float
@@ -102,9 +102,11 @@ class Trial:
             raise
 
     def time(self) -> float:
-        """Milliseconds of one run, host to host."""
+        """Milliseconds of one run, the inputs on the device already and the outputs left there."""
+        self._bound.device.finish()
         start = self._clock.monotonic_s()
-        self._bound.run(self._inputs)
+        self._bound.launch()
+        self._bound.device.finish()
         return (self._clock.monotonic_s() - start) * 1e3
 
     def beats(self, other: "Trial") -> bool:

@@ -14,6 +14,18 @@ from .session import OpenclCompute
 from .tune import load_choices
 
 
+def verdict_on(card: Card, opencl: OpenclCompute, *, folder: Path, threads: int) -> Verdict:
+    """The verdict that is kept in the cache `folder`, else a check now, in seconds. Raises as the CPU's session does."""
+    key = key_of(card, opencl.found.capability)
+    verdict = load_verdict(folder / "verdicts", key)
+    if verdict is None:
+        with OrtCompute(threads=threads) as cpu:  # one of its own, so that its memory goes afterwards
+            label = opencl.found.label
+            verdict = check(card, lambda: opencl.session(card), lambda: cpu.session(card), device=label)
+        save_verdict(folder / "verdicts", key, verdict)
+    return verdict
+
+
 @dataclass(slots=True)
 class Verdicts:
     """Verdicts on one device; use it with `with`. folder: the cache's. threads: of ONNX Runtime, 0 for all cores."""
@@ -38,11 +50,7 @@ class Verdicts:
 
     def check(self, card: Card) -> Verdict:
         """Check now, in seconds, and keep what was found. Raises as the CPU's session does."""
-        opencl = self._opencl or self._open()
-        with OrtCompute(threads=self.threads) as cpu:
-            verdict = check(card, lambda: opencl.session(card), lambda: cpu.session(card), device=self.found.label)
-        save_verdict(self.folder / "verdicts", key_of(card, self.found.capability), verdict)
-        return verdict
+        return verdict_on(card, self._opencl or self._open(), folder=self.folder, threads=self.threads)
 
     def _open(self) -> OpenclCompute:
         opencl = OpenclCompute(
