@@ -3,44 +3,45 @@
 
     python scripts/gfx803.py [--models NAME...] [--first-guess] [--check]
 
-Plans → distinct kernels → clang-16 → gate (no scratch, ≤ 32 KB LDS, ≤ 128 VGPRs) → the tables in docs/hardware.md.
+Plans, and what no plan has (gfx803_others) → distinct kernels → clang-16 → gate (no scratch, ≤ 32 KB LDS, ≤ 128 VGPRs)
+→ the tables in docs/hardware.md.
 Exits 1 and names each kernel that is beyond the gate; the page names its tile, too. --first-guess leaves out what only
 the tuner might choose; --models takes some models only; both, and --check, leave the page alone.
 """
 
 import argparse
+import math
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-import onnx
+import numpy as np
+from gfx803_others import around_models, other_operators
 from gfx803_page import ModelRow, Page, Variant, update_page, variant_class
 
 from edge.compute.capability import RX580_8GB
-from edge.compute.gcn import Work
-from edge.compute.kernel import Kernel, defines_of
+from edge.compute.gcn import SIMDS, Work
+from edge.compute.kernel import Kernel
 from edge.compute.offline import OfflineError, Resources, Target, compile_all, mesa_target, rocm_target
 from edge.errors import UnsupportedOpError
 from edge.inference.opencl.fuse import fuse
 from edge.inference.opencl.graph import Graph
 from edge.inference.opencl.importer import import_model
-from edge.inference.opencl.launch import Algorithm, ConvProblem, Launch
+from edge.inference.opencl.launch import Launch, Step
+from edge.inference.opencl.ops.conv_gpu import candidates, lower
+from edge.inference.opencl.ops.conv_gpu_cost import cycles
+from edge.inference.opencl.ops.conv_gpu_gcn import LANES
+from edge.inference.opencl.ops.conv_gpu_tiles import tile_of
+from edge.inference.opencl.ops.conv_gpu_winograd import tiles_of
 from edge.inference.opencl.plan import Plan, plan_graph
 from edge.models.zoo.zoo import ZOO, build
 
 REPO: Final = Path(__file__).resolve().parent.parent
 CACHE: Final = REPO / ".cache" / "gfx803"
 QUANTISED: Final = ("mobilenetv2", "yolov5s")  # two of the zoo's in INT8: their kernels are the others', too
-NO_CANDIDATES: Final = ("yolov5x6",)  # packing its weights once for each candidate takes half a minute
-# What no model of the zoo has, and yet is a kernel of ours.
-OTHERS: Final = {
-    "ConvTranspose": "(float[1,8,9,9] x, float[8,6,3,3] w) => (float[1,6,11,11] y) { y = ConvTranspose(x, w) }",
-    "Conv3D": "(float[1,4,5,6,7] x, float[6,4,3,3,3] w) => (float[1,6,3,4,5] y) { y = Conv(x, w) }",
-}
-PEAK: Final = ("flops", "read_all", "copy", "nothing")
 TELL_S: Final = 5.0
 
 
@@ -53,7 +54,7 @@ class Found:
     models: list[ModelRow] = field(default_factory=list)
     unplanned: dict[str, str] = field(default_factory=dict)
 
-    def add(self, launches: Sequence[Launch], *, chosen: bool) -> None:
+    def add(self, launches: Iterable[Launch | Step], *, chosen: bool) -> None:
         """Take the kernels of a plan."""
         for each in launches:
             self.kernels[each.kernel] = max(self.kernels.get(each.kernel, 0), items_of(each))
@@ -61,7 +62,7 @@ class Found:
                 self.chosen.add(each.kernel)
 
 
-def items_of(launch: Launch) -> int:
+def items_of(launch: Launch | Step) -> int:
     """Work-items of a group; the most that there are where the driver chooses."""
     items = 1
     for side in launch.local_size or (RX580_8GB.max_group,):
@@ -76,61 +77,79 @@ def work_of(launch: Launch) -> Work:
     return Work(launch.kernel.entry, launch.flops, launch.bytes or sum(tensors.values()), launch.global_size, local)
 
 
-def graphs(models: Sequence[str]) -> Iterator[tuple[str, bool, Graph]]:
-    """Label, whether to look at candidates, and graph of each model at its nominal size, batch 1."""
-    for name in models:
-        for storage in ("fp32", "int8") if name in QUANTISED else ("fp32",):
-            shape = (1, 3, *ZOO[name].input_hw)
-            label = name if storage == "fp32" else f"{name} INT8"
-            yield label, storage == "fp32" and name not in NO_CANDIDATES, _graph(name, storage, shape)
+def graphs(name: str) -> Iterator[tuple[str, Graph]]:
+    """Label and graph of a model at its nominal size, batch 1; of some in INT8, too."""
+    shape = (1, 3, *ZOO[name].input_hw)
+    for storage in ("fp32", "int8") if name in QUANTISED else ("fp32",):
+        label = name if storage == "fp32" else f"{name} INT8"
+        yield label, fuse(import_model(build(name, storage=storage), shapes={"images": shape}))
 
 
-def _graph(name: str, storage: str, shape: tuple[int, ...]) -> Graph:
-    return fuse(import_model(build(name, storage=storage), shapes={"images": shape}))
-
-
-def gather(models: Sequence[str], *, candidates: bool) -> Found:
+def gather(models: Sequence[str], *, tuned: bool) -> Found:
     """Plan all models and collect their kernels."""
     found = Found()
     for at, name in enumerate(models, start=1):
         print(f"planning {name}, {at} of {len(models)}; {len(found.kernels)} kernels so far", flush=True)
         try:
-            for label, tunable, graph in graphs([name]):
+            for label, graph in graphs(name):
                 plan = plan_graph(graph, RX580_8GB)
                 found.add(plan.launches, chosen=True)
                 found.models.append(row_of(label, plan))
-                if candidates and tunable:
-                    for other in other_plans(graph):
-                        found.add(other.launches, chosen=False)
+                if tuned:
+                    found.add(other_steps(plan), chosen=False)
         except UnsupportedOpError as exc:
             found.unplanned[name] = str(exc)
-    for text in OTHERS.values():
-        model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["": 17]> others {text}')
-        found.add(plan_graph(fuse(import_model(model)), RX580_8GB).launches, chosen=True)
-    for entry in PEAK:
-        found.kernels[Kernel("peak.cl", entry, defines_of(WIDTH=4, IN_ROWS=0))] = RX580_8GB.max_group
-    found.chosen |= {each for each in found.kernels if each.file == "peak.cl"}
+    found.add(other_operators(), chosen=True)
+    for kernel, items in around_models().items():
+        found.kernels[kernel] = items
+        found.chosen.add(kernel)
     return found
 
 
-def other_plans(graph: Graph) -> Iterator[Plan]:
-    """Plans in which every convolution has its second candidate, its third, and so on; at last all have their last."""
-    at, most = 1, 2
+def other_steps(plan: Plan) -> Iterator[Step]:
+    """Launches of all that the tuner may try for the convolutions of a plan, their weights zeros.
 
-    def choose(_problem: ConvProblem, options: Sequence[Algorithm]) -> Algorithm:
-        nonlocal most
-        most = max(most, len(options))
-        return options[min(at, len(options) - 1)]
-
-    while at < most:
-        yield plan_graph(graph, RX580_8GB, choose=choose)
-        at += 1
+    What is read and written is taken to lie as four floats want it, unless the candidates show that it doesn't.
+    """
+    for problem, chosen in plan.algorithms.items():
+        planar = problem.x_stride == 0
+        weights = np.zeros((problem.co, problem.ci // problem.groups, *problem.kernel), np.float32)
+        bias = np.zeros(problem.co, np.float32)
+        for aligned in (True, False):
+            offered = candidates(problem, RX580_8GB, aligned=aligned, planar=planar, allow_f4=True)
+            if chosen not in offered:
+                continue
+            for each in offered:
+                yield from lower(problem, each, RX580_8GB, weights=weights, bias=bias, aligned=aligned, planar=planar)
+            break
 
 
 def row_of(label: str, plan: Plan) -> ModelRow:
     """What the page says of a model."""
     works = tuple(map(work_of, plan.launches))
-    return ModelRow(label, works, plan.const_bytes, plan.arena_bytes, plan.io_bytes, plan.total_bytes)
+    return ModelRow(
+        label, works, plan.const_bytes, plan.arena_bytes, plan.io_bytes, plan.total_bytes, product_share(plan)
+    )
+
+
+def product_share(plan: Plan) -> float:
+    """Share of the card's arithmetic that a plan's products reach, by the reckoning that ranks their tiles.
+
+    Computed, not measured; each distinct layer counts once, and the transforms around Winograd's products do not.
+    """
+    sums = spent = 0.0
+    for problem, algorithm in plan.algorithms.items():
+        if algorithm.name == "gemm":
+            size, planes = (problem.pixels, problem.co, math.prod(problem.kernel) * problem.ci), 1
+        elif algorithm.name == "winograd":
+            f = dict(algorithm.params)["f"]
+            size, planes = (tiles_of(problem, f), problem.co, problem.ci), (f + 2) ** 2
+        else:
+            continue
+        tile, splits = tile_of(algorithm)
+        sums += planes * math.prod(size)
+        spent += cycles(tile, splits, size, RX580_8GB, planes=planes)
+    return sums / (spent * RX580_8GB.compute_units * SIMDS * LANES) if spent else 0.0
 
 
 def sample(found: Found) -> list[Kernel]:
@@ -175,7 +194,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         targets = rocm_target(), mesa_target()
-        found = gather(options.models, candidates=not options.first_guess)
+        found = gather(options.models, tuned=not options.first_guess)
         kernels = sample(found)
         resources = compiled(kernels, targets[0])
         mesa = compiled(one_of_each_class(kernels), targets[1])

@@ -54,7 +54,7 @@ class Variant:
 
 @dataclass(frozen=True, slots=True)
 class ModelRow:
-    """What is said of a model: its launches and the bytes of its plan."""
+    """What is said of a model: its launches, the bytes of its plan, what share of peak its products should reach."""
 
     label: str
     works: tuple[Work, ...]
@@ -62,6 +62,7 @@ class ModelRow:
     arena_bytes: int
     io_bytes: int
     total_bytes: int
+    product_share: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,17 @@ def variant_class(kernel: Kernel) -> tuple[object, ...]:
     """What kernels share that are of one kind: convolutions, all but SIZES; others, all but the numbers in macros."""
     if kernel.entry in CONVOLUTIONS:
         left_out = SIZES | GRIDS.get(kernel.entry, set())
-        return (kernel.entry, *(pair for pair in kernel.defines if pair[0] not in left_out))
+        return (kernel.entry, *_tails(kernel), *(pair for pair in kernel.defines if pair[0] not in left_out))
     return (kernel.file, kernel.entry, *((name, re.sub(r"[\d.]+", "", text)) for name, text in kernel.defines))
+
+
+def _tails(kernel: Kernel) -> tuple[bool, ...]:
+    """Where sizes change the code of conv_gemm: whether a K tile lies within one tap, and whether the last is whole."""
+    if kernel.entry != "conv_gemm":
+        return ()
+    values = dict(kernel.defines)
+    ci, bk, taps = int(values["CI"]), int(values["BK"]), int(values["KH"]) * int(values["KW"])
+    return ci % bk == 0, taps * ci % bk == 0
 
 
 def tile_of(kernel: Kernel) -> str:
@@ -127,7 +137,7 @@ def other_files(variants: Iterable[Variant]) -> list[str]:
         elif name.startswith("cpu_"):
             reason = "for CPU devices"
         else:
-            reason = "no plan of the zoo uses it on this card"
+            reason = "nothing uses it on this card"
         lines.append(f"| {name} | {reason} |")
     return lines
 
@@ -150,12 +160,16 @@ def beyond_gate(variants: Iterable[Variant]) -> list[str]:
 def projection_table(models: Iterable[ModelRow]) -> list[str]:
     """Times that the launches of a plan would take."""
     heads = " | ".join(f"ms at {launch} µs" for launch in LAUNCH_US)
-    lines = [f"| model | launches | GFLOP | MB moved | ms at the limits | {heads} |", f"| --- |{' --: |' * 6}"]
+    lines = [f"| model | launches | GFLOP | MB moved | ms at the limits | {heads} | products reach |"]
+    lines.append(f"| --- |{' --: |' * 7}")
     for each in models:
         ideal = 1e3 * projected_s(each.works, RX580, launch_s=0, assumed=IDEAL)
         times = " | ".join(_ms(1e3 * projected_s(each.works, RX580, launch_s=us * 1e-6)) for us in LAUNCH_US)
         flops, moved = sum(work.flops for work in each.works) / 1e9, sum(work.nbytes for work in each.works) / 1e6
-        lines.append(f"| {each.label} | {len(each.works)} | {flops:.3g} | {moved:.0f} | {_ms(ideal)} | {times} |")
+        lines.append(
+            f"| {each.label} | {len(each.works)} | {flops:.3g} | {moved:.0f} | {_ms(ideal)} | {times} "
+            f"| {100 * each.product_share:.0f} % |"
+        )
     return lines
 
 

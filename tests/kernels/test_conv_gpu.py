@@ -286,6 +286,14 @@ def test_two_buffers_are_no_first_guess_where_local_memory_then_leaves_simds_emp
         assert rank(size, RX580_8GB, vector=4)[0][1] != tile
 
 
+@pytest.mark.parametrize("f4", [False, True])
+def test_the_tuner_meets_a_transform_early_where_ranks_are_only_computed(f4):
+    found = candidates(problem(80, 80, 64, 64, k=3, p=1), RX580_8GB, allow_f4=f4)
+
+    assert 2 in {dict(each.params).get("f") for each in found[:4]}
+    assert len(set(found)) == len(found)
+
+
 def test_the_reckoning_for_gcn_stays_below_what_the_card_can_do():
     for size in ((400, 512, 4608), (6400, 128, 1152), (25600, 64, 64), (1, 1000, 1280)):
         guess = rank(size, RX580_8GB, vector=4)[0][0]

@@ -1,6 +1,9 @@
 """An RX 580 without an RX 580: what its compiler says of the kernels that plans for it use."""
 
+import importlib.util
 import shutil
+import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -94,6 +97,7 @@ def compiled(tmp_path, monkeypatch):
     return compile_source
 
 
+@cache
 def planned(name):
     """Distinct kernels of a model's plan for an RX 580, in order."""
     graph = fuse(import_model(build(name), shapes={"images": (1, 3, *ZOO[name].input_hw)}))
@@ -169,16 +173,57 @@ def test_a_second_compilation_is_read_from_the_cache(tmp_path, monkeypatch):
     assert compile_kernel(kernel, rocm_target(), cache_dir=tmp_path) == first
 
 
-@pytest.mark.parametrize("target", [rocm_target, mesa_target])
-def test_plans_of_two_models_compile_within_the_gate(target, tmp_path_factory):
-    kernels = list(dict.fromkeys(planned("mobilenetv2") + planned("yolov5s")))
-    if target is mesa_target:  # the same sources; a few of each file show that libclc has all that they call
-        kernels = list({(each.file, each.entry, dict(each.defines).get("ACT(v)")): each for each in kernels}.values())
+def of_each_kind(kernels):
+    """The first of each file, entry, tile, and what else is not a size."""
+    return list({variant_class(each): each for each in reversed(kernels)}.values())
 
-    found = compile_all(kernels, target(), cache_dir=tmp_path_factory.getbasetemp() / "gfx803")
+
+def variant_class(kernel):
+    return script("gfx803_page").variant_class(kernel)
+
+
+@cache
+def script(name):
+    """A module of scripts/, by path: `make gfx803` is not a part of the package."""
+    spec = importlib.util.spec_from_file_location(name, REPO / "scripts" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # its dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def faulty(kernels, target, cache_dir):
+    found = compile_all(kernels, target, cache_dir=cache_dir)
 
     assert found.keys() == set(kernels)
-    assert not {each: wrong for each, figures in found.items() if (wrong := faults(figures))}
+    return {each: wrong for each, figures in found.items() if (wrong := faults(figures))}
+
+
+@pytest.mark.parametrize("target", [rocm_target, mesa_target])
+def test_plans_of_two_models_compile_within_the_gate(target, tmp_path):
+    kernels = planned("mobilenetv2") + of_each_kind(planned("yolov5s"))
+    if target is mesa_target:  # the same sources; one of each activation shows that libclc has all that they call
+        kernels = list({(each.file, each.entry, dict(each.defines).get("ACT(v)")): each for each in kernels}.values())
+
+    assert not faulty(list(dict.fromkeys(kernels)), target(), tmp_path)
+
+
+@pytest.mark.parametrize("target", [rocm_target, mesa_target])
+def test_kernels_that_no_plan_has_compile_within_the_gate(target, tmp_path):
+    others = script("gfx803_others")
+    kernels = of_each_kind([*(each.kernel for each in others.other_operators()), *others.around_models()])
+
+    assert not faulty(kernels, target(), tmp_path)
+
+
+def test_every_kernel_for_this_card_is_in_a_plan_or_among_the_others():
+    others = script("gfx803_others")
+    known = {each.kernel for each in others.other_operators()} | set(others.around_models())
+    seen = {each.file for each in known} | {each.file for each in planned("mobilenetv2") + planned("yolov5s")}
+    texts = {path.name: path.read_text("utf-8") for path in (REPO / "kernels").glob("*.cl")}
+    wanted = {name for name, text in texts.items() if "__kernel" in text and not name.startswith("cpu_")}
+
+    assert wanted - seen <= {"conv_any.cl", "reduce.cl"}  # other models of the zoo have those
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ conv_gpu_winograd, conv_gpu_depthwise, conv_gpu_first; kernels/conv_*.cl.
 """
 
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -12,10 +13,12 @@ from ....compute.capability import Capability
 from ..launch import Algorithm, Const, ConvProblem, Scratch, Step
 from .conv_gpu_depthwise import depthwise_candidates, lower_depthwise
 from .conv_gpu_first import DIRECT, first_candidates, lower_direct, lower_first
+from .conv_gpu_gcn import is_gcn
 from .conv_gpu_gemm import gemm_candidates, lower_gemm
 from .conv_gpu_parts import F32
 from .conv_gpu_winograd import lower_winograd, winograd_candidates
 
+EARLY: Final = 4  # of tune.MOST_TRIED
 Arg = str | Const | Scratch | np.int32 | np.float32
 
 
@@ -39,10 +42,21 @@ def candidates(
     sides = () if planar else (2, 4) if allow_f4 else (2,)
     ranked = sorted(products + winograd_candidates(problem, device, sides=sides), key=lambda guess: guess[0])
     others = tuple(algorithm for _, algorithm in ranked)
+    if is_gcn(device):
+        others = _transform_early(others)
     if planar:
         depthwise = ()
     # the first layer's weights are scalar registers on GCN; without those a product that gathers floats is faster
     return (*first, *depthwise, *others, DIRECT) if device.wave == 64 else (*depthwise, *others, *first, DIRECT)
+
+
+def _transform_early(ranked: tuple[Algorithm, ...]) -> tuple[Algorithm, ...]:
+    """The best F(2×2) among the first EARLY: GCN's ranks are computed only, and the tuner tries the first few."""
+    best = next((each for each in ranked[EARLY:] if dict(each.params).get("f") == 2), None)
+    if best is None or any(dict(each.params).get("f") == 2 for each in ranked[:EARLY]):
+        return ranked
+    rest = [each for each in ranked if each is not best]
+    return (*rest[: EARLY - 1], best, *rest[EARLY - 1 :])
 
 
 def lower(
