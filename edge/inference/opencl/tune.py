@@ -40,7 +40,7 @@ FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What tuning a model found. ms: one run before and after, without the way to and from the host. tried: proposals."""
+    """What tuning a model found. ms: one run before and after, without the way to and from the host."""
 
     choices: Choices
     ms_before: float

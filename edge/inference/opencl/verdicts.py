@@ -15,7 +15,7 @@ from .tune import load_choices
 
 
 def verdict_on(card: Card, opencl: OpenclCompute, *, folder: Path, threads: int) -> Verdict:
-    """The verdict that is kept in the cache `folder`, else a check now, in seconds. Raises as the CPU's session does."""
+    """The verdict kept in the cache `folder`, else a check now, in seconds. Raises as the CPU's session does."""
     key = key_of(card, opencl.found.capability)
     verdict = load_verdict(folder / "verdicts", key)
     if verdict is None:
