@@ -91,7 +91,7 @@ channels:
         ("stations:\n  - {name: 007}\n", "octal"),
         ("stations:\n  - {name: 7}\n", "put it in quotes"),
         ("stations:\n  - {name: a}\n  - {name: a}\n", "there twice"),
-        ("compute: {device: cuda}\n", "is not one of"),
+        ("compute: {device: cuda}\n", "use auto, cpu, opencl"),
         ("limits: {inbox_frames: 0}\n", "greater than or equal to 1"),
         ("", "the file is empty"),
         ("- a\n", "a site is a mapping"),

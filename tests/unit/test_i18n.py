@@ -36,6 +36,7 @@ SAME = {
     "Error",
     "Detector",
     "animal",
+    "kernel",
     "no",
     "{where}: {problem}",
     "station, broker, spool, camera, trigger",
@@ -278,7 +279,7 @@ def run(*arguments: str | Path, language: str, cwd: Path) -> tuple[int, str, str
 
 
 COMMANDS = (
-    "init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor",
+    "init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "bench",
     "models list", "models show", "models pull", "models verify", "models import",
 )  # fmt: skip
 
