@@ -11,7 +11,7 @@ import numpy as np
 
 from .graph import Graph, Node, TensorType
 from .launch import Array
-from .ops.elementwise import MAP_OPS, Expr, Program, as_expression, program_of
+from .ops.elementwise import MAP_OPS, Expr, Program, as_expression, literal, program_of
 from .ops.quant import dequantize, is_per_tensor, quantize
 
 MOST_INPUTS: Final = 8  # of one Map; beyond that the arguments cost more than a launch
@@ -54,7 +54,7 @@ def fold_pads(graph: Graph) -> None:
 def fold_norms(graph: Graph) -> None:
     """BatchNormalization with constants: into the Conv before it, else a Map with a scale and a shift per channel."""
     producers, readers = graph.producers(), graph.consumers()
-    for index, node in enumerate(graph.nodes):
+    for node in list(graph.nodes):
         if node.op != "BatchNormalization" or node.attrs.get("training_mode", 0) or len(node.outputs) > 1:
             continue
         parameters = [graph.constants.get(name) for name in node.inputs[1:5]]
@@ -84,7 +84,8 @@ def fold_norms(graph: Graph) -> None:
             Expr("float", "({0} * {1})", (0, 1), vector=True),
             Expr("float", "({0} + {1})", (-1, 2), vector=True),
         )
-        graph.nodes[index] = Node(node.name, "Map", (node.inputs[0], *names), node.outputs[:1], {"program": program})
+        scaled = Node(node.name, "Map", (node.inputs[0], *names), node.outputs[:1], {"program": program})
+        graph.nodes[_place(graph, node)] = scaled
 
 
 def _bias(graph: Graph, conv: Node) -> bool:
@@ -132,7 +133,11 @@ def fold_bias(graph: Graph) -> None:
             if conv is None or conv.op != "Conv" or array is None or conv.input(2) or len(readers[name]) > 1:
                 continue
             shape = graph.types[name].shape
-            if array.shape[-(len(shape) - 1) :] != (shape[1], *(1,) * (len(shape) - 2)) or name in graph.outputs:
+            per_channel = array.size == shape[1] and array.shape[-len(shape) + 1 :] == (
+                shape[1],
+                *(1,) * len(shape[2:]),
+            )
+            if not per_channel or array.ndim > len(shape) or name in graph.outputs:
                 continue
             bias = add_constant(graph, f"{node.outputs[0]}/bias", array.reshape(-1))
             _put(graph, at=node, node=replace(conv, inputs=(*conv.inputs[:2], bias), outputs=node.outputs), drop=conv)
@@ -144,7 +149,7 @@ def make_maps(graph: Graph) -> None:
     quantised = {"QuantizeLinear": quantize, "DequantizeLinear": dequantize}
     for index, node in enumerate(graph.nodes):
         if node.op in quantised and is_per_tensor(node, graph):
-            program, inputs = quantised[node.op](node, graph, None, None), node.inputs[:1]
+            program, inputs = quantised[node.op](node, graph), node.inputs[:1]
         elif node.op in MAP_OPS:
             program, inputs = program_of(node, graph)
         else:
@@ -155,9 +160,7 @@ def make_maps(graph: Graph) -> None:
 
 
 def with_numbers(node: Node, graph: Graph) -> Node:
-    """A Map whose float inputs of one element, where constant, are literals in its text."""
-    from .ops.elementwise import literal  # noqa: PLC0415
-
+    """A Map whose float inputs of one element, where constant, are literals in its text. What it never reads goes."""
     rank = len(graph.types[node.outputs[0]].shape)
     texts: dict[int, str] = {}
     for index, name in enumerate(node.inputs):
@@ -172,9 +175,8 @@ def with_numbers(node: Node, graph: Graph) -> Node:
             texts[index] = literal(float(array.reshape(-1)[0]), "float")
     if len(texts) == len(node.inputs):
         texts.popitem()
-    if not texts:
-        return node
-    kept = [index for index in range(len(node.inputs)) if index not in texts]
+    read = {arg for step in node.attrs["program"] for arg in step.args}
+    kept = [index for index in range(len(node.inputs)) if index not in texts and index in read]
     program = tuple(_with_texts(step, texts, kept) for step in node.attrs["program"])
     return replace(node, inputs=tuple(node.inputs[index] for index in kept), attrs={"program": program})
 

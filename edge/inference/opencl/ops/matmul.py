@@ -15,7 +15,7 @@ from .shape import broadcast
 TILE = 16  # rows and columns of y that one work-group computes; also its depth along k
 
 
-@lowers("Gemm", "FusedGemm")
+@lowers("Gemm")
 def lower_gemm(planner: Planner, node: Node) -> None:
     """Alpha · A · B + beta · C."""
     a, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
@@ -91,7 +91,6 @@ def as_rows(planner: Planner, node: Node, a: Tensor, y: Tensor, weights: Array, 
         pads=(0, 0),
         x_stride=dense.strides[0] if a.shape[0] > 1 else a.shape[1],
         y_stride=target.strides[0] if a.shape[0] > 1 else y.shape[1],
-        act=node.attrs.get("act", "(v)"),
     )
     steps = steps_of(planner, problem, weights[:, :, None, None], bias, planar=False, tensors=(dense, target))
     planner.emit(node.name, steps, x=dense, y=target)

@@ -19,7 +19,7 @@ def is_per_tensor(node: Node, graph: Graph) -> bool:
     )
 
 
-def quantize(node: Node, graph: Graph, *_unused: object) -> Program:
+def quantize(node: Node, graph: Graph) -> Program:
     """QuantizeLinear: clamp(rint(x / scale) + zero). Inputs: x, scale[, zero], broadcast to x's shape."""
     dtype = graph.types[node.outputs[0]].dtype
     if dtype not in LIMITS:
@@ -30,7 +30,7 @@ def quantize(node: Node, graph: Graph, *_unused: object) -> Program:
     return (Expr(C_TYPES[dtype], text, args),)
 
 
-def dequantize(node: Node, graph: Graph, *_unused: object) -> Program:
+def dequantize(node: Node, graph: Graph) -> Program:
     """DequantizeLinear: (x − zero) · scale."""
     if graph.types[node.outputs[0]].dtype != "float32":
         raise unsupported(node, _("it does not give float32"))
