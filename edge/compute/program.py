@@ -27,6 +27,7 @@ from .program_cache import ProgramCache, key_of
 OPTIONS: Final = "-cl-std=CL1.2 -cl-mad-enable -cl-no-signed-zeros"
 MAX_THREADS: Final = 8
 POCL: Final = "Portable Computing Language"
+ON_CPU: Final = " -DON_CPU=1"  # some kernels have one line that differs between the families
 ERROR_LINE: Final = re.compile(r"\berror\b\s*:", re.IGNORECASE)
 
 
@@ -41,6 +42,7 @@ class Programs:
     ) -> None:
         self.context, self.capability, self.cache, self.logs = context, capability, cache, logs
         self._device = context.devices[0]
+        self._options = OPTIONS + (ON_CPU if capability.family == "cpu" else "")
         # PoCL compiles all kernels a second time when it is asked for a binary: see `save`.
         self._saves_at_once = self._device.platform.name.strip() != POCL
         self._log = log
@@ -115,7 +117,7 @@ class Programs:
         return future.result()
 
     def _load_or_build(self, kernel: Kernel, source: str) -> cl.Program:
-        key = key_of(source, OPTIONS, self.capability)
+        key = key_of(source, self._options, self.capability)
         program = self._load(key)
         if program is not None:
             with self._lock:
@@ -150,7 +152,7 @@ class Programs:
     def _build(self, kernel: Kernel, source: str, key: str) -> cl.Program:
         program = cl.Program(self.context, source)
         try:
-            program.build(OPTIONS.split())
+            program.build(self._options.split())
         except cl.Error as exc:
             if exc.code in GONE | FULL:
                 raise fault(exc, f"kernels/{kernel.file} on {self.capability.name}") from exc
@@ -170,7 +172,7 @@ class Programs:
         """Write what the compiler said and the numbered lines that it speaks of; returns where, in words."""
         numbered = "\n".join(f"{number:5}  {line}" for number, line in enumerate(source.splitlines(), start=1))
         path = self.logs / f"{Path(kernel.file).stem}-{kernel.entry}-{key[:12]}.log"
-        body = f"{self.capability.name}\n{self.capability.driver}\n{OPTIONS}\n\n{said}\n\n{numbered}\n"
+        body = f"{self.capability.name}\n{self.capability.driver}\n{self._options}\n\n{said}\n\n{numbered}\n"
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             write_atomically(path, body.encode())

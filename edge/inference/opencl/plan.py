@@ -164,7 +164,7 @@ class Planner:
         from .ops.elementwise import copy_step  # noqa: PLC0415  # because elementwise is built on the planner
 
         if (x.storage, x.offset, x.strides) != (y.storage, y.offset, y.strides):
-            self.emit(node, copy_step(x, y), x=x, y=y)
+            self.emit(node, copy_step(x, y, by_rows=self.device.family == "cpu"), x=x, y=y)
 
     def row_major(self, tensor: Tensor, *, node: str) -> Tensor:
         """The tensor, or a dense row-major copy of it."""

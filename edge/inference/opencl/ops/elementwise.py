@@ -5,6 +5,7 @@ take short ones as epilogue.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
@@ -13,16 +14,20 @@ from ..graph import Node
 from ..launch import C_TYPES, Step, Tensor
 from ..plan import Planner, lowers
 from .expressions import MAP_OPS, Expr, Program, as_expression, literal, program_of
-from .indexing import global_for, loop_over, parameters, strides_for
+from .indexing import Loop, global_for, loop_over, parameters, strides_for
 
 __all__ = ["MAP_OPS", "Expr", "Program", "as_expression", "copy_step", "literal", "lower_map", "map_step", "program_of"]
 
 
-def map_step(program: Program, inputs: Sequence[Tensor], y: Tensor) -> Step:
-    """The launch of a Map: roles x0, x1 … and y."""
+MOST_GROUP: Final = 4096  # work-items of a group that PoCL takes
+LEAST_ROW: Final = 16  # floats in the widest vector of a CPU
+
+
+def map_step(program: Program, inputs: Sequence[Tensor], y: Tensor, *, by_rows: bool = False) -> Step:
+    """The launch of a Map: roles x0, x1 … and y. by_rows: for a CPU, see indexing.loop_over."""
     labels = {f"x{k}": each for k, each in enumerate(inputs)}
     strides = {name: strides_for(each, y.shape) for name, each in labels.items()} | {"y": y.strides}
-    loop = loop_over(y.shape, strides, order="y")
+    loop = loop_over(y.shape, strides, order="y", least_row=LEAST_ROW if by_rows else 0)
     loads = "".join(
         f"const {C_TYPES[each.dtype]} v{k} = x{k}[x{k}_off + ({loop.at[f'x{k}']})]; " for k, each in enumerate(inputs)
     )
@@ -41,18 +46,25 @@ def map_step(program: Program, inputs: Sequence[Tensor], y: Tensor) -> Step:
             BODY=body,
             RESULT=f"t{len(program) - 1}",
             Y_AT=loop.at["y"],
+            **({"ROW": loop.row} if loop.row else {}),
         ),
     )
-    global_size, local_size = global_for(y.size)
+    global_size, local_size = grid_of(loop)
     moved = sum(min(each.nbytes, y.size * 4) for each in inputs) + y.nbytes
-    return Step(
-        kernel, global_size, local_size, (*labels, "y", np.int32(y.size)), flops=len(program) * y.size, bytes=moved
-    )
+    given = (*labels, "y", np.int32(loop.size))
+    return Step(kernel, global_size, local_size, given, flops=len(program) * y.size, bytes=moved)
 
 
-def copy_step(x: Tensor, y: Tensor) -> list[Step]:
+def grid_of(loop: Loop) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
+    """Global and local size of a Map."""
+    if not loop.row:
+        return global_for(loop.size)
+    return (loop.row, loop.size), (loop.row, 1) if loop.row <= MOST_GROUP else None
+
+
+def copy_step(x: Tensor, y: Tensor, *, by_rows: bool = False) -> list[Step]:
     """The launch that copies x into y, roles "x" and "y"; broadcasts where x has one element."""
-    step = map_step((Expr(C_TYPES[x.dtype], "{0}", (0,)),), [x], y)
+    step = map_step((Expr(C_TYPES[x.dtype], "{0}", (0,)),), [x], y, by_rows=by_rows)
     return [Step(step.kernel, step.global_size, step.local_size, ("x", "y", step.args[-1]), bytes=step.bytes)]
 
 
@@ -63,7 +75,7 @@ def lower_map(planner: Planner, node: Node) -> None:
     if not y.size:
         return
     inputs = [planner.value(name) for name in node.inputs]
-    step = map_step(node.attrs["program"], inputs, y)
+    step = map_step(node.attrs["program"], inputs, y, by_rows=planner.device.family == "cpu")
     planner.emit(node.name, [step], y=y, **{f"x{k}": each for k, each in enumerate(inputs)})
 
 

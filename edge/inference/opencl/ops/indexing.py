@@ -11,12 +11,14 @@ class Loop:
     """One work-item an element, running along the memory of the tensor that is written.
 
     decode: C statements that turn `i` into coordinates. at: label → C expression of the element's place, the tensor's
-    offset left out. size: how many work-items.
+    offset left out. size: how many values of `i`. row: elements of the fastest axis where that one is not part of `i`
+    but a coordinate `k` of its own, else 0.
     """
 
     decode: str
     at: Mapping[str, str]
     size: int
+    row: int = 0
 
 
 def strides_for(tensor: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -26,11 +28,19 @@ def strides_for(tensor: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
     return (0,) * missing + own
 
 
-def loop_over(shape: tuple[int, ...], strides: Mapping[str, tuple[int, ...]], *, order: str, index: str = "i") -> Loop:
+def loop_over(
+    shape: tuple[int, ...],
+    strides: Mapping[str, tuple[int, ...]],
+    *,
+    order: str,
+    index: str = "i",
+    least_row: int = 0,
+) -> Loop:
     """The loop over all elements of `shape`. strides: label → strides of one operand. order: the label that is written.
 
     Axes are sorted by the written operand's strides, so that neighbours in work are neighbours in memory, and axes that
-    every operand steps through alike become one.
+    every operand steps through alike become one. least_row: from this length on, the fastest of several axes gets a
+    coordinate of its own; a CPU's compiler then sees neighbours beside each other and makes vectors of them.
     """
     axes = [axis for axis in range(len(shape)) if shape[axis] != 1]
     axes.sort(key=lambda axis: -abs(strides[order][axis]))
@@ -41,12 +51,13 @@ def loop_over(shape: tuple[int, ...], strides: Mapping[str, tuple[int, ...]], *,
             merged[-1] = (merged[-1][0] * shape[axis], steps)
         else:
             merged.append((shape[axis], steps))
-    return _write(merged, labels=tuple(strides), index=index)
+    row = merged[-1][0] if least_row and len(merged) > 1 and merged[-1][0] >= least_row else 0
+    return _write(merged, labels=tuple(strides), index=index, row=row)
 
 
-def _write(axes: Sequence[tuple[int, dict[str, int]]], *, labels: Sequence[str], index: str) -> Loop:
-    decode, inner, names = [], 1, []
-    for position in range(len(axes) - 1, -1, -1):
+def _write(axes: Sequence[tuple[int, dict[str, int]]], *, labels: Sequence[str], index: str, row: int) -> Loop:
+    decode, inner, names = [], 1, [("k", axes[-1][1])] if row else []
+    for position in range(len(axes) - (2 if row else 1), -1, -1):
         side = axes[position][0]
         name = f"{index}_{position}"
         whole = f"{index} / {inner}" if inner > 1 else index
@@ -54,7 +65,7 @@ def _write(axes: Sequence[tuple[int, dict[str, int]]], *, labels: Sequence[str],
         names.append((name, axes[position][1]))
         inner *= side
     at = {label: sum_of((step[label], name) for name, step in reversed(names)) for label in labels}
-    return Loop(" ".join(decode), at, inner)
+    return Loop(" ".join(decode), at, inner, row)
 
 
 def sum_of(terms: Iterable[tuple[int, str]]) -> str:

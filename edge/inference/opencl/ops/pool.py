@@ -1,4 +1,7 @@
-"""MaxPool, AveragePool, LpPool and the global ones that are a window over the whole map."""
+"""MaxPool, AveragePool, LpPool and the global ones that are a window over the whole map.
+
+Pictures whose channels lie side by side are pooled many channels at a time (pool_pixels.cl), all else one by one.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Final
@@ -13,6 +16,7 @@ from .indexing import global_for, loop_over, parameters
 from .windows import AXES, Window, layout_defines, three, window_of
 
 KINDS: Final = {"MaxPool": 0, "GlobalMaxPool": 0, "AveragePool": 1, "LpPool": 2, "GlobalLpPool": 2}  # POOL of pool.cl
+GPU_VECTOR: Final = 4  # floats a work-item loads at once: 16 bytes, what a lane of GCN does in one instruction
 COORDINATES: Final = {
     "n": "n",
     "c": "c",
@@ -55,11 +59,36 @@ def _emit(planner: Planner, node: Node, pool: Pool) -> None:
     x, y, indices = pool.x, pool.y, pool.indices
     if not y.size:
         return
+    if _is_pixels(node, pool):
+        _emit_pixels(planner, node, pool)
+        return
     kernel = Kernel("pool.cl", "pool", defines_of(**_defines(node, pool)))
     results = {"y0": y} | ({"y1": indices} if indices else {})
     size = np.int32(y.size)
     step = Step(kernel, *global_for(y.size), ("x", *results, size), bytes=x.nbytes + y.nbytes)
     planner.emit(node.name, [step], x=x, **results)
+
+
+def _is_pixels(node: Node, pool: Pool) -> bool:
+    """Whether pool_pixels.cl computes this: float32 pictures, channels side by side, no places of maxima wanted."""
+    known = KINDS[node.op] < 2 and pool.indices is None and len(pool.x.shape) == 4 and pool.x.dtype == "float32"
+    return known and pool.x.pixel_stride is not None and pool.y.pixel_stride is not None
+
+
+def _emit_pixels(planner: Planner, node: Node, pool: Pool) -> None:
+    x, y = pool.x, pool.y
+    count, channels, height, width = y.shape
+    widest = planner.device.vector_floats if planner.device.family == "cpu" else GPU_VECTOR
+    vec = next(each for each in (16, 8, 4, 2, 1) if each <= widest and channels % each == 0)
+    sizes = {"C": channels, "VEC": vec, "XS": x.pixel_stride, "YS": y.pixel_stride, "POOL": KINDS[node.op]}
+    sizes |= {"COUNT_PAD": _counts_padding(node), "XH": x.shape[2], "XW": x.shape[3], "YH": height, "YW": width}
+    kernel = Kernel("pool_pixels.cl", "pool_pixels", defines_of(**sizes, **pool.window.defines()))
+    grid = (channels // vec, width, count * height)
+    planner.emit(node.name, [Step(kernel, grid, None, ("x", "y"), bytes=x.nbytes + y.nbytes)], x=x, y=y)
+
+
+def _counts_padding(node: Node) -> int:
+    return int(node.op == "AveragePool" and node.attrs.get("count_include_pad", 0))
 
 
 def _defines(node: Node, pool: Pool) -> dict[str, object]:
@@ -68,7 +97,7 @@ def _defines(node: Node, pool: Pool) -> dict[str, object]:
         "PARAMS": parameters({"x": x}, {"y0": y} | ({"y1": indices} if indices else {})),
         "DECODE": _decode(y),
         "POOL": KINDS[node.op],
-        "COUNT_PAD": int(node.op == "AveragePool" and node.attrs.get("count_include_pad", 0)),
+        "COUNT_PAD": _counts_padding(node),
         "LP": float(node.attrs.get("p", 2)),
         "Y_TYPE": C_TYPES[y.dtype],
         "INDEX_AT": _index_at(x, columns_first=bool(node.attrs.get("storage_order", 0))),
