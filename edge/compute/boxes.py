@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from ..errors import StageError
+from ..errors import EdgeError, StageError
 from ..model import F32, Boxes
 from .device import Device
 from .kernel import Kernel, defines_of
@@ -93,9 +93,13 @@ class BoxFinder:
         group = min(GROUP, self._device.capability.max_group)
         grid = (-(-head.count // group) * group, inputs)
         source = (raw, np.int32(offset), np.int32(head.count), np.float32(min_score))
-        self._launcher(kernel_of(head, "candidates"), grid, (group, 1), *source, self._heads, self._found)
         sinks = (self._heads, self._found, np.float32(iou), self._result)
-        self._launcher(kernel_of(head, "suppress"), (GROUP, inputs), (GROUP, 1), *sinks)
+        try:
+            self._launcher(kernel_of(head, "candidates"), grid, (group, 1), *source, self._heads, self._found)
+            self._launcher(kernel_of(head, "suppress"), (GROUP, inputs), (GROUP, 1), *sinks)
+        except EdgeError:
+            self.free()  # the second launch empties what the first one fills: alone, it would count into the next frame
+            raise
 
     def read(self, inputs: int) -> list[Boxes | None]:
         """What the last `enqueue` found, an input each, best first; waits for it.

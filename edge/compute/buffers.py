@@ -84,12 +84,11 @@ class BufferPool:
             self._idle.append(buffer)
 
     def trim(self) -> None:
-        """Hand all pooled buffers back to the driver."""
-        with self._lock:
-            for buffer in self._idle:
+        """Hand all pooled buffers back to the driver. Raises DeviceLost or FatalError when it refuses one."""
+        with self._lock, translated(f"free memory of {self._capability.name}"):
+            idle, self._idle, self._pooled = self._idle, [], 0
+            for buffer in idle:
                 buffer.release()
-            self._idle.clear()
-            self._pooled = 0
 
     def _from_pool(self, nbytes: int) -> PooledBuffer | None:
         fitting = [each for each in self._idle if nbytes <= each.size <= nbytes * SLACK]

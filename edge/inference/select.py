@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..compute.choice import FoundDevice, match, parse_choice
 from ..compute.probe import probe_devices
-from ..errors import DeviceLost, NoDeviceError
+from ..errors import DeviceLost, EdgeError, NoDeviceError
 from ..model import F32, U8, Boxes, Card
 from ..paths import cache_dir
 from ..placement import Placement
@@ -81,8 +81,16 @@ def _with_opencl(
             tell=tell,
             choices=lambda card, size: load_choices(folder, card, found.capability, size),
         )
-        stack.enter_context(opencl)
         stack.enter_context(cpu)
+        try:
+            stack.enter_context(opencl)
+        except EdgeError as exc:
+            if must:
+                raise
+            if log:
+                log.warning("compute.cpu", device=found.label, reason=str(exc))
+            yield cpu
+            return
         yield DeviceCompute(opencl, cpu, must=must, folder=folder, log=log)
 
 
@@ -106,9 +114,16 @@ class DeviceCompute:
             return self._sessions[card.folder]
 
     def _open(self, card: Card) -> Session:
-        if self.must or self._passes(card):
+        if not (self.must or self._passes(card)):
+            return self.cpu.session(card)
+        try:
             return LastingSession(self.opencl.session(card), card, self.cpu)
-        return self.cpu.session(card)
+        except EdgeError as exc:  # it passed once, but now the device is full, or was lost
+            if self.must:
+                raise
+            if self.log:
+                self.log.warning("compute.cpu", model=card.name, device=self.opencl.found.label, reason=str(exc))
+            return self.cpu.session(card)
 
     def _passes(self, card: Card) -> bool:
         from .opencl.verdicts import verdict_on  # noqa: PLC0415  # as above

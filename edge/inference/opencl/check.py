@@ -16,7 +16,7 @@ import numpy as np
 
 from ...clock import Clock, SystemClock
 from ...compute.capability import Capability
-from ...errors import EdgeError
+from ...errors import EdgeError, KernelBuildError, StageError, UnsupportedOpError
 from ...i18n import _
 from ...model import F32, U8, Card
 from ...paths import data_dir, write_atomically
@@ -27,11 +27,15 @@ from ...services import Session
 MOST_ERROR: Final = 1e-3
 ROUNDS: Final = 5  # timed runs of each side, taken in turns; the median counts
 FORMAT: Final = 1  # of a verdict's file
+LASTING: Final = (UnsupportedOpError, KernelBuildError, StageError)  # failures that come again with the same device
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check found. error: see MOST_ERROR. ms_*: one picture, host to host. failure: what was raised, or ""."""
+    """What a check found. error: see MOST_ERROR. ms_*: one picture, host to host. failure: what was raised, or "".
+
+    passing: the failure may be over at the next try, so nobody should keep the verdict: no room, a lost device.
+    """
 
     model: str
     device: str
@@ -39,6 +43,7 @@ class Verdict:
     ms_opencl: float
     ms_onnxruntime: float
     failure: str = ""
+    passing: bool = False
 
     @property
     def is_right(self) -> bool:
@@ -77,31 +82,41 @@ def check(
     from ..preprocess import to_batch  # noqa: PLC0415  # because it loads OpenCV, which whoever tunes needs not
 
     batch = to_batch([check_picture(card.input_hw)], card)
-    expected = open_cpu().run(batch)
+    cpu = open_cpu()
+    expected = cpu.run(batch)
     try:
         session = open_opencl()
         found = session.run(batch)
+        ours, theirs = _times(session, cpu, batch, clock or SystemClock())
     except EdgeError as exc:
-        return Verdict(card.name, device, float("inf"), float("inf"), 0.0, str(exc))
-    now = (clock or SystemClock()).monotonic_s
-    ours: list[float] = []
-    theirs: list[float] = []
+        passing = not isinstance(exc, LASTING)
+        return Verdict(card.name, device, float("inf"), float("inf"), 0.0, str(exc), passing)
+    return Verdict(card.name, device, difference(found, expected), ours, theirs)
+
+
+def _times(opencl: Session, cpu: Session, batch: F32, clock: Clock) -> tuple[float, float]:
+    """Milliseconds of one run on both sides, in turns, the medians."""
+    times: tuple[list[float], list[float]] = [], []
     for _round in range(ROUNDS):
-        for each, times in ((session, ours), (open_cpu(), theirs)):
-            start = now()
-            each.run(batch)
-            times.append((now() - start) * 1e3)
-    return Verdict(card.name, device, difference(found, expected), statistics.median(ours), statistics.median(theirs))
+        for session, took in zip((opencl, cpu), times, strict=True):
+            start = clock.monotonic_s()
+            session.run(batch)
+            took.append((clock.monotonic_s() - start) * 1e3)
+    ours, theirs = map(statistics.median, times)
+    return ours, theirs
 
 
 def difference(found: Sequence[F32], expected: Sequence[F32]) -> float:
-    """The largest difference as a share of an output's largest value, over all outputs; infinite when shapes differ."""
+    """The largest difference as a share of an output's largest value, over all outputs.
+
+    Infinite when shapes differ, or anything of ours is not a number where theirs is.
+    """
     worst = 0.0
     for ours, theirs in zip(found, expected, strict=True):
-        if ours.shape != theirs.shape:
+        if ours.shape != theirs.shape or not np.isfinite(ours).all():  # max() would lose a NaN
             return float("inf")
-        scale = max(float(np.abs(theirs).max()), 1e-6)
-        worst = max(worst, float(np.abs(ours - theirs).max()) / scale)
+        scale = max(float(np.abs(theirs).max(initial=0.0)), 1e-6)
+        worst = max(worst, float(np.abs(ours - theirs).max(initial=0.0)) / scale)
     return worst
 
 
@@ -132,12 +147,21 @@ def key_of(card: Card, device: Capability) -> str:
     parts = (
         device.name,
         device.driver,
-        card.sha256 or str(card.onnx_path),
+        card.sha256 or _file_of(card),
         str(card.input_hw),
         kernels_hash(),
         str(FORMAT),
     )
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _file_of(card: Card) -> str:
+    """Which file it is, for cards that name no sum: changes when another one is put in its place."""
+    try:
+        status = card.onnx_path.stat()
+    except OSError:
+        return str(card.onnx_path)
+    return f"{card.onnx_path} {status.st_size} {status.st_mtime_ns}"
 
 
 def load_verdict(folder: Path, key: str) -> Verdict | None:

@@ -1,7 +1,7 @@
 """A plan on a device: buffers filled, kernels built, arguments set once; a run is writes, launches, reads."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -33,11 +33,10 @@ class Constants:
             self.kept[key] = self.device.upload(dense)
         return self.kept[key]
 
-    def free(self) -> None:
-        """Give all of them back."""
-        for buffer in self.kept.values():
-            self.device.free(buffer)
-        self.kept.clear()
+    def free(self, *, but: Container[bytes] = ()) -> None:
+        """Give back all of them, or all `but` those of some keys."""
+        for key in [each for each in self.kept if each not in but]:
+            self.device.free(self.kept.pop(key))
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +141,7 @@ def bind(
     """
     device.programs.prebuild(_kernels(plan), on_progress)
     shared = constants or Constants(device)
+    before = frozenset(shared.kept)
     bound = Bound(device, plan, [], None, [])
     try:
         bound.arena = _own(bound, max(plan.arena_bytes, 4))
@@ -150,6 +150,7 @@ def bind(
         bound.calls = tuple(_calls(bound))
     except BaseException:
         bound.free()
+        shared.free(but=before)
         raise
     return bound
 
@@ -177,7 +178,8 @@ def _calls(bound: Bound) -> list[Call]:
     sent: set[int] = set()
     for launch in bound.plan.launches:
         kernel = bound.device.programs.kernel(launch.kernel)
-        kernel.set_args(*_arguments(bound, launch.args))
+        with bound.device.guard(launch.kernel.entry):
+            kernel.set_args(*_arguments(bound, launch.args))
         calls.append(Call(kernel, launch.global_size, launch.local_size, tuple(_uploads(bound, launch, sent))))
     return calls
 

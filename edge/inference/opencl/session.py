@@ -1,9 +1,8 @@
 """Models on an OpenCL device behind the Compute protocol: one worker thread, a plan for each batch size that comes."""
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -29,8 +28,9 @@ from .importer import import_model
 from .memory import MB, Fitted, Room, fit
 from .plan import Choices, Choose, Plan, leanest, pick, plan_graph
 
-SIZES: Final = (16, 8, 4, 2, 1)  # batches that are planned; others are put together from these
-KEPT: Final = 3  # plans of one model that stay on the device
+# Batches that are planned, and stay on the device; others are put together from these. Three, so that the plans of a
+# batch of 15 need not push each other out at every run.
+SIZES: Final = (16, 4, 1)
 
 Tell = Callable[[str, Mapping[str, str]], None]
 
@@ -86,6 +86,14 @@ class OpenclCompute:
                 self._sessions[card.folder] = OpenclSession(card, self)
             return self._sessions[card.folder]
 
+    def forget(self, card: Card) -> None:
+        """Give back what a model takes on the device; the next `session` begins anew."""
+        with self._loading:
+            session = self._sessions.pop(card.folder, None)
+        if session:
+            with suppress(DeviceLost):  # then it is gone already
+                self.worker.submit(session.free).result()
+
 
 class OpenclSession:
     """One model; `run` may be called from several threads, whose pictures then share launches."""
@@ -97,7 +105,8 @@ class OpenclSession:
         self._input, self._fixed_batch = check_input(self._model, card)
         self._device: Device | None = None
         self._constants: Constants | None = None
-        self._bound: OrderedDict[int, Bound] = OrderedDict()
+        self._bound: dict[int, Bound] = {}
+        self._most = SIZES[0]  # pictures that the device had room for at once
         self._hop: Hop | None = None
         shapes = compute.worker.submit(self._shapes).result()
         self.output_shapes: Sequence[tuple[int | None, ...]] = [(None, *shape[1:]) for shape in shapes]
@@ -112,7 +121,21 @@ class OpenclSession:
             wanted = ", ".join(map(str, self.card.input_hw))
             raise ValueError(f"model {self.card.name!r} takes (n, 3, {wanted}), got {batch.shape}")
         job = BatchJob((self._compute, self.card.folder), len(batch), self._run_batch, batch)
-        return self._compute.worker.submit_batch(job).result()
+        outputs = self._compute.worker.submit_batch(job).result()
+        # looked at here, not in the worker: other callers' pictures of the same batch may be good
+        if not all(np.isfinite(output).all() for output in outputs):
+            text = _("model {name!r} answered with NaN or infinity: are its weights damaged?")
+            raise StageError(text.format(name=self.card.name))
+        return outputs
+
+    def free(self, _device: Device) -> None:
+        """Give its memory on the device back; in the thread that owns it."""
+        for bound in self._bound.values():
+            bound.free()
+        if self._constants:
+            self._constants.free()
+        self._bound.clear()
+        self._device = self._constants = self._hop = None
 
     def find(self, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
         """See Finder.find."""
@@ -150,49 +173,44 @@ class OpenclSession:
         pictures = payloads[0] if len(payloads) == 1 else np.concatenate(payloads)
         pieces: list[list[F32]] = []
         start = 0
-        for size in self._sizes(len(pictures)):
-            piece = pictures[start : start + size]
+        while start < len(pictures):
+            size = self._size_for(len(pictures) - start)
+            try:
+                pieces.append(self._run_piece(device, pictures[start : start + size], size))
+            except DeviceBusy:
+                if size == 1 or self._fixed_batch:
+                    raise
+                self._run_fewer(size)
+                continue
             start += size
-            pieces.append(self._run_piece(device, piece, size))
         outputs = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*pieces, strict=True)]
-        for output in outputs:
-            if not np.isfinite(output).all():
-                text = _("model {name!r} answered with NaN or infinity: are its weights damaged?")
-                raise StageError(text.format(name=self.card.name))
         ends = np.cumsum([len(each) for each in payloads])
         return [[output[end - len(p) : end] for output in outputs] for p, end in zip(payloads, ends, strict=True)]
 
-    def _sizes(self, count: int) -> list[int]:
-        if self._fixed_batch:
-            return [self._fixed_batch] * -(-count // self._fixed_batch)
-        sizes: list[int] = []
-        for size in SIZES:
-            sizes += [size] * (count // size)
-            count %= size
-        return sizes
+    def _size_for(self, left: int) -> int:
+        """Pictures of the next run when so many are left."""
+        return self._fixed_batch or next(size for size in SIZES if size <= min(left, self._most))
+
+    def _run_fewer(self, size: int) -> None:
+        """There was no room for so many pictures: from now on not so many."""
+        self._most = size - 1
+        if bound := self._bound.pop(size, None):
+            bound.free()
+        self._compute.tell("compute.squeezed", {"model": self.card.name, "how": f"batches smaller than {size}"})
 
     def _run_piece(self, device: Device, piece: F32, size: int) -> list[F32]:
         count = len(piece)
         if count < size:  # a fixed batch is filled up with its last picture
             piece = np.concatenate([piece, np.repeat(piece[-1:], size - count, axis=0)])
-        try:
-            bound = self._bound_for(device, size)
-        except DeviceBusy:
-            if size == 1 or self._fixed_batch:
-                raise
-            halves = (piece[: size // 2], piece[size // 2 :])
-            parts = [self._run_piece(device, half, size // 2) for half in halves]
-            return [np.concatenate(each) for each in zip(*parts, strict=True)]
+        bound = self._bound_for(device, size)
         return [np.asarray(each, np.float32)[:count] for each in bound.run({self._input: piece})]
 
     def _bound_for(self, device: Device, size: int) -> Bound:
         """The bound plan of a batch size; made anew after the device was lost."""
         if device is not self._device:
             self._bound.clear()
-            self._device, self._constants = device, Constants(device)
+            self._device, self._constants, self._most = device, Constants(device), SIZES[0]
         if size not in self._bound:
-            while len(self._bound) >= KEPT:
-                self._bound.popitem(last=False)[1].free()
             try:
                 fitted = self.plan(device, size)
             except ModelError as exc:
@@ -203,7 +221,6 @@ class OpenclSession:
                 megabytes = str(fitted.plan.total_bytes // MB)
                 self._compute.tell("compute.squeezed", {"model": self.card.name, "how": fitted.how, "mb": megabytes})
             self._bound[size] = bind(fitted.plan, device, constants=self._constants)
-        self._bound.move_to_end(size)
         return self._bound[size]
 
     def _shapes(self, device: Device) -> list[tuple[int, ...]]:
