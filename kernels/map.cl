@@ -3,10 +3,10 @@
 // y[Y_AT] = RESULT for each of size elements. Global: size rounded up, local: any, one dimension; with ROW two: k along
 // the fastest axis, of ROW elements, and i over the others.
 // twin: onnx.reference.ReferenceEvaluator
+#include "math.cl"
 #ifdef ON_CPU
 #include "cpu_math.cl"
 #endif
-#include "math.cl"
 
 __kernel void map(PARAMS, const int size) {
 #ifdef ROW

@@ -51,7 +51,7 @@ def map_step(program: Program, inputs: Sequence[Tensor], y: Tensor, *, by_rows: 
     )
     global_size, local_size = grid_of(loop)
     moved = sum(min(each.nbytes, y.size * 4) for each in inputs) + y.nbytes
-    given = (*labels, "y", np.int32(loop.size))
+    given: tuple[str | np.int32, ...] = (*labels, "y", np.int32(loop.size))
     return Step(kernel, global_size, local_size, given, flops=len(program) * y.size, bytes=moved)
 
 
