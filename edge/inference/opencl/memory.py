@@ -26,9 +26,9 @@ class Room:
     largest: int
 
     def holds(self, plan: Plan) -> bool:
-        """Whether the plan's buffers fit, each and all of them."""
+        """Whether the plan's buffers fit, each and all of them, and kernels can count through the arena."""
         constants = max((each.nbytes for each in plan.storages if each.kind == "const"), default=0)
-        return plan.total_bytes <= self.free and max(plan.arena_bytes, constants) <= self.largest
+        return plan.is_countable and plan.total_bytes <= self.free and max(plan.arena_bytes, constants) <= self.largest
 
 
 def fit(make: Callable[[bool, bool], Plan], room: Room, *, name: str) -> Fitted:

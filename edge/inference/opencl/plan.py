@@ -10,12 +10,15 @@ from typing import Final, Literal
 import numpy as np
 
 from ...compute.capability import Capability
+from ...errors import ModelError
+from ...i18n import _
 from .graph import Graph, Node, unsupported
 from .launch import Algorithm, Array, Const, ConvProblem, Launch, Scratch, Step, Tensor, channels_last, row_major
 from .layout import Slice, find_channels_last, find_slices
 
 Kind = Literal["arena", "const", "streamed", "input", "output"]
 STREAM_FROM: Final = 16 * 1024  # bytes; smaller constants cost more to copy than to keep
+MOST_ELEMENTS: Final = 2**31 - 1  # of a buffer: places in it are `int` in the kernels
 ALIGN: Final = 64  # elements; 256 bytes, the strictest alignment of vector loads and of Polaris' sub-buffers
 
 
@@ -65,6 +68,12 @@ class Plan:
     def io_bytes(self) -> int:
         """Bytes of inputs and outputs."""
         return sum(each.nbytes for each in self.storages if each.kind in {"input", "output"})
+
+    @property
+    def is_countable(self) -> bool:
+        """Whether all places in the arena are numbers that kernels can count to."""
+        inside = [each for each in self.storages if each.in_arena]
+        return all(each.offset // np.dtype(each.dtype).itemsize + each.elements <= MOST_ELEMENTS for each in inside)
 
     @property
     def total_bytes(self) -> int:
@@ -129,8 +138,11 @@ class Planner:
         return self.consts[id(array)]
 
     def new(self, shape: tuple[int, ...], dtype: str, *, nhwc: bool = False, kind: Kind = "arena") -> Tensor:
-        """A fresh dense tensor."""
+        """A fresh dense tensor. Raises ModelError when its elements are more than kernels count."""
         elements = int(np.prod(shape, dtype=np.int64))
+        if elements > MOST_ELEMENTS:
+            text = _("model {name!r}: a tensor of shape {shape} is too large: use a smaller batch or input_hw")
+            raise ModelError(text.format(name=self.graph.name, shape=shape))
         self.storages.append(Storage(kind, max(elements, 1), dtype))
         strides = channels_last(shape) if nhwc else row_major(shape)
         return Tensor(len(self.storages) - 1, shape, strides, 0, dtype)
