@@ -26,6 +26,9 @@ PICTURE, BATCH = "float[1,8,20,24] x", "float[2,6,5,4] x"
 OTHERS: Final = {
     "ConvTranspose": "(float[1,8,9,9] x, float[8,6,3,3] w) => (float[1,6,11,11] y) { y = ConvTranspose(x, w) }",
     "Conv3D": "(float[1,4,5,6,7] x, float[6,4,3,3,3] w) => (float[1,6,3,4,5] y) { y = Conv(x, w) }",
+    "MaxPool with places": f"({PICTURE}) => (float[1,8,10,12] y, int64[1,8,10,12] i)"
+    " { y, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) }",
+    "LpPool": f"({PICTURE}) => (float[1,8,19,23] y) {{ y = LpPool<kernel_shape=[2,2]>(x) }}",
     "MatMul": "(float[4,100,100] x, float[4,100,32] w) => (float[4,100,32] y) { y = MatMul(x, w) }",
     "Gemm": "(float[300,512] x, float[64,512] w, float[64] c) => (float[300,64] y)"
     " { y = Gemm<transB=1, alpha=0.5>(x, w, c) }",
