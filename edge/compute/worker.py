@@ -147,7 +147,8 @@ class Worker(Generic[D]):
         self._opened.set_result(None)
         holder = _Holder(device, handle)
         while batch := self._next_batch():
-            self._run_batch(holder, batch)
+            if wanted := [each for each in batch if each.future.set_running_or_notify_cancel()]:
+                self._run_batch(holder, wanted)
         holder.close()
 
     def _next_batch(self) -> "list[_Waiting[D]]":
@@ -163,7 +164,7 @@ class Worker(Generic[D]):
             chosen = set(map(id, batch))
             self._queue = deque(each for each in self._queue if id(each) not in chosen)
             self._changed.notify_all()
-        return [each for each in batch if each.future.set_running_or_notify_cancel()] or self._next_batch()
+        return batch
 
     def _mates(self) -> "list[_Waiting[D]]":
         first, *others = self._queue

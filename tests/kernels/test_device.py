@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from edge.compute.device import Device
 from edge.compute.driver import cl
 from edge.compute.faults import fault
 from edge.compute.kernel import Kernel, defines_of
+from edge.compute.launcher import Launcher
 from edge.compute.peak import chains, measure_peak
 from edge.compute.probe import probe_devices
 from edge.errors import DeviceBusy, DeviceLost, FatalError, NoDeviceError
@@ -214,3 +216,19 @@ def test_a_choice_by_number_opens_too(tmp_path):
     assert parse_choice("opencl:0/0").platform == "0"
     with Device.open("opencl:0/0", cache_dir=tmp_path) as device:
         assert device.capability.compute_units > 0
+
+
+def test_a_launcher_gives_a_kernel_a_new_buffer_at_the_address_of_a_released_one(tmp_path, monkeypatch):
+    with Device.open("opencl", cache_dir=tmp_path) as device:
+        launcher, given = Launcher(device), []
+        made = SimpleNamespace(function_name="k", set_args=lambda *args: given.append(args))
+        monkeypatch.setattr(device.programs, "kernel", lambda _kernel: made)
+        monkeypatch.setattr(device, "launch", lambda *_args: None)
+        twin = type("Twin", (), {"__eq__": lambda *_: True, "__hash__": lambda _self: 1})
+        first, second = twin(), twin()  # as pyopencl compares buffers: by address
+
+        for buffer in (first, first, second):
+            launcher(Kernel("map.cl", "map"), (1,), None, buffer, np.int32(3))
+
+    assert given[1][0] is second
+    assert len(given) == 2

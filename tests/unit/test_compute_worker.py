@@ -284,3 +284,13 @@ def test_many_clients_get_their_own_results(devices):
             thread.join(20)
 
     assert found == {name: [(name * 100 + n) * 10 for n in range(20)] for name in range(6)}
+
+
+def test_any_number_of_jobs_that_nobody_wants_any_more_is_passed_over(devices):
+    with Worker(devices.open, bound=3000) as worker:
+        with Gate(worker):
+            for future in [worker.submit(lambda device: device) for _ in range(2000)]:
+                future.cancel()
+            last = worker.submit(lambda _device: "done")
+
+        assert last.result(5) == "done"
