@@ -3,6 +3,7 @@
 Nothing here touches a device: a plan for an RX 580 can be made, and its kernels compiled, without one.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Literal
@@ -10,8 +11,6 @@ from typing import Final, Literal
 import numpy as np
 
 from ...compute.capability import Capability
-from ...errors import ModelError
-from ...i18n import _
 from .graph import Graph, Node, unsupported
 from .launch import Algorithm, Array, Const, ConvProblem, Launch, Scratch, Step, Tensor, channels_last, row_major
 from .layout import Slice, find_channels_last, find_slices
@@ -138,11 +137,8 @@ class Planner:
         return self.consts[id(array)]
 
     def new(self, shape: tuple[int, ...], dtype: str, *, nhwc: bool = False, kind: Kind = "arena") -> Tensor:
-        """A fresh dense tensor. Raises ModelError when its elements are more than kernels count."""
+        """A fresh dense tensor."""
         elements = int(np.prod(shape, dtype=np.int64))
-        if elements > MOST_ELEMENTS:
-            text = _("model {name!r}: a tensor of shape {shape} is too large: use a smaller batch or input_hw")
-            raise ModelError(text.format(name=self.graph.name, shape=shape))
         self.storages.append(Storage(kind, max(elements, 1), dtype))
         strides = channels_last(shape) if nhwc else row_major(shape)
         return Tensor(len(self.storages) - 1, shape, strides, 0, dtype)
@@ -270,6 +266,7 @@ def plan_graph(graph: Graph, device: Capability, *, choose: Choose = first_guess
         lowering = LOWERINGS.get(node.op)
         if lowering is None:
             raise unsupported(node, "no kernel for it")
+        _refuse_endless(graph, node)
         lowering(planner, node)
     outputs = {name: _output(planner, name) for name in graph.outputs}
     arena_bytes = place(planner.storages, planner.launches)
@@ -282,6 +279,13 @@ def plan_graph(graph: Graph, device: Capability, *, choose: Choose = first_guess
         arena_bytes=arena_bytes,
         algorithms=planner.algorithms,
     )
+
+
+def _refuse_endless(graph: Graph, node: Node) -> None:
+    """Raise UnsupportedOpError when a tensor of the node has more elements than kernels count."""
+    for name in filter(None, (*node.inputs, *node.outputs)):
+        if math.prod(shape := graph.types[name].shape) > MOST_ELEMENTS:
+            raise unsupported(node, f"{name!r} of shape {shape} has more than {MOST_ELEMENTS} elements")
 
 
 def _output(planner: Planner, name: str) -> Tensor:

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError as ProtobufError
 from ...compute.choice import FoundDevice
 from ...compute.device import Device
 from ...compute.worker import BatchJob, Worker
-from ...errors import DeviceBusy, DeviceLost, ModelError, StageError
+from ...errors import DeviceBusy, DeviceLost, ModelError, StageError, UnsupportedOpError
 from ...i18n import _
 from ...model import F32, U8, Boxes, Card
 from ...placement import Placement
@@ -213,7 +213,7 @@ class OpenclSession:
         if size not in self._bound:
             try:
                 fitted = self.plan(device, size)
-            except ModelError as exc:
+            except (ModelError, UnsupportedOpError) as exc:
                 if size > 1 and not self._fixed_batch:
                     raise DeviceBusy(str(exc)) from exc
                 raise
