@@ -230,7 +230,7 @@ class _Run:
         """One line for what goes wrong; the CPU's figures instead unless the device must be it."""
         try:
             yield
-        except EdgeError as exc:
+        except (EdgeError, MemoryError) as exc:
             if quiet:
                 return
             self.notes.say(f"{subject.name}, {size}: {exc}")

@@ -1,11 +1,16 @@
 """A model's file, whichever device runs it."""
 
 import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ModelError
 from ..foreign import foreign
 from ..i18n import _
 from ..model import Card
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def check_hash(card: Card) -> None:
@@ -26,3 +31,21 @@ def check_hash(card: Card) -> None:
                 "pull {name}` again"
             ).format(name=card.name, path=card.onnx_path, found=found[:12], expected=card.sha256[:12])
         )
+
+
+def load_onnx(path: Path) -> "onnx.ModelProto":
+    """The ONNX model of a file, with the weights that lie in files beside it.
+
+    Raises ModelError when it is none, is cut off, or misses such a file.
+    """
+    import onnx  # noqa: PLC0415  # because whoever only checks a sum needs not load it
+    from google.protobuf.message import DecodeError  # noqa: PLC0415  # as above
+
+    try:
+        model = onnx.load(path)
+        for tensor in model.graph.initializer:
+            onnx.numpy_helper.to_array(tensor)
+    except (OSError, DecodeError, onnx.checker.ValidationError, KeyError, TypeError, ValueError) as exc:
+        reason = " ".join(str(exc).split())[:300]
+        raise ModelError(_("{path} is no ONNX model: {reason}").format(path=path, reason=reason)) from exc
+    return model

@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import onnx
-from google.protobuf.message import DecodeError as ProtobufError
 from onnx import helper
 
 from ..errors import ModelError
 from ..i18n import _
 from ..model import Card
 from ..models.zoo.zoo import ZOO, Storage, build
+from .model_file import load_onnx
 
 Array = npt.NDArray[Any]
 SEED: Final = 2026
@@ -38,7 +38,7 @@ class Subject:
         if self.path is None:
             return None
         dims = [value.type.tensor_type.shape.dim for value in inputs_of(self.make(1))]
-        return next((each[0].dim_value for each in dims if each and each[0].dim_value), None)
+        return next((each[0].dim_value for each in dims if each and each[0].dim_value > 0), None)
 
     def content(self, model: onnx.ModelProto) -> bytes | str:
         """What ONNX Runtime is given: the file itself, which may keep its weights in others beside it."""
@@ -46,7 +46,9 @@ class Subject:
 
     def shape(self, value: onnx.ValueInfoProto, batch: int) -> tuple[int, ...]:
         """The shape of an input. Raises ModelError when a side is open and nothing says how long it is."""
-        sides = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if not value.type.tensor_type.elem_type:
+            raise ModelError(_("input {name!r} is no tensor: export the model without it").format(name=value.name))
+        sides = [max(dim.dim_value, 0) for dim in value.type.tensor_type.shape.dim]  # some exporters write -1
         filled = [batch, *sides[1:]] if sides else []
         if self.size_hw and len(filled) == 4:
             filled[2:] = [side or size for side, size in zip(filled[2:], self.size_hw, strict=True)]
@@ -60,8 +62,9 @@ class Subject:
         random = np.random.default_rng(SEED)
         found: dict[str, Array] = {}
         for value in inputs_of(model):
+            shape = self.shape(value, batch)
             dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
-            array = random.random(self.shape(value, batch), np.float32)
+            array = random.random(shape, np.float32)
             found[value.name] = array.astype(dtype) if dtype.kind == "f" else np.zeros(array.shape, dtype)
         return found
 
@@ -93,17 +96,10 @@ def from_zoo(name: str, *, storage: Storage = "fp32", size: int | None = None) -
 
 def from_file(path: Path) -> Subject:
     """An ONNX file."""
-    return Subject(path.stem, lambda _batch: _load(path), path=path)
+    return Subject(path.stem, lambda _batch: load_onnx(path), path=path)
 
 
 def from_card(card: Card) -> Subject:
     """An installed model."""
     path = card.onnx_path
-    return Subject(card.name, lambda _batch: _load(path), card=card, path=path, size_hw=card.input_hw)
-
-
-def _load(path: Path) -> onnx.ModelProto:
-    try:
-        return onnx.load(path)
-    except (OSError, ProtobufError) as exc:
-        raise ModelError(_("{path} is no ONNX model: {reason}").format(path=path, reason=exc)) from exc
+    return Subject(card.name, lambda _batch: load_onnx(path), card=card, path=path, size_hw=card.input_hw)

@@ -164,15 +164,15 @@ def count_gflops(subject: Subject, model: onnx.ModelProto, batch: int) -> float 
 
 
 def largest_error(found: Sequence[Array], expected: Sequence[Array]) -> float:
-    """The largest difference as a share of an output's largest value; infinite when shapes differ."""
+    """The largest difference as a share of an output's largest value; infinite at other shapes and at our NaN."""
     worst = 0.0
     for ours, theirs in zip(found, expected, strict=True):
-        if ours.shape != theirs.shape:
+        wide = theirs.astype(np.float32)
+        if ours.shape != theirs.shape or not (np.isfinite(ours) | (ours == wide)).all():  # max() would lose a NaN
             return float("inf")
-        if theirs.size:
-            wide = theirs.astype(np.float32)
-            scale = max(float(np.abs(wide).max()), 1e-6)
-            worst = max(worst, float(np.abs(ours - wide).max()) / scale)
+        there = np.isfinite(wide)  # a mask's minus infinity, say, is equal on both sides
+        scale = max(float(np.abs(wide[there]).max(initial=0.0)), 1e-6)
+        worst = max(worst, float(np.abs(ours[there] - wide[there]).max(initial=0.0)) / scale)
     return worst
 
 

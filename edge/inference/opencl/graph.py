@@ -1,8 +1,11 @@
 """A model as a list of nodes between named tensors whose types and shapes are all known."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
+
+from onnx.checker import ValidationError
 
 from ...errors import UnsupportedOpError
 from ...i18n import _
@@ -73,10 +76,25 @@ class Graph:
         self.types = {name: kind for name, kind in self.types.items() if name in named}
 
 
+# What NumPy, ONNX's own schemas and look-ups raise over a node that is not as ONNX wants it.
+MALFORMED: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, ValidationError)
+
+
+@contextmanager
+def understood(node: Node) -> Iterator[None]:
+    """Let a node that is not as ONNX wants it be one clear line, so that `auto` goes on on the CPU."""
+    try:
+        yield
+    except MALFORMED as exc:
+        why = _("it is not as ONNX wants it ({reason})")
+        said = " ".join(f"{type(exc).__name__}: {exc}".split())[:200]
+        raise unsupported(node, why.format(reason=said)) from exc
+
+
 def unsupported(node: Node, why: str) -> UnsupportedOpError:
     """The one line for an operator that the OpenCL device can't run, naming node, operator and opset."""
     text = _(
         "op {op!r} (opset {opset}) at node {node!r} can't run on OpenCL: {why}: see docs/compute.md or use "
         "compute.device cpu"
     )
-    return UnsupportedOpError(text.format(op=node.op, opset=node.opset, node=node.name, why=why))
+    return UnsupportedOpError(text.format(op=node.op.removeprefix("Fused"), opset=node.opset, node=node.name, why=why))

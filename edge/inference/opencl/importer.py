@@ -17,7 +17,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ...errors import UnsupportedOpError
 from ...i18n import _
-from .graph import Graph, Node, TensorType, unsupported
+from .graph import Graph, Node, TensorType, understood, unsupported
 from .launch import C_TYPES, Array
 from .opsets import as_current
 
@@ -63,8 +63,13 @@ def import_model(
     graph.outputs = tuple(each.name for each in model.graph.output)
     same: dict[str, str] = {}
     for index, proto in enumerate(model.graph.node):
-        _import_node(graph, proto, index=index, opset=opset, same=same)
+        bare = Node(proto.name or f"{proto.op_type}_{index}", proto.op_type, (), (), opset=opset)
+        with understood(bare):
+            _import_node(graph, proto, index=index, opset=opset, same=same)
     _name_outputs(graph, same)
+    for name in graph.outputs:
+        if name not in graph.types:
+            raise UnsupportedOpError(_("output {name!r} is made by no node: export the model again").format(name=name))
     graph.drop_unused()
     _refuse_unknown_types(graph)
     return graph
@@ -152,6 +157,9 @@ def _add_constant(graph: Graph, name: str, array: Array) -> None:
 def _import_node(graph: Graph, proto: onnx.NodeProto, *, index: int, opset: int, same: dict[str, str]) -> None:
     """Add one node: folded into a constant, into an alias, or as it is."""
     node = _node_of(proto, index=index, opset=opset, same=same)
+    for name in filter(None, node.inputs):
+        if name not in graph.types:
+            raise unsupported(node, _("its input {name!r} is made by no node before it").format(name=name))
     if node.op in ALIASES:
         _refuse_training(node, graph)
         same[node.outputs[0]] = node.inputs[0]

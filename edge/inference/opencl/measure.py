@@ -13,7 +13,10 @@ import onnx
 from ...clock import Clock
 from ...compute.device import Device
 from ...compute.peak import Peak
+from ...errors import StageError
+from ...i18n import _
 from ..subject import Subject
+from ..subject import inputs_of as model_inputs
 from ..timing import Row, count_gflops, in_turns, largest_error, onnxruntime_call
 from .execute import Bound, Constants, bind
 from .fuse import fuse
@@ -64,7 +67,6 @@ def make_ready(
 
     Raises UnsupportedOpError, ModelError when it does not fit the device, KernelBuildError, DeviceBusy, DeviceLost.
     """
-    inputs = inputs_of(subject, model, batch)
     before = (device.programs.built, device.programs.loaded)
     start = time.perf_counter()
     graph = graph_of(subject, model, batch)
@@ -86,6 +88,8 @@ def make_ready(
     largest = min(device.capability.max_alloc_bytes, usage.limit)
     fitted = fit(make, Room(usage.limit - usage.used, largest), name=subject.name)
     planned = time.perf_counter()
+    inputs = inputs_of(subject, model, batch)  # only now: what fits the device fits the host
+    made = time.perf_counter()
     constants = Constants(device)
     try:
         bound = bind(fitted.plan, device, constants=constants)
@@ -95,7 +99,18 @@ def make_ready(
         raise
     done = time.perf_counter()
     programs = (device.programs.built - before[0], device.programs.loaded - before[1])
-    return Ready(graph, fitted, bound, constants, inputs, outputs, planned - start, done - start, programs, chosen)
+    return Ready(
+        graph,
+        fitted,
+        bound,
+        constants,
+        inputs,
+        outputs,
+        planned - start,
+        done - start - (made - planned),
+        programs,
+        chosen,
+    )
 
 
 def measure(
@@ -120,6 +135,9 @@ def measure(
         if beside_onnxruntime:
             calls.append(onnxruntime_call(subject, model, batch))
             error = largest_error(ready.outputs, calls[1]())
+            if not np.isfinite(error):
+                text = _("model {name!r} answered with NaN or infinity: are its weights damaged?")
+                raise StageError(text.format(name=subject.name))
         ours, *theirs = in_turns(calls, seconds=seconds, clock=clock)
         enqueue_ms, device_ms = _launched_ms(ready.bound)
     launches_ms = len(ready.plan.launches) * peak.launch_us / 1e3
@@ -178,5 +196,5 @@ def inputs_of(subject: Subject, model: onnx.ModelProto, batch: int) -> dict[str,
 
 def graph_of(subject: Subject, model: onnx.ModelProto, batch: int) -> Graph:
     """The fused graph. Raises UnsupportedOpError."""
-    given = {name: array.shape for name, array in subject.inputs(model, batch).items()}
+    given = {value.name: subject.shape(value, batch) for value in model_inputs(model)}
     return fuse(import_model(model, shapes=given))

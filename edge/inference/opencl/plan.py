@@ -11,7 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ...compute.capability import Capability
-from .graph import Graph, Node, unsupported
+from .graph import Graph, Node, understood, unsupported
 from .launch import Algorithm, Array, Const, ConvProblem, Launch, Scratch, Step, Tensor, channels_last, row_major
 from .layout import Slice, find_channels_last, find_slices
 
@@ -267,7 +267,8 @@ def plan_graph(graph: Graph, device: Capability, *, choose: Choose = first_guess
         if lowering is None:
             raise unsupported(node, "no kernel for it")
         _refuse_endless(graph, node)
-        lowering(planner, node)
+        with understood(node):
+            lowering(planner, node)
     outputs = {name: _output(planner, name) for name in graph.outputs}
     arena_bytes = place(planner.storages, planner.launches)
     return Plan(

@@ -9,7 +9,6 @@ from typing import Final, Self
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError as ProtobufError
 
 from ...compute.choice import FoundDevice
 from ...compute.device import Device
@@ -19,7 +18,7 @@ from ...i18n import _
 from ...model import F32, U8, Boxes, Card
 from ...placement import Placement
 from ...services import Session
-from ..model_file import check_hash
+from ..model_file import check_hash, load_onnx
 from .execute import Bound, Constants, bind
 from .fuse import fuse
 from .graph import Graph
@@ -230,11 +229,7 @@ class OpenclSession:
 
 def load_model(card: Card) -> onnx.ModelProto:
     """The card's ONNX model. Raises ModelError when the file is no model or holds weights that are no numbers."""
-    try:
-        model = onnx.load(card.onnx_path)
-    except (OSError, ProtobufError) as exc:
-        text = _("model {name!r}: {path} is no ONNX model: {reason}")
-        raise ModelError(text.format(name=card.name, path=card.onnx_path, reason=exc)) from exc
+    model = load_onnx(card.onnx_path)
     for tensor in model.graph.initializer:
         array = onnx.numpy_helper.to_array(tensor)
         if array.dtype.kind == "f" and not np.isfinite(array).all():

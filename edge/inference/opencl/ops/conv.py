@@ -7,6 +7,7 @@ import numpy as np
 
 from ....compute.capability import Capability
 from ....compute.kernel import Kernel, defines_of
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import Algorithm, Array, Const, ConvProblem, Step, Tensor
 from ..plan import Planner, lowers
@@ -33,6 +34,11 @@ def every_candidate(problem: ConvProblem, device: Capability) -> tuple[Algorithm
 def lower_conv(planner: Planner, node: Node) -> None:
     """A convolution with its epilogue: y = post(act(conv(x) + bias) + r)."""
     x, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
+    outs, ins = planner.graph.types[node.inputs[1]].shape[:2]
+    groups = int(node.attrs.get("group", 1))
+    if ins * groups != x.shape[1] or outs % groups:  # which inference lets pass
+        text = _("its weights are for {wanted} channels in {groups} groups, its input has {found}")
+        raise unsupported(node, text.format(wanted=ins * groups, groups=groups, found=x.shape[1]))
     weights = planner.const(node.inputs[1])
     bias = planner.const(node.input(2)) if node.input(2) else None
     window = window_of(node, x_kernel(planner, node), x.shape[2:], y.shape[2:])
