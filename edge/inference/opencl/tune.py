@@ -10,6 +10,7 @@ import statistics
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -90,9 +91,7 @@ class Trial:
         self, device: Device, graph: Graph, choices: Choices, inputs: Mapping[str, Array], clock: Clock
     ) -> None:
         self.choices, self._inputs, self._clock = choices, inputs, clock
-        self.plan: Plan = plan_graph(
-            graph, device.capability, choose=lambda problem, found: _chosen(choices, problem, found)
-        )
+        self.plan: Plan = plan_graph(graph, device.capability, choose=partial(pick, choices))
         self._constants = Constants(device)
         try:
             self._bound: Bound = bind(self.plan, device, constants=self._constants)
@@ -122,10 +121,6 @@ class Trial:
         """Give its memory back."""
         self._bound.free()
         self._constants.free()
-
-
-def _chosen(choices: Choices, problem: ConvProblem, found: Sequence[Algorithm]) -> Algorithm:
-    return pick(choices, problem, found)
 
 
 def _proposals(
