@@ -11,7 +11,8 @@ import pytest
 from edge.cli import app
 from edge.compute.probe import probe_devices
 from edge.errors import EXIT_CONFIG
-from edge.inference.opencl.check import Verdict, key_of, save_verdict
+from edge.inference.opencl.check import Verdict, save_verdict
+from edge.inference.opencl.verdicts import verdict_key
 from edge.models.installed import InstalledModels
 
 COMMANDS = ("init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "bench", "models")
@@ -153,11 +154,12 @@ def test_doctor_tells_what_the_check_of_a_model_on_the_device_found(models_dir, 
     device = probe_devices(try_kernels=False).found[0]
     card = InstalledModels(models_dir).card("megadetector-lite")
     kept = Verdict(card.name, device.label, **found)
-    save_verdict(tmp_path / "cache" / "verdicts", key_of(card, device.capability), kept)
+    cache = tmp_path / "cache"
+    save_verdict(cache / "verdicts", verdict_key(cache, card, device.capability), kept)
     site = tmp_path / "site.yaml"
     site.write_text(f"compute: {{device: '{device.address}'}}\nstages:\n  - {{use: detect}}\n")
 
-    done = tigrillo("doctor", site, "--json", CACHE_DIRECTORY=str(tmp_path / "cache"))
+    done = tigrillo("doctor", site, "--json", CACHE_DIRECTORY=str(cache))
 
     [line] = [each for each in json.loads(done.stdout) if each["what"] == "model on device"]
     assert (line["verdict"], line["says"]) == (verdict, kept.says)
