@@ -47,11 +47,15 @@ class NoDeviceError(FatalError):
 
 
 class UnsupportedOpError(FatalError):
-    """The model has an operator that the chosen device can't run."""
+    """The model has an operator that the chosen device can't run; another start changes nothing about that."""
+
+    exit_code = EXIT_CONFIG
 
 
 class KernelBuildError(FatalError):
-    """The device's compiler refused a kernel."""
+    """The device's compiler refused a kernel; it would again."""
+
+    exit_code = EXIT_CONFIG
 
 
 class SchemaError(FatalError):

@@ -109,7 +109,7 @@ def test_an_operator_that_the_device_can_not_run_is_named_and_nothing_else_is_me
 
     done = bench(cache, path, "--device", "opencl", "--batch", "1", "--json")
 
-    assert done.returncode == 1
+    assert done.returncode == EXIT_CONFIG
     [row] = json.loads(done.stdout)["models"]
     assert "ms_onnxruntime" not in row
     for text in (row["failure"], done.stderr):

@@ -232,8 +232,8 @@ def load_model(card: Card) -> onnx.ModelProto:
     model = load_onnx(card.onnx_path)
     for tensor in model.graph.initializer:
         array = onnx.numpy_helper.to_array(tensor)
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            text = _("model {name!r}: tensor {tensor!r} holds NaN or infinity: pull or export it again")
+        if array.dtype.kind == "f" and np.isnan(array).any():
+            text = _("model {name!r}: tensor {tensor!r} holds NaN: pull or export it again")
             raise ModelError(text.format(name=card.name, tensor=tensor.name))
     return model
 
