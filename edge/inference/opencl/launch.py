@@ -90,10 +90,7 @@ class Tensor:
         moving = [stride for side, stride in zip(spatial, self.strides[2:], strict=True) if side > 1]
         pixel = moving[-1] if moving else (self.strides[0] if count > 1 else channels)
         wanted = (math.prod(spatial) * pixel, 1, *(step * pixel for step in row_major(tuple(spatial))))
-        return self._as_pixels(pixel, wanted)
-
-    def _as_pixels(self, pixel: int, wanted: tuple[int, ...]) -> int | None:
-        return pixel if pixel >= self.shape[1] and self.has_strides(wanted) else None
+        return pixel if pixel >= channels and self.has_strides(wanted) else None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
