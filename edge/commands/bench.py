@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from ..errors import ConfigError, EdgeError, FatalError, ModelError, NoDeviceError
+from ..foreign import foreign
 from ..i18n import _
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class _Run:
             with self._failing(subject, size, must=self.must):
                 chosen[size] = self._tune(subject, device, size, document)
         for size in sizes:
-            choose = chosen.get(size) or _kept(subject, device, size)
+            choose = chosen.get(size) or _kept(subject, device, size, self.notes)
             with self.notes.step(f"{subject.name}, {size}"), self._failing(subject, size, must=self.must):
                 row = measure(subject, device, peak, batch=size, seconds=self.seconds, choose=choose)
                 self.rows.append(row_values(row))
@@ -206,7 +207,7 @@ class _Run:
             for subject in subjects:
                 for size in self._sizes(subject)[:1]:
                     with self._failing(subject, size, must=self.must, quiet=True):
-                        model, choose = subject.make(size), _kept(subject, device, size)
+                        model, choose = subject.make(size), _kept(subject, device, size, self.notes)
                         with make_ready(subject, model, device, batch=size, choose=choose) as ready:
                             rows: list[LayerRow] = profile_layers(ready)
                         yield {
@@ -244,7 +245,7 @@ class _Run:
                 self._onnxruntime(subject, size, str(exc))
 
 
-def _kept(subject: "Subject", device: "Device", size: int) -> "Choose":
+def _kept(subject: "Subject", device: "Device", size: int, notes: "_Notes") -> "Choose":
     """What the tuner found earlier for an installed model, else the first guess."""
     from ..inference.opencl.plan import first_guess, pick
     from ..inference.opencl.tune import load_choices
@@ -252,7 +253,12 @@ def _kept(subject: "Subject", device: "Device", size: int) -> "Choose":
 
     if subject.card is None:
         return first_guess
-    choices = load_choices(cache_dir(), subject.card, device.capability, size)
+
+    def tell(_event: str, fields: Mapping[str, str]) -> None:
+        text = _("{file} is left out ({reason}): delete it, or let --tune make it anew")
+        notes.say(text.format(file=fields["file"], reason=foreign(fields["reason"])))
+
+    choices = load_choices(cache_dir(), subject.card, device.capability, size, tell=tell)
     return lambda problem, candidates: pick(choices, problem, candidates)
 
 

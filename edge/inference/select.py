@@ -79,7 +79,7 @@ def _with_opencl(
             cache_dir=folder,
             on_lost=lost,
             tell=tell,
-            choices=lambda card, size: load_choices(folder, card, found.capability, size),
+            choices=lambda card, size: load_choices(folder, card, found.capability, size, tell=tell),
         )
         stack.enter_context(cpu)
         try:

@@ -1,6 +1,5 @@
 """Sessions when something goes wrong: no room, one bad picture of a batch, a device that fails while it is checked."""
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,7 +24,7 @@ from edge.inference.opencl.fuse import fuse
 from edge.inference.opencl.importer import import_model
 from edge.inference.opencl.plan import plan_graph
 from edge.inference.opencl.session import OpenclCompute, OpenclSession
-from edge.inference.opencl.tune import choices_path, load_choices
+from edge.inference.opencl.tune import choices_path
 from edge.inference.opencl.verdicts import verdict_key, verdict_on
 from edge.inference.ort import OrtCompute
 from edge.inference.select import DeviceCompute, LastingSession, open_compute
@@ -298,12 +297,3 @@ def test_half_a_search_for_boxes_leaves_nothing_for_the_next_frame(
     assert refused
     assert boxes is not None
     assert len(boxes.scores) == 1
-
-
-def test_a_tuned_file_that_is_no_table_is_left_alone(found: FoundDevice, card: Card, tmp_path: Path) -> None:
-    path = choices_path(tmp_path, card, found.capability, 1)
-    path.parent.mkdir()
-    for body in ([], {"rows": [1]}, {"rows": [{"problem": {}, "algorithm": {}}]}, None):
-        path.write_text(json.dumps(body))
-
-        assert load_choices(tmp_path, card, found.capability, 1) == {}

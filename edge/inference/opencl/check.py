@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from ...clock import Clock, SystemClock
 from ...compute.capability import Capability
@@ -21,6 +22,7 @@ from ...i18n import _
 from ...model import F32, U8, Card
 from ...paths import data_dir, write_atomically
 from ...services import Session
+from .kept import Tell, read_kept, tell_nobody
 
 # Largest difference over largest value. Rounding through a hundred layers gives 1e-6 to 1e-5, Winograd F(2,3) no more;
 # a driver that reorders, drops or races gives 1e-2 and above.
@@ -164,12 +166,10 @@ def _file_of(card: Card) -> str:
     return f"{card.onnx_path} {status.st_size} {status.st_mtime_ns}"
 
 
-def load_verdict(folder: Path, key: str) -> Verdict | None:
-    """The verdict that was kept; None when there is none that can be read."""
-    try:
-        return Verdict(**json.loads((folder / f"{key}.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
+def load_verdict(folder: Path, key: str, *, tell: Tell = tell_nobody) -> Verdict | None:
+    """The verdict that was kept; None when there is none that can be read. tell: told of one that can't be."""
+    step = "delete it; the model is checked again meanwhile"
+    return read_kept(folder / f"{key}.json", TypeAdapter(Verdict), tell=tell, next_step=step)
 
 
 def save_verdict(folder: Path, key: str, verdict: Verdict) -> None:

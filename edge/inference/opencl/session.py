@@ -1,7 +1,7 @@
 """Models on an OpenCL device behind the Compute protocol: one worker thread, a plan for each batch size that comes."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -24,14 +24,13 @@ from .fuse import fuse
 from .graph import Graph
 from .hop import Hop, decoder_of
 from .importer import import_model
+from .kept import Tell, tell_nobody
 from .memory import MB, Fitted, Room, fit
 from .plan import Choices, Choose, Plan, leanest, pick, plan_graph
 
 # Batches that are planned, and stay on the device; others are put together from these. Three, so that the plans of a
 # batch of 15 need not push each other out at every run.
 SIZES: Final = (16, 4, 1)
-
-Tell = Callable[[str, Mapping[str, str]], None]
 
 
 class OpenclCompute:
@@ -50,7 +49,7 @@ class OpenclCompute:
         cache_dir: Path,
         profile: bool = False,
         on_lost: Callable[[DeviceLost], None] | None = None,
-        tell: Tell = lambda _event, _fields: None,
+        tell: Tell = tell_nobody,
         choices: Callable[[Card, int], Choices] = lambda _card, _size: {},
         memory_bytes: int | None = None,
         whole_hop: bool | None = None,

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from ...clock import Clock, SystemClock
 from ...compute.capability import Capability
@@ -26,6 +27,7 @@ from ...paths import write_atomically
 from .check import difference, key_of
 from .execute import Bound, Constants, bind
 from .graph import Graph
+from .kept import Tell, read_kept, tell_nobody
 from .launch import Algorithm, Array, Const, ConvProblem, Scratch, Step
 from .ops.conv import every_candidate, kernels_for
 from .plan import Choices, Plan, pick, plan_graph
@@ -247,26 +249,32 @@ def save_choices(folder: Path, card: Card, device: Capability, size: int, tuned:
     return path
 
 
-def load_choices(folder: Path, card: Card, device: Capability, size: int) -> Choices:
-    """What tuning found for this batch size, else for one picture; {} when there is nothing that can be read."""
-    for batch in (size, 1):
-        try:
-            body = json.loads(choices_path(folder, card, device, batch).read_text(encoding="utf-8"))
-            rows = [(_problem(row["problem"]), _algorithm(row["algorithm"])) for row in body["rows"]]
-        except (OSError, ValueError, TypeError, KeyError):
-            continue
-        return {replace(problem, batch=_batch(problem, batch, size)): algorithm for problem, algorithm in rows}
+def load_choices(folder: Path, card: Card, device: Capability, size: int, *, tell: Tell = tell_nobody) -> Choices:
+    """What tuning found for this batch size, else for one picture; {} when there is nothing that can be read.
+
+    tell: told of a file that can't be.
+    """
+    step = f"delete it; tigrillo bench {card.name} --device opencl --tune makes it anew"
+    for batch in dict.fromkeys((size, 1)):
+        kept = read_kept(choices_path(folder, card, device, batch), TypeAdapter(_Kept), tell=tell, next_step=step)
+        if kept:
+            pairs = ((row.problem, row.algorithm) for row in kept.rows)
+            return {replace(problem, batch=_batch(problem, batch, size)): algorithm for problem, algorithm in pairs}
     return {}
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    problem: ConvProblem
+    algorithm: Algorithm
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is read of a file that save_choices wrote."""
+
+    rows: tuple[_Row, ...]
 
 
 def _batch(problem: ConvProblem, tuned_for: int, size: int) -> int:
     return problem.batch * size // tuned_for if tuned_for != size else problem.batch
-
-
-def _problem(row: Mapping[str, Any]) -> ConvProblem:
-    pairs = {name: tuple(row[name]) for name in ("kernel", "strides", "pads", "dilations")}
-    return ConvProblem(**(dict(row) | pairs))
-
-
-def _algorithm(row: Mapping[str, Any]) -> Algorithm:
-    return Algorithm(row["name"], tuple((str(name), int(value)) for name, value in row["params"]))

@@ -20,7 +20,7 @@ from .tune import choices_path, load_choices
 def verdict_on(card: Card, opencl: OpenclCompute, *, folder: Path, threads: int) -> Verdict:
     """The verdict kept in the cache `folder`, else a check now, in seconds. Raises as the CPU's session does."""
     key = verdict_key(folder, card, opencl.found.capability)
-    verdict = load_verdict(folder / "verdicts", key)
+    verdict = load_verdict(folder / "verdicts", key, tell=opencl.tell)
     if verdict is None:
         with OrtCompute(threads=threads) as cpu:  # one of its own, so that its memory goes afterwards
             label = opencl.found.label
