@@ -82,6 +82,8 @@ def _devices(plan: Plan | None, tell: Tell) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     yield Finding(_("device"), "good", _("CPU, {cores} cores, ONNX Runtime").format(cores=cores))
     probe = probe_devices()
+    if probe.found and probe.problem:
+        yield Finding(_("device"), "warn", probe.problem, _("docs/hardware.md lists the drivers that work"))
     for each in probe.found:
         yield _described(each)
     choice = parse_choice(plan.file.compute.device if plan else "auto")

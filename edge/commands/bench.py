@@ -111,7 +111,7 @@ def _find(device: str, notes: "_Notes", *, must: bool) -> "FoundDevice | None":
     from ..inference.select import find
 
     try:
-        return find(device)
+        return find(device, tell=notes.say)
     except NoDeviceError as exc:
         if must:
             raise

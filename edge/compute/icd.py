@@ -3,8 +3,12 @@
 `icd_problem` loads the drivers, which may crash: the probe's child calls it, not the daemon.
 """
 
+import atexit
 import ctypes
 import os
+import shutil
+import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +30,15 @@ def icd_files() -> list[Path]:
     if place.is_dir():
         return sorted(place.glob("*.icd"))
     return [place] if place.is_file() else []
+
+
+def copy_icds(files: Iterable[Path]) -> Path:
+    """A folder with copies of these .icd files, for $OCL_ICD_VENDORS, until this process ends. Raises OSError."""
+    folder = Path(tempfile.mkdtemp(prefix="tigrillo-icd-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for file in files:
+        shutil.copy(file, folder)
+    return folder
 
 
 def icd_problem() -> str:

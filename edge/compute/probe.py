@@ -17,7 +17,7 @@ from typing import Any, Final
 from ..i18n import _
 from .capability import Capability
 from .choice import FoundDevice
-from .icd import VENDORS, icd_files
+from .icd import VENDORS, copy_icds, icd_files
 
 CHILD: Final = (sys.executable, "-m", "edge.compute.probe_child")
 TIMEOUT_S: Final = 30.0  # PoCL's first build takes 1 s on an idle core; a cold disk and a busy machine take longer
@@ -25,7 +25,7 @@ TIMEOUT_S: Final = 30.0  # PoCL's first build takes 1 s on an idle core; a cold 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """found: every device, broken ones too. problem: why there is none, "" when there are."""
+    """found: every device, broken ones too. problem: why there is none, or which driver was left out; else ""."""
 
     found: tuple[FoundDevice, ...]
     problem: str
@@ -38,19 +38,52 @@ class _ChildFailed(Exception):
 def probe_devices(*, timeout_s: float = TIMEOUT_S, try_kernels: bool = True, child: Sequence[str] = CHILD) -> Probe:
     """List the devices, and run a small kernel on each, one child process a device. Never raises for a bad driver.
 
-    timeout_s: how long each child may take. child: the command that answers, for tests.
+    A driver that ends the child by being listed is left out, from then on in this process too: $OCL_ICD_VENDORS names
+    a folder with the others, so ask before anything loads the drivers. timeout_s: how long each child may take. child:
+    the command that answers, for tests.
     """
     try:
-        answer = _ask(child, timeout_s=timeout_s)
-        found = tuple(_device(each) for each in answer["found"])
-        problem = str(answer["problem"])
+        found, problem = _listed(child, timeout_s=timeout_s)
     except _ChildFailed as exc:
-        return Probe((), _blame(str(exc), child, timeout_s=timeout_s))
-    except (KeyError, TypeError):
-        return Probe((), _blame(_("gave an unreadable answer"), child, timeout_s=timeout_s))
+        found, problem = _without_the_guilty(str(exc), child, timeout_s=timeout_s)
     if try_kernels:
         found = tuple(_tried(each, child, timeout_s=timeout_s) for each in found)
     return Probe(found, problem)
+
+
+def _listed(child: Sequence[str], *, timeout_s: float, vendors: str = "") -> tuple[tuple[FoundDevice, ...], str]:
+    """All devices and why there are none."""
+    answer = _ask(child, timeout_s=timeout_s, vendors=vendors)
+    try:
+        return tuple(_device(each) for each in answer["found"]), str(answer["problem"])
+    except (KeyError, TypeError) as exc:
+        raise _ChildFailed(_("gave an unreadable answer")) from exc
+
+
+def _without_the_guilty(how: str, child: Sequence[str], *, timeout_s: float) -> tuple[tuple[FoundDevice, ...], str]:
+    """What the other drivers offer when the listing ended so, and the line that names the guilty one."""
+    files = icd_files()
+    guilty = [file for file in files if len(files) == 1 or not _answers_alone(file, child, timeout_s=timeout_s)]
+    if not guilty:
+        return (), _("OpenCL {how}: see clinfo").format(how=how)
+    others = [file for file in files if file not in guilty]
+    found = _leave_only(others, child, timeout_s=timeout_s) if others else ()
+    text = _("the OpenCL driver of {files} {how}: update it, remove that file, or set OCL_ICD_VENDORS to another one")
+    if found:
+        text = _("the OpenCL driver of {files} {how} and is left out: update it or remove that file")
+    return found, text.format(files=", ".join(map(str, guilty)), how=how)
+
+
+def _leave_only(files: Sequence[Path], child: Sequence[str], *, timeout_s: float) -> tuple[FoundDevice, ...]:
+    """The devices of these drivers, which are this process's only ones from now on; () when there are none."""
+    try:
+        folder = str(copy_icds(files))
+        found, _problem = _listed(child, timeout_s=timeout_s, vendors=folder)
+    except (_ChildFailed, OSError):
+        return ()
+    if found:
+        os.environ[VENDORS] = folder
+    return found
 
 
 def _device(values: Mapping[str, Any]) -> FoundDevice:
@@ -93,16 +126,6 @@ def _ask(command: Sequence[str], *, timeout_s: float, vendors: str = "") -> dict
 def _last_words(stderr: bytes) -> str:
     lines = stderr.decode("utf-8", errors="replace").strip().splitlines()
     return f": {lines[-1].strip()[:200]}" if lines else ""
-
-
-def _blame(how: str, child: Sequence[str], *, timeout_s: float) -> str:
-    """Ask each driver alone which one it is, when there are several."""
-    files = icd_files()
-    guilty = [file for file in files if len(files) == 1 or not _answers_alone(file, child, timeout_s=timeout_s)]
-    if not guilty:
-        return _("OpenCL {how}: see clinfo").format(how=how)
-    text = _("the OpenCL driver of {files} {how}: update it, remove that file, or set OCL_ICD_VENDORS to another one")
-    return text.format(files=", ".join(map(str, guilty)), how=how)
 
 
 def _answers_alone(file: Path, child: Sequence[str], *, timeout_s: float) -> bool:

@@ -5,7 +5,7 @@ Runtime. "opencl…" takes that device or stops with the reason. Whoever loses t
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +36,13 @@ def open_compute(
     choice = parse_choice(device)
     if choice.kind == "cpu":
         return OrtCompute(threads=threads, jobs=jobs)
+
+    def tell(text: str) -> None:
+        if log:
+            log.warning("compute.driver_left_out", reason=text)
+
     try:
-        found = find(device)
+        found = find(device, tell=tell)
     except NoDeviceError as exc:
         if choice.kind == "opencl":
             raise
@@ -49,10 +54,15 @@ def open_compute(
     )
 
 
-def find(device: str) -> FoundDevice:
-    """The OpenCL device that a choice means, probed in child processes. Raises ConfigError or NoDeviceError."""
+def find(device: str, *, tell: Callable[[str], None] = lambda _text: None) -> FoundDevice:
+    """The OpenCL device that a choice means, probed in child processes. Raises ConfigError or NoDeviceError.
+
+    tell: told of a driver that is left out.
+    """
     choice = parse_choice(device)
     probe = probe_devices()
+    if probe.found and probe.problem:
+        tell(probe.problem)
     return match(choice, probe.found, problem=probe.problem)
 
 

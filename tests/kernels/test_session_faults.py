@@ -250,7 +250,7 @@ def test_auto_goes_on_on_the_cpu_when_the_device_does_not_open(
         raise NoDeviceError("it was there a second ago")
 
     monkeypatch.setattr(sessions.Device, "open", refuse)
-    monkeypatch.setattr("edge.inference.select.find", lambda _device: found)
+    monkeypatch.setattr("edge.inference.select.find", lambda _device, **_told: found)
 
     with open_compute("auto", threads=1, jobs=1, cache=tmp_path) as compute:
         assert isinstance(compute, OrtCompute)
