@@ -407,3 +407,16 @@ def test_nothing_of_gettext_is_replaced():
     """typer's own words are changed by name, in typer; argparse and others keep theirs."""
     assert gettext.gettext("Usage") == "Usage"
     assert foreign_module._ is i18n._
+
+
+def test_every_reason_why_an_operator_cannot_run_is_marked():
+    literal = (ast.Constant, ast.JoinedStr)
+    unmarked = [
+        f"{path.name}:{call.lineno}"
+        for path in sorted((REPO / "edge" / "inference").rglob("*.py"))
+        for call in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(call, ast.Call) and getattr(call.func, "id", "") == "unsupported"
+        if isinstance(call.args[1], literal)
+    ]
+
+    assert unmarked == []

@@ -269,7 +269,8 @@ def _infer(graph: Graph, node: Node) -> None:
             schema, _proto_of(node), types, small, opset_imports=[helper.make_opsetid("", node.opset)]
         )
     except (shape_inference.InferenceError, RuntimeError, ValueError) as exc:
-        raise unsupported(node, " ".join(str(exc).split())[:200]) from exc
+        why = _("it is not as ONNX wants it ({reason})")
+        raise unsupported(node, why.format(reason=" ".join(str(exc).split())[:200])) from exc
     for name in node.outputs:
         if name:
             graph.types[name] = _static_type(node, name, found.get(name))

@@ -11,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from ...compute.capability import Capability
+from ...i18n import _
 from .graph import Graph, Node, understood, unsupported
 from .launch import Algorithm, Array, Const, ConvProblem, Launch, Scratch, Step, Tensor, channels_last, row_major
 from .layout import Slice, find_channels_last, find_slices
@@ -265,7 +266,7 @@ def plan_graph(graph: Graph, device: Capability, *, choose: Choose = first_guess
     for node in graph.nodes:
         lowering = LOWERINGS.get(node.op)
         if lowering is None:
-            raise unsupported(node, "no kernel for it")
+            raise unsupported(node, _("no kernel for it"))
         _refuse_endless(graph, node)
         with understood(node):
             lowering(planner, node)
@@ -286,7 +287,8 @@ def _refuse_endless(graph: Graph, node: Node) -> None:
     """Raise UnsupportedOpError when a tensor of the node has more elements than kernels count."""
     for name in filter(None, (*node.inputs, *node.outputs)):
         if math.prod(shape := graph.types[name].shape) > MOST_ELEMENTS:
-            raise unsupported(node, f"{name!r} of shape {shape} has more than {MOST_ELEMENTS} elements")
+            text = _("{name!r} of shape {shape} has more than {most} elements")
+            raise unsupported(node, text.format(name=name, shape=shape, most=MOST_ELEMENTS))
 
 
 def _output(planner: Planner, name: str) -> Tensor:

@@ -139,9 +139,9 @@ def steps_of(
 def direct(planner: Planner, node: Node, x: Tensor, y: Tensor, window: Window) -> None:
     """The plain kernel: three spatial axes, or weights that are computed."""
     if x.dtype != "float32":
-        raise unsupported(node, f"element type {x.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=x.dtype))
     if node.input(3) or node.attrs.get("post", "(v)") != "(v)":
-        raise unsupported(node, "a residual with computed weights")
+        raise unsupported(node, _("a residual with computed weights"))
     weights = planner.row_major(planner.value(node.inputs[1]), node=node.name)
     bias = planner.row_major(planner.value(node.inputs[2]), node=node.name) if node.input(2) else None
     _launch_direct(planner, node, x, y, weights, bias, window, entry="conv_direct", ci_of_group=weights.shape[1])
@@ -155,7 +155,7 @@ def lower_conv_transpose(planner: Planner, node: Node) -> None:
     bias = planner.row_major(planner.value(node.inputs[2]), node=node.name) if node.input(2) else None
     kernel = weights.shape[2:]
     if len(kernel) > 3:
-        raise unsupported(node, f"{len(kernel)} spatial axes")
+        raise unsupported(node, _("{count} spatial axes").format(count=len(kernel)))
     window = _transposed_window(node, kernel, x.shape[2:], y.shape[2:])
     groups = node.attrs.get("group", 1)
     _launch_direct(planner, node, x, y, weights, bias, window, entry="conv_transpose", ci_of_group=x.shape[1] // groups)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import C_TYPES, Tensor
 from ..plan import Planner, lowers
@@ -19,7 +20,9 @@ def terms_of(node: Node, ranks: Sequence[int]) -> tuple[list[str], str]:
     left, arrow, right = equation.partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):
-        raise unsupported(node, f"equation {equation!r} with {len(ranks)} inputs")
+        raise unsupported(
+            node, _("equation {equation!r} with {count} inputs").format(equation=equation, count=len(ranks))
+        )
     free = [letter for letter in LETTERS if letter not in equation]
     most = max(rank - len(term.replace("...", "")) for term, rank in zip(terms, ranks, strict=True))
     spread = "".join(free[: max(most, 0)])
@@ -41,10 +44,10 @@ def lower_einsum(planner: Planner, node: Node) -> None:
     """Any equation; repeated labels walk a diagonal."""
     inputs, y = [planner.value(name) for name in node.inputs], planner.result(node.outputs[0])
     if y.dtype != "float32" and len(inputs) > 1:
-        raise unsupported(node, f"element type {y.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=y.dtype))
     terms, result = terms_of(node, [len(each.shape) for each in inputs])
     if any(label not in "".join(terms) for label in result):
-        raise unsupported(node, f"equation {node.attrs['equation']!r}")
+        raise unsupported(node, _("equation {equation!r}").format(equation=node.attrs["equation"]))
     if not y.size:
         return
     if matrices := _as_matrices(inputs, terms, result, y):

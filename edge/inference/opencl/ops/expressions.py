@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from ....i18n import _
 from ..graph import Graph, Node, unsupported
 from ..launch import C_TYPES, Array
 
@@ -257,14 +258,14 @@ def program_of(node: Node, graph: Graph) -> tuple[Program, tuple[str, ...]]:
         text, vector = BINARY[op]
         return (Expr(result, text, (0, 1), vector and ctypes[0] == "float"),), inputs
     if op not in SPECIAL:
-        raise unsupported(node, f"not for element type {ctypes[0]}")
+        raise unsupported(node, _("not for element type {dtype}").format(dtype=ctypes[0]))
     return SPECIAL[op](Form(node, graph, ctypes)), inputs
 
 
 def _ctype(graph: Graph, node: Node, name: str) -> str:
     dtype = graph.types[name].dtype
     if dtype not in C_TYPES:
-        raise unsupported(node, f"element type {dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=dtype))
     return C_TYPES[dtype]
 
 

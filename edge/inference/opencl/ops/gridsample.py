@@ -1,5 +1,6 @@
 """GridSample: x read at the places that a grid names, in two or three spatial axes."""
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..plan import Planner, lowers
 from .places import coordinates, emit_each, names_of, place
@@ -16,11 +17,12 @@ def lower_grid_sample(planner: Planner, node: Node) -> None:
     rank = len(x.shape) - 2
     mode, padding = node.attrs.get("mode", "linear"), node.attrs.get("padding_mode", "zeros")
     if rank not in {2, 3} or mode not in MODES or padding not in PADDINGS:
-        raise unsupported(node, f"{rank} spatial axes, mode {mode}, padding {padding}")
+        text = _("{count} spatial axes, mode {mode}, padding {padding}")
+        raise unsupported(node, text.format(count=rank, mode=mode, padding=padding))
     if rank == 3 and MODES[mode] == MODES["cubic"]:
-        raise unsupported(node, "cubic in three axes")
+        raise unsupported(node, _("cubic in three axes"))
     if x.dtype != "float32":
-        raise unsupported(node, f"element type {x.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=x.dtype))
     loop, names = coordinates(y.shape, y.strides), names_of(len(y.shape))
     defines: dict[str, object] = {
         "DECODE": loop.decode,

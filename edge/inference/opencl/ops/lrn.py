@@ -1,5 +1,6 @@
 """LRN and MeanVarianceNormalization, which older classifiers have."""
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..plan import Planner, lowers
 from .norm import Rows, emit_rows
@@ -14,7 +15,7 @@ def lower_lrn(planner: Planner, node: Node) -> None:
     """Each element x / (bias + alpha / size · Σ x² over `size` neighbouring channels) ^ beta."""
     x, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     if x.dtype != "float32":
-        raise unsupported(node, f"element type {x.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=x.dtype))
     size = node.attrs["size"]
     loop, names = coordinates(y.shape, y.strides), names_of(len(y.shape))
     defines = {

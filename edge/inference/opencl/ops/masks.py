@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import C_TYPES, Tensor
 from ..plan import Planner, lowers
@@ -89,7 +90,7 @@ def lower_hardmax(planner: Planner, node: Node) -> None:
     x, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     axis = node.attrs.get("axis", -1 if node.opset >= 13 else 1) % len(x.shape)
     if node.opset < 13 and axis != len(x.shape) - 1 and np.prod(x.shape[axis + 1 :]) != 1:
-        raise unsupported(node, "over several axes")
+        raise unsupported(node, _("over several axes"))
     where = planner.new(tuple(1 if k == axis else side for k, side in enumerate(x.shape)), "int64")
     emit_arg(planner, node, x, where, axis, largest=True, last=False)
     place = along(planner, x.shape[axis], axis, len(x.shape))

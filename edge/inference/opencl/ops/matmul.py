@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from ....compute.kernel import Kernel, defines_of
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import Array, Const, ConvProblem, Step, Tensor
 from ..plan import Planner, lowers
@@ -20,7 +21,7 @@ def lower_gemm(planner: Planner, node: Node) -> None:
     """Alpha · A · B + beta · C."""
     a, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     if a.dtype != "float32":
-        raise unsupported(node, f"element type {a.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=a.dtype))
     if node.attrs.get("transA", 0):
         a = _transposed(a)
     alpha, beta = float(node.attrs.get("alpha", 1.0)), float(node.attrs.get("beta", 1.0))
@@ -50,7 +51,7 @@ def lower_matmul(planner: Planner, node: Node) -> None:
     """NumPy's matmul: batch axes broadcast, vectors are rows or columns."""
     a, b, y = planner.value(node.inputs[0]), planner.value(node.inputs[1]), planner.result(node.outputs[0])
     if a.dtype != "float32":
-        raise unsupported(node, f"element type {a.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=a.dtype))
     weights = planner.const(node.inputs[1])
     if weights is not None and weights.ndim == 2 and len(a.shape) >= 2:
         rows = planner.row_major(a, node=node.name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ....compute.kernel import Kernel, defines_of
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import Step, Tensor
 from ..plan import Planner, lowers
@@ -44,7 +45,7 @@ def emit_rows(planner: Planner, node: Node, rows: Rows) -> None:
     """One work-group a row."""
     x, y = rows.x, rows.y
     if x.dtype != "float32":
-        raise unsupported(node, f"element type {x.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=x.dtype))
     if not y.size:
         return
     outer, inner = loops_of(x, y, rows.axes, {label: strides for label, (_, strides) in rows.inputs.items()})
@@ -120,7 +121,8 @@ def _affine(
             continue
         tensor = planner.value(node.inputs[index])
         if len(tensor.shape) > len(axes):
-            raise unsupported(node, f"input {index} of shape {tensor.shape} for {x.shape}")
+            text = _("input {index} of shape {shape} for {other}")
+            raise unsupported(node, text.format(index=index, shape=tensor.shape, other=x.shape))
         own = tuple(0 if side == 1 else step for side, step in zip(tensor.shape, tensor.strides, strict=True))
         found[label] = (tensor, (0,) * (len(axes) - len(own)) + own)
         text = f"({text} {sign} {label}[{label}_off + ({label.upper()}_AT)])"
@@ -172,7 +174,7 @@ def _per_channel(planner: Planner, name: str, channels: int, rank: int) -> Tenso
 def lower_batch_norm(planner: Planner, node: Node) -> None:
     """With statistics that fusion could not fold, because they are computed: inputs x, scale, shift, mean, variance."""
     if node.attrs.get("training_mode", 0) or len(node.outputs) > 1:
-        raise unsupported(node, "training")
+        raise unsupported(node, _("it is in training mode"))
     x, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     channels = x.shape[1] if len(x.shape) > 1 else 1
     vectors = [_per_channel(planner, name, channels, max(len(x.shape), 2)) for name in node.inputs[1:5]]

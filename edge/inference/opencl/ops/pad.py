@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import C_TYPES
 from ..plan import Planner, lowers
@@ -17,7 +18,7 @@ def lower_pad(planner: Planner, node: Node) -> None:
     x, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     mode = node.attrs.get("mode", "constant")
     if mode not in MODES:
-        raise unsupported(node, f"mode {mode}")
+        raise unsupported(node, _("mode {mode}").format(mode=mode))
     before = begins_of(planner, node, len(x.shape))
     loop, names = coordinates(y.shape, y.strides), names_of(len(y.shape))
     statements, terms = "", []
@@ -45,7 +46,7 @@ def begins_of(planner: Planner, node: Node, rank: int) -> list[int]:
     """Pads before each axis; those behind follow from the shapes."""
     pads, axes = planner.const(node.inputs[1]), planner.const(node.input(3)) if node.input(3) else None
     if pads is None or (node.input(3) and axes is None):
-        raise unsupported(node, "its pads depend on the data")
+        raise unsupported(node, _("its pads depend on the data"))
     given = np.asarray(pads).reshape(2, -1)[0]
     which = np.arange(rank) if axes is None else np.asarray(axes).reshape(-1)
     before = [0] * rank

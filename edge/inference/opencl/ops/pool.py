@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from ....compute.kernel import Kernel, defines_of
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import C_TYPES, Step, Tensor
 from ..plan import Planner, lowers
@@ -50,7 +51,7 @@ def lower_global(planner: Planner, node: Node) -> None:
     """One window over the whole map. The average has a kernel of its own (ops.reduce)."""
     x, y = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     if len(x.shape) > 5:
-        raise unsupported(node, f"{len(x.shape) - 2} spatial axes")
+        raise unsupported(node, _("{count} spatial axes").format(count=len(x.shape) - 2))
     ones, zeros = (1, 1, 1), (0, 0, 0)
     _emit(planner, node, Pool(x, y, Window(three(x.shape[2:], 1), ones, ones, zeros, zeros)))
 

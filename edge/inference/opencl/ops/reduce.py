@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from ....compute.kernel import Kernel, defines_of
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import C_TYPES, Step, Tensor
 from ..plan import Planner, lowers
@@ -62,7 +63,7 @@ def axes_of(planner: Planner, node: Node, rank: int) -> tuple[int, ...]:
         return tuple(range(2, rank))
     given = planner.const(node.input(1)) if node.input(1) else None
     if node.input(1) and given is None:
-        raise unsupported(node, "its axes depend on the data")
+        raise unsupported(node, _("its axes depend on the data"))
     if given is None or not given.size:
         return () if node.attrs.get("noop_with_empty_axes", 0) else tuple(range(rank))
     return tuple(sorted(int(axis) % rank for axis in given.reshape(-1)))
@@ -147,7 +148,7 @@ def lower_log_sum_exp(planner: Planner, node: Node) -> None:
     """The maximum + log Σ exp(x − maximum), so that nothing overflows."""
     x, target = planner.value(node.inputs[0]), planner.result(node.outputs[0])
     if x.dtype != "float32":
-        raise unsupported(node, f"element type {x.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=x.dtype))
     axes = axes_of(planner, node, len(x.shape))
     y = with_axes(target, len(x.shape), axes)
     top, moved, total = (planner.new(shape, x.dtype) for shape in (y.shape, x.shape, y.shape))

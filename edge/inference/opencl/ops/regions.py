@@ -1,5 +1,6 @@
 """RoiAlign: each region of interest resampled to a small map of fixed size."""
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..plan import Planner, lowers
 from .places import coordinates, emit_each, names_of, place
@@ -13,7 +14,7 @@ def lower_roi_align(planner: Planner, node: Node) -> None:
     x, rois, batch = (planner.value(name) for name in node.inputs[:3])
     y = planner.result(node.outputs[0])
     if x.dtype != "float32":
-        raise unsupported(node, f"element type {x.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=x.dtype))
     default = "half_pixel" if node.opset >= HALF_PIXEL_SINCE else "output_half_pixel"
     loop, names = coordinates(y.shape, y.strides), names_of(len(y.shape))
     defines = {

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import C_TYPES, Tensor
 from ..plan import Planner, lowers
@@ -26,9 +27,9 @@ def lower_resize(planner: Planner, node: Node) -> None:
         return
     moved = {axis: each for axis, each in enumerate(axes) if not each.is_same(sampling)}
     if len(moved) > MOST_AXES:
-        raise unsupported(node, f"it resizes {len(moved)} axes")
+        raise unsupported(node, _("it resizes {count} axes").format(count=len(moved)))
     if sampling.mode != "nearest" and x.dtype not in {"float32", "uint8", "int8", "int32"}:
-        raise unsupported(node, f"element type {x.dtype}")
+        raise unsupported(node, _("element type {dtype}").format(dtype=x.dtype))
     _resize(planner, node, x, y, moved, sampling)
 
 
@@ -37,7 +38,7 @@ def _constant(planner: Planner, node: Node, index: int) -> "np.ndarray[tuple[int
     name = node.input(index)
     array = planner.const(name) if name else None
     if name and array is None:
-        raise unsupported(node, f"input {index} depends on the data")
+        raise unsupported(node, _("input {index} depends on the data").format(index=index))
     return None if array is None or not array.size else np.asarray(array, np.float64).reshape(-1)
 
 

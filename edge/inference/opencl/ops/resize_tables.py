@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ....i18n import _
 from ..graph import Node, unsupported
 
 Numbers = npt.NDArray[np.float64]
@@ -42,7 +43,7 @@ class Sampling:
             extrapolation=float(node.attrs.get("extrapolation_value", 0.0)),
         )
         if found.mode not in MODES:
-            raise unsupported(node, f"mode {found.mode}")
+            raise unsupported(node, _("mode {mode}").format(mode=found.mode))
         return found
 
 
@@ -82,7 +83,7 @@ def axes_of(
     elif scales is not None:
         wanted = [float(each) for each in scales]
     else:
-        raise unsupported(node, "neither scales nor sizes")
+        raise unsupported(node, _("neither scales nor sizes"))
     for position, axis in enumerate(named):
         factors[axis] = wanted[position]
         if roi is not None:

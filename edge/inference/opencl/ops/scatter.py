@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import C_TYPES, Array, Tensor
 from ..plan import Planner, lowers
@@ -41,7 +42,7 @@ def scatter(
     """Apply updates to y. serial: axes of `updates` that one work-item runs over; the others are its lanes."""
     reduction = node.attrs.get("reduction", "none")
     if reduction not in FOLDS:
-        raise unsupported(node, f"reduction {reduction}")
+        raise unsupported(node, _("reduction {reduction}").format(reduction=reduction))
     if not updates.size:
         return
     names = names_of(len(updates.shape))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import Tensor, row_major
 from ..plan import Planner, lowers
@@ -93,7 +94,7 @@ def constant_of(planner: Planner, node: Node, index: int) -> Sequence[int]:
     """An input that must be known when planning, as whole numbers."""
     array = planner.const(node.inputs[index])
     if array is None:
-        raise unsupported(node, f"input {index} depends on the data")
+        raise unsupported(node, _("input {index} depends on the data").format(index=index))
     return [int(each) for each in np.atleast_1d(array)]
 
 

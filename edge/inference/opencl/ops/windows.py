@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ....i18n import _
 from ..graph import Node, unsupported
 from ..launch import Tensor
 
@@ -36,7 +37,7 @@ def window_of(node: Node, kernel: Sequence[int], x: Sequence[int], y: Sequence[i
     """The window of a Conv or pool. x, y: spatial sides of input and output."""
     rank = len(kernel)
     if rank > 3:
-        raise unsupported(node, f"{rank} spatial axes")
+        raise unsupported(node, _("{count} spatial axes").format(count=rank))
     strides = node.attrs.get("strides") or [1] * rank
     dilations = node.attrs.get("dilations") or [1] * rank
     begin, end = pads_of(node, kernel, strides, dilations, x, y)
