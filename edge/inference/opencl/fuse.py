@@ -1,7 +1,7 @@
 """Graph → smaller graph of the same meaning: fewer launches, fewer bytes.
 
 In this order: padding and batch normalisation into convolutions, element-wise operators into Maps, neighbouring Maps
-into one, activations and residuals into the convolution before them.
+into one, also past a Split, activations and residuals into the convolution before them.
 """
 
 from dataclasses import replace
@@ -241,6 +241,38 @@ def _renumber(step: Expr, places: dict[int, int], shift: int) -> Expr:
     return replace(step, args=tuple(places[arg] if arg >= 0 else arg - shift for arg in step.args))
 
 
+def split_maps(graph: Graph) -> None:
+    """A Map of one input that only a Split reads becomes one Map a part, which joins the Map or Concat behind it."""
+    for split in [node for node in graph.nodes if node.op == "Split"]:
+        name = split.inputs[0]
+        node = graph.producers().get(name)
+        alone = len(graph.consumers()[name]) == 1 and name not in graph.outputs
+        if node is None or node.op != "Map" or len(node.inputs) != 1 or not alone:
+            continue
+        if graph.types[node.inputs[0]].shape != graph.types[name].shape:
+            continue
+        if not all(_joins_on(graph, part) for part in split.outputs):
+            continue
+        dtype = graph.types[node.inputs[0]].dtype
+        raw = tuple(f"{part}/raw" for part in split.outputs)
+        graph.types |= {
+            each: replace(graph.types[part], dtype=dtype) for each, part in zip(raw, split.outputs, strict=True)
+        }
+        maps = [
+            replace(node, name=f"{node.name} ({part})", inputs=(each,), outputs=(part,))
+            for each, part in zip(raw, split.outputs, strict=True)
+        ]
+        at = _place(graph, split)
+        graph.nodes[at : at + 1] = [replace(split, inputs=(node.inputs[0], *split.inputs[1:]), outputs=raw), *maps]
+        graph.nodes.remove(node)
+
+
+def _joins_on(graph: Graph, part: str) -> bool:
+    """Whether a Map that writes this part costs no launch: one Map reads it, or a copy into a Concat was due anyway."""
+    readers = graph.consumers().get(part, [])
+    return len(readers) == 1 and readers[0].op in {"Map", "Concat"} and part not in graph.outputs
+
+
 def fold_epilogues(graph: Graph) -> None:
     """Conv and the Map that alone reads it: y = post(act(conv + bias) + r), any of the three absent."""
     for node in [each for each in graph.nodes if each.op == "Conv" and _takes_epilogue(graph, each)]:
@@ -307,4 +339,4 @@ def _after(steps: Program, joint: int) -> Program | None:
     return tuple(moved)
 
 
-PASSES: Final = (fold_pads, fold_norms, fold_bias, make_maps, join_maps, fold_epilogues)
+PASSES: Final = (fold_pads, fold_norms, fold_bias, make_maps, split_maps, join_maps, fold_epilogues)

@@ -1,7 +1,7 @@
 """What a plan is made of: tensors as strided views of storages, and kernel launches that read and write them."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
@@ -91,6 +91,37 @@ class Tensor:
         pixel = moving[-1] if moving else (self.strides[0] if count > 1 else channels)
         wanted = (math.prod(spatial) * pixel, 1, *(step * pixel for step in row_major(tuple(spatial))))
         return pixel if pixel >= channels and self.has_strides(wanted) else None
+
+
+def reshape_view(tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
+    """The tensor with another shape over the same memory, None when its layout does not allow it.
+
+    Axes that lie as if they were one are joined, then cut anew; as NumPy's reshape without a copy.
+    """
+    if tensor.is_row_major:
+        return replace(tensor, shape=shape, strides=row_major(shape))
+    runs: list[tuple[int, int]] = []  # (elements, stride of the fastest axis), slowest first
+    for side, stride in zip(tensor.shape, tensor.strides, strict=True):
+        if side == 1:
+            continue
+        if runs and runs[-1][1] == stride * side:
+            runs[-1] = (runs[-1][0] * side, stride)
+        else:
+            runs.append((side, stride))
+    strides: list[int] = []
+    position, left = 0, runs[0][0] if runs else 1
+    for side in shape:
+        if side == 1:
+            strides.append(0)
+            continue
+        if left == 1:
+            position += 1
+            left = runs[position][0]
+        if left % side:
+            return None
+        left //= side
+        strides.append(left * runs[position][1])
+    return replace(tensor, shape=shape, strides=tuple(strides))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

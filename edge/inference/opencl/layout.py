@@ -1,9 +1,10 @@
 """Where tensors lie: which are channels-last, and which are written straight into a concatenation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from .graph import Graph, Node
+from .launch import Tensor, reshape_view, row_major
 
 # These write pixels with their channels side by side.
 PIXEL_OPS: Final = {
@@ -18,17 +19,26 @@ PIXEL_OPS: Final = {
 }
 # These write as they read.
 FOLLOWERS: Final = {"Map", "Concat", "Resize", "Split", "Slice", "Pad"}
+# These give all elements of their input another shape.
+RESHAPES: Final = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"}
 # Results of these are views of other memory, so they can't be written into a concatenation.
-VIEW_OPS: Final = {"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Split", "Slice", "Expand", "Identity"}
+VIEW_OPS: Final = RESHAPES | {"Transpose", "Split", "Slice", "Expand"}
 
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A tensor that lies inside another: from `start` along `axis` of `whole`."""
+    """A tensor that lies inside another: from `start` along `axis` of `whole`, where its shape is `shape`."""
 
     whole: str
     axis: int
     start: int
+    shape: tuple[int, ...]
+
+    def within(self, whole: Tensor, shape: tuple[int, ...]) -> Tensor | None:
+        """The tensor, seen with `shape`, inside `whole`; None when that layout can't be given such a shape."""
+        offset = whole.offset + self.start * whole.strides[self.axis]
+        here = replace(whole, shape=self.shape, offset=offset)
+        return here if shape == self.shape else reshape_view(here, shape)
 
 
 def find_channels_last(graph: Graph) -> set[str]:
@@ -66,13 +76,29 @@ def _slices_of(
         start += graph.types[name].shape[axis]
     for position, name in enumerate(node.inputs):
         maker = producers.get(name)
-        if maker is None or name in taken or name in found or name in graph.outputs:
+        if maker is None or name in taken or name in graph.outputs:
             continue
+        part, taken = Slice(whole, axis, starts[position], graph.types[name].shape), taken | found.keys()
         if maker.op == "Split":
-            found.update(_split_source(graph, node, maker, position, axis, starts[position], taken, producers, nhwc))
+            found.update(_split_source(graph, node, maker, position, part, taken, producers, nhwc))
+        elif maker.op in RESHAPES and whole not in nhwc and maker.inputs[0] not in node.inputs:
+            found.update(_reshape_source(graph, maker, part, taken, producers, nhwc))
         elif maker.op not in VIEW_OPS and (name in nhwc) == (whole in nhwc) and node.inputs.count(name) == 1:
-            found[name] = Slice(whole, axis, starts[position])
+            found[name] = part
     return found
+
+
+def _reshape_source(
+    graph: Graph, reshape: Node, part: Slice, taken: set[str], producers: dict[str, Node], nhwc: set[str]
+) -> dict[str, Slice]:
+    """What a Reshape before the concatenation reads lies there itself, when that place can be given its shape."""
+    source = reshape.inputs[0]
+    maker = producers.get(source)
+    if maker is None or maker.op in VIEW_OPS or source in taken or source in nhwc or source in graph.outputs:
+        return {}
+    shape = graph.types[part.whole].shape
+    whole = Tensor(0, shape, row_major(shape))
+    return {source: part} if part.within(whole, graph.types[source].shape) else {}
 
 
 def _split_source(
@@ -80,8 +106,7 @@ def _split_source(
     node: Node,
     split: Node,
     position: int,
-    axis: int,
-    start: int,
+    part: Slice,
     taken: set[str],
     producers: dict[str, Node],
     nhwc: set[str],
@@ -91,10 +116,10 @@ def _split_source(
     split_axis = split.attrs.get("axis", 0) % len(graph.types[source].shape)
     follows = node.inputs[position : position + len(split.outputs)] == split.outputs
     maker = producers.get(source)
-    if not follows or split_axis != axis or maker is None or maker.op in VIEW_OPS:
+    if not follows or split_axis != part.axis or maker is None or maker.op in VIEW_OPS:
         return {}
     if source in taken or source in graph.outputs or source in node.inputs:
         return {}
     if (source in nhwc) != (node.outputs[0] in nhwc):
         return {}
-    return {source: Slice(node.outputs[0], axis, start)}
+    return {source: replace(part, shape=graph.types[source].shape)}

@@ -5,7 +5,7 @@ Nothing here touches a device: a plan for an RX 580 can be made, and its kernels
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
@@ -149,12 +149,10 @@ class Planner:
         if name in self.tensors:
             return self.tensors[name]
         kind = self.graph.types[name]
-        if name in self.slices:
-            part = self.slices[name]
-            whole = self.result(part.whole)
-            offset = whole.offset + part.start * whole.strides[part.axis]
-            tensor = replace(whole, shape=kind.shape, offset=offset)
-        else:
+        part, tensor = self.slices.get(name), None
+        if part:
+            tensor = part.within(self.result(part.whole), kind.shape)
+        if tensor is None:
             is_output = name in self.graph.outputs
             nhwc = name in self.channels_last and not is_output
             tensor = self.new(kind.shape, kind.dtype, nhwc=nhwc, kind="output" if is_output else "arena")
@@ -169,10 +167,10 @@ class Planner:
             self.tensors[name] = tensor
 
     def copy(self, x: Tensor, y: Tensor, *, node: str) -> None:
-        """Launch a copy between two layouts of one shape."""
+        """Launch a copy between two layouts of one shape; nothing when x lies there already."""
         from .ops.elementwise import copy_step  # noqa: PLC0415  # because elementwise is built on the planner
 
-        if (x.storage, x.offset, x.strides) != (y.storage, y.offset, y.strides):
+        if (x.storage, x.offset) != (y.storage, y.offset) or not x.has_strides(y.strides):
             self.emit(node, copy_step(x, y, by_rows=self.device.family == "cpu"), x=x, y=y)
 
     def row_major(self, tensor: Tensor, *, node: str) -> Tensor:

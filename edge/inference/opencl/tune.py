@@ -32,9 +32,10 @@ from .launch import Algorithm, Array, Const, ConvProblem, Scratch, Step
 from .ops.conv import every_candidate, kernels_for
 from .plan import Choices, Plan, pick, plan_graph
 
-MOST_TRIED: Final = 6  # candidates a layer, in the order of the static guess
-MOST_GATED: Final = 2  # of those that need the error gate: Winograd F(4,3)
+MOST_TRIED: Final = 8  # candidates a layer, in the order of the static guess
+MOST_GATED: Final = 3  # of those that need the error gate: Winograd F(4,3)
 LEAST_GAIN: Final = 0.05  # of the whole model's time; less is noise
+LEAST_LAYER_GAIN: Final = 0.02  # of a layer alone, to be proposed
 ROUNDS: Final = 9  # of a whole model, in turns; the medians are compared
 LAYER_S: Final = 0.02  # how long one candidate is run, at least three times
 MOST_ERROR: Final = 1e-4  # between two ways to compute the same; F(4,3) passes only where its layer bears it
@@ -139,7 +140,7 @@ def _proposals(
         times = dict(layer_times(device, problem, lowered[problem], clock))
         first = times.get(used.plan.algorithms[problem])
         best = min(times, key=lambda algorithm: times[algorithm], default=None)
-        if first is not None and best is not None and times[best] <= first * (1 - LEAST_GAIN):
+        if first is not None and best is not None and times[best] <= first * (1 - LEAST_LAYER_GAIN):
             gains[problem] = (first - times[best], best)
     if not gains:
         return

@@ -60,6 +60,8 @@ TILES: Final = (
     Tile(128, 128, 16, 8, 8),
     Tile(128, 80, 8, 8, 8, buffers=2),
     Tile(128, 64, 8, 8, 8, buffers=2),
+    Tile(128, 64, 16, 8, 8),
+    Tile(64, 128, 16, 8, 8, buffers=2),
     Tile(64, 128, 8, 8, 8, buffers=2),
     Tile(64, 64, 8, 8, 8, buffers=2),
     Tile(128, 64, 16, 8, 4),

@@ -7,39 +7,8 @@ import numpy as np
 
 from ....i18n import _
 from ..graph import Node, unsupported
-from ..launch import Tensor, row_major
+from ..launch import Tensor, reshape_view
 from ..plan import Planner, lowers
-
-
-def reshape_view(tensor: Tensor, shape: tuple[int, ...]) -> Tensor | None:
-    """The tensor with another shape over the same memory, None when its layout does not allow it.
-
-    Axes that lie as if they were one are joined, then cut anew; as NumPy's reshape without a copy.
-    """
-    if tensor.is_row_major:
-        return replace(tensor, shape=shape, strides=row_major(shape))
-    runs: list[tuple[int, int]] = []  # (elements, stride of the fastest axis), slowest first
-    for side, stride in zip(tensor.shape, tensor.strides, strict=True):
-        if side == 1:
-            continue
-        if runs and runs[-1][1] == stride * side:
-            runs[-1] = (runs[-1][0] * side, stride)
-        else:
-            runs.append((side, stride))
-    strides: list[int] = []
-    position, left = 0, runs[0][0] if runs else 1
-    for side in shape:
-        if side == 1:
-            strides.append(0)
-            continue
-        if left == 1:
-            position += 1
-            left = runs[position][0]
-        if left % side:
-            return None
-        left //= side
-        strides.append(left * runs[position][1])
-    return replace(tensor, shape=shape, strides=tuple(strides))
 
 
 @lowers("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
@@ -118,9 +87,7 @@ def lower_concat(planner: Planner, node: Node) -> None:
         shape = planner.graph.types[name].shape
         part = replace(whole, shape=shape, offset=offset)
         offset += shape[axis] * whole.strides[axis]
-        placed = planner.slices.get(name)
-        in_place = placed is not None and placed.whole == node.outputs[0] and planner.value(name).offset == part.offset
-        if part.size and not in_place:
+        if part.size:
             planner.copy(planner.value(name), part, node=f"{node.name} ({name})")
 
 
