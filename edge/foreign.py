@@ -24,6 +24,7 @@ TEMPLATES = (
     # the system's errors: os.strerror and what Python writes around it
     mark("[Errno {number}] {message}: {path}"),
     mark("[Errno {number}] {message}"),
+    mark("{path}: cannot open shared object file: {message}"),
     mark("No such file or directory"),
     mark("Permission denied"),
     mark("Is a directory"),

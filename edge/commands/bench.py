@@ -194,7 +194,9 @@ class _Run:
             try:
                 save_choices(cache_dir(), subject.card, device.capability, size, tuned)
             except OSError as exc:  # what was measured is worth more than its place on a full disk
-                self.notes.say(_("{name}: what was found is not kept ({reason})").format(name=subject.name, reason=exc))
+                self.notes.say(
+                    _("{name}: what was found is not kept ({reason})").format(name=subject.name, reason=foreign(exc))
+                )
         return lambda problem, candidates: pick(tuned.choices, problem, candidates)
 
     def _layers(self, found: "FoundDevice", subjects: "Sequence[Subject]") -> Iterator[dict[str, Any]]:

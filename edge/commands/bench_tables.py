@@ -8,13 +8,13 @@ from rich.table import Table
 
 from ..i18n import _
 
-WIDE = 160  # columns of the tables where standard output is no terminal
+WIDE = 120  # characters of a line where standard output is no terminal
 
 Values = Mapping[str, Any]
 
 
 def print_tables(document: Values) -> None:
-    """Device, limits, one row a model and batch; with --layers each launch."""
+    """Device, limits, one row a model and batch of its speed and one of its costs; with --layers each launch."""
     console = Console(markup=False, highlight=False)
     if not console.is_terminal:
         console = Console(markup=False, highlight=False, width=WIDE)
@@ -28,42 +28,48 @@ def print_tables(document: Values) -> None:
     for each in document.get("tuned", ()):
         text = _("tuned: {name}, batch {batch}: {before:.2f} → {after:.2f} ms")
         console.print(text.format(**each), soft_wrap=True)
-    console.print(_models(document["models"]))
+    console.print(_speeds(document["models"]))
+    if on_device := [row for row in document["models"] if "build_s" in row]:
+        console.print()
+        console.print(_costs(on_device))
     for each in document.get("layers", ()):
         console.print(_("{name}, batch {batch}: each launch").format(**each), soft_wrap=True)
         console.print(_launches(each))
         console.print(_kernels(each))
 
 
-def _models(rows: Sequence[Values]) -> Table:
-    table = Table(box=None)
-    table.add_column(_("model"), no_wrap=True)
-    heads = (
-        _("batch"), _("ms/image"), _("images/s"), "GFLOP/s", _("of limit"), "ONNX Runtime ms", _("ratio"), _("build s"),
-        _("memory MB"), _("launches"), _("enqueue ms"), _("of it host"), _("difference"),
+def _speeds(rows: Sequence[Values]) -> Table:
+    table = _of_models(
+        _("ms/image"), _("images/s"), "GFLOP/s", _("of limit"), _("device ms"), _("device share"),
+        "ONNX Runtime ms", _("ratio"), _("difference"),
     )  # fmt: skip
-    for head in heads:
-        table.add_column(head, justify="right")
+    figures = (
+        ("ms_opencl", "{:.2f}"), ("images_per_s", "{:.1f}"), ("gflop_s", "{:.0f}"), ("share", "{:.0%}"),
+        ("device_ms", "{:.2f}"), ("device_share", "{:.0%}"), ("ms_onnxruntime", "{:.2f}"), ("ratio", "{:.2f}"),
+        ("error", "{:.0e}"),
+    )  # fmt: skip
     for row in rows:
-        table.add_row(row["name"], str(row["batch"]), *_figures(row))
+        failed = "failure" in row and "ms_onnxruntime" not in row
+        texts = [_("failed")] if failed else [_text(row, *each) for each in figures]
+        table.add_row(row["name"], str(row["batch"]), *texts)
     return table
 
 
-def _figures(row: Values) -> list[str]:
-    if "failure" in row and "ms_onnxruntime" not in row:
-        return [_("failed")]
-    build = ""
-    if "build_s" in row:
+def _costs(rows: Sequence[Values]) -> Table:
+    table = _of_models(_("build s"), _("memory MB"), _("launches"), _("enqueue ms"), _("of it host"))
+    figures = (("memory_mb", "{:.0f}"), ("launches", "{}"), ("enqueue_ms", "{:.2f}"), ("host_ms", "{:.2f}"))
+    for row in rows:
         build = f"{row['build_s']:.1f} ({row['programs_built']}+{row['programs_loaded']})"
-    wanted = (
-        ("ms_opencl", "{:.2f}"), ("images_per_s", "{:.1f}"), ("gflop_s", "{:.0f}"), ("share", "{:.0%}"),
-        ("ms_onnxruntime", "{:.2f}"), ("ratio", "{:.2f}"),
-    )  # fmt: skip
-    rest = (
-        ("memory_mb", "{:.0f}"), ("launches", "{}"), ("enqueue_ms", "{:.2f}"), ("host_ms", "{:.2f}"),
-        ("error", "{:.0e}"),
-    )  # fmt: skip
-    return [*(_text(row, *each) for each in wanted), build, *(_text(row, *each) for each in rest)]
+        table.add_row(row["name"], str(row["batch"]), build, *(_text(row, *each) for each in figures))
+    return table
+
+
+def _of_models(*heads: str) -> Table:
+    table = Table(box=None, padding=(0, 1, 0, 0))  # one space between columns, for 120 characters
+    table.add_column(_("model"), no_wrap=True)
+    for head in (_("batch"), *heads):
+        table.add_column(head, justify="right")
+    return table
 
 
 def _text(row: Values, key: str, form: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from ..foreign import foreign
 from ..i18n import _
 
 VENDORS: Final = "OCL_ICD_VENDORS"
@@ -60,7 +61,7 @@ def _fault(file: Path) -> str:
         driver = ctypes.CDLL(library)
     except (OSError, UnicodeDecodeError) as exc:
         text = _("{file} names a driver that does not load ({reason}): install it again or remove that file")
-        return text.format(file=file, reason=exc)
+        return text.format(file=file, reason=foreign(exc))
     if hasattr(driver, ENTRY):
         return ""
     text = _("{file} names {library}, which is no OpenCL driver: name the driver there or remove that file")

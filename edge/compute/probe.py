@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from ..foreign import foreign
 from ..i18n import _
 from .capability import Capability
 from .choice import FoundDevice
@@ -110,7 +111,7 @@ def _ask(command: Sequence[str], *, timeout_s: float, vendors: str = "") -> dict
     except subprocess.TimeoutExpired as exc:
         raise _ChildFailed(_("hung for {seconds} s").format(seconds=f"{timeout_s:g}")) from exc
     except OSError as exc:
-        raise _ChildFailed(_("could not be asked ({reason})").format(reason=exc)) from exc
+        raise _ChildFailed(_("could not be asked ({reason})").format(reason=foreign(exc))) from exc
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
         raise _ChildFailed(_("crashed ({signal}){said}").format(signal=name, said=_last_words(done.stderr)))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from ..errors import KernelBuildError
+from ..foreign import foreign
 from ..i18n import _
 from ..paths import write_atomically
 from ..services import Log
@@ -177,7 +178,7 @@ class Programs:
             self.logs.mkdir(parents=True, exist_ok=True)
             write_atomically(path, body.encode())
         except OSError as exc:
-            return _("its log could not be written: {reason}").format(reason=exc)
+            return _("its log could not be written: {reason}").format(reason=foreign(exc))
         return _("all of it: {path}").format(path=path)
 
     def _keep(self, key: str, program: cl.Program) -> None:

@@ -46,6 +46,6 @@ def load_onnx(path: Path) -> "onnx.ModelProto":
         for tensor in model.graph.initializer:
             onnx.numpy_helper.to_array(tensor)
     except (OSError, DecodeError, onnx.checker.ValidationError, KeyError, TypeError, ValueError) as exc:
-        reason = " ".join(str(exc).split())[:300]
+        reason = foreign(" ".join(str(exc).split())[:300])
         raise ModelError(_("{path} is no ONNX model: {reason}").format(path=path, reason=reason)) from exc
     return model

@@ -183,3 +183,10 @@ def test_what_a_driver_says_of_a_device_is_kept_and_kernels_are_tried_on_demand(
 
 def test_a_python_that_is_not_there_is_a_problem_and_no_traceback(one_driver):
     assert "could not be asked" in probe_devices(child=("/nonexistent/python",)).problem
+
+
+def test_what_the_system_says_is_told_in_the_readers_language(one_driver, monkeypatch):
+    monkeypatch.setenv("TIGRILLO_LANG", "es")
+
+    assert "no existe tal archivo o carpeta" in probe_devices(child=("/nonexistent/python",)).problem
+    assert "no existe tal archivo o carpeta" in probe_devices().problem  # of the library that bad.icd names

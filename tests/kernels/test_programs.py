@@ -124,6 +124,16 @@ def test_a_syntax_error_names_file_entry_first_error_and_log(device, write_kerne
     assert not recwarn.list
 
 
+def test_a_log_that_cannot_be_written_is_told_in_the_readers_language(device, write_kernel, monkeypatch):
+    monkeypatch.setenv("TIGRILLO_LANG", "es")
+    device.programs.logs.parent.mkdir(parents=True, exist_ok=True)
+    device.programs.logs.write_text("a file where the folder should be")
+    bad = Kernel(write_kernel("__kernel void f() { yy; }\n", file="bad.cl"), "f", defines_of())
+
+    with pytest.raises(KernelBuildError, match="el archivo ya existe"):
+        device.programs.prebuild([bad])
+
+
 def test_an_entry_that_is_not_there_is_named(device, scale):
     with pytest.raises(KernelBuildError, match=r"scale\.cl has no kernel 'scael'"):
         device.programs.kernel(replace(scale, entry="scael"))

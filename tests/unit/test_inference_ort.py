@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 
 from edge.api import DeviceBusy, ModelError, StageError
 from edge.errors import UnsupportedOpError
+from edge.inference.model_file import load_onnx
 from edge.inference.ort import PIXELS_AT_ONCE, OrtCompute
 from edge.testing import fake_card
 
@@ -220,3 +221,10 @@ def test_sessions_end_with_the_block(tmp_path):
         assert ended() is not None
 
     assert ended() is None
+
+
+def test_a_model_file_that_cannot_be_read_is_told_in_the_readers_language(tmp_path, monkeypatch):
+    monkeypatch.setenv("TIGRILLO_LANG", "es")
+
+    with pytest.raises(ModelError, match="es una carpeta"):
+        load_onnx(tmp_path)
