@@ -1,7 +1,10 @@
 """docs/dependencies.md gives a reason for every dependency, with the range that pyproject.toml really asks for."""
 
+import ast
 import re
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -32,6 +35,30 @@ def told() -> dict[str, tuple[str, str]]:
 
 def test_every_dependency_has_a_row_and_every_row_a_dependency():
     assert set(told()) == set(asked())
+
+
+def test_what_the_code_imports_is_asked_for_by_name():
+    """Not only because another package brings it, for that one may drop it."""
+    files = [path for room in ("edge", "plugins", "raspberry_pi", "server") for path in (REPO / room).rglob("*.py")]
+    imported = {name for path in files for name in packages_of(ast.parse(path.read_text("utf-8")))}
+    makers = packages_distributions()
+
+    names = {plain(name) for name in asked()} | {"tigrillo"}
+    unasked = {name for name in imported if name in makers and not names.intersection(map(plain, makers[name]))}
+
+    assert not unasked
+
+
+def packages_of(tree: ast.AST) -> set[str]:
+    """The top names of the absolute imports."""
+    modules = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+    return {module.split(".")[0] for module in modules}
+
+
+def plain(name: str) -> str:
+    """A distribution's name as the indexes compare it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_rows_name_the_range_that_pip_gets():

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-import ml_dtypes
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper, shape_inference
@@ -34,7 +33,7 @@ NOT_FOLDED: Final = {
 ALIASES: Final = {"Identity", "Dropout"}
 # Results have the type of the first input.
 UNKNOWN_TO_INFERENCE: Final = {"GroupNormalization", "MeanVarianceNormalization"}
-HALVES: Final = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
+HALVES: Final = tuple(map(helper.tensor_dtype_to_np_dtype, (TensorProto.FLOAT16, TensorProto.BFLOAT16)))
 SHAPE_DATA_BYTES: Final = 4096  # constants up to this size are shown to shape inference
 
 
