@@ -1,13 +1,14 @@
-"""How fast whole models run on an OpenCL device, against ONNX Runtime on this machine's CPU and torch on its GPU.
+"""How fast whole models run on an OpenCL device, against ONNX Runtime on this machine's CPU and others on its GPU.
 
-Usage: python benchmarks/opencl_models.py [--device opencl] [--models NAME,…] [--batches 1,4,8,16] [--peers ort,torch]
-[--tune] [--seconds S] [--out FILE]. Models of the zoo with random weights (NAME@SIZE for another input size) or ONNX
-files, fp32, host to host, random input. Each row is printed, and FILE (JSON) written, as soon as it is there: a run
-that is killed keeps what it had. "cold" is the first run with empty caches (the driver's too, as far as it lets us),
-"warm" the same with our programs on disk; "dev" is the device alone, inputs there and outputs left there. ratio_least
-compares the fastest runs: where others use the machine too, ONNX Runtime's medians suffer more than ours, so that the
-medians flatter us; the worse of the two ratios counts. Needs NumPy, onnx, ml_dtypes, protobuf and pyopencl; onnxruntime
-for the peer ort, torch with CUDA for the peer torch.
+Usage: python benchmarks/opencl_models.py [--device opencl] [--models NAME,…] [--batches 1,4,8,16] [--peers
+ort,torch,ncnn,tinygrad] [--tune] [--seconds S] [--out FILE]. Models of the zoo with random weights (NAME@SIZE for
+another input size) or ONNX files, fp32, host to host, random input. Each row is printed, and FILE (JSON) written, as
+soon as it is there: a run that is killed keeps what it had. "cold" is the first run with empty caches (the driver's
+too, as far as it lets us), "warm" the same with our programs on disk; "dev" is the device alone, inputs there and
+outputs left there. ratio_least compares the fastest runs: where others use the machine too, ONNX Runtime's medians
+suffer more than ours, so that the medians flatter us; the worse of the two ratios counts. Needs NumPy, onnx,
+ml_dtypes, protobuf and pyopencl; onnxruntime for the peer ort, torch with CUDA for the peer torch;
+benchmarks/README.md says how the others are run.
 """
 
 import argparse
@@ -39,6 +40,8 @@ class Missing(ModuleType):
     """Stands in for a package that is imported, but used by peers and for pictures only."""
 
     def __getattr__(self, name: str) -> type:
+        if name.startswith("__"):
+            raise AttributeError(name)  # because torch, when imported, looks into every module for its file
         return object
 
 
@@ -49,6 +52,8 @@ for name in ("onnxruntime", "cv2"):
 HAS_ORT = not isinstance(sys.modules.get("onnxruntime"), Missing)
 
 # ruff: noqa: E402  # because the caches must be named, and what is missing stood in for, before these are imported
+from peers.alone import measure_alone
+
 from edge.compute.device import Device
 from edge.compute.peak import Peak, measure_peak
 from edge.errors import EdgeError
@@ -59,6 +64,7 @@ from edge.inference.subject import Subject, from_file, from_zoo
 from edge.inference.timing import Row, row_values
 
 # (device family, model, batch) → figure, least or most, why
+PEERS = ("ort", "torch", "ncnn", "tinygrad")
 GOALS: dict[tuple[str, str, int], tuple[str, float, str]] = {
     ("cpu", "yolov5s", 1): ("ratio_worse", 1.1, "<="),
     ("cpu", "mobilenetv2", 1): ("ratio_worse", 1.3, "<="),
@@ -85,9 +91,10 @@ def main() -> None:
         help="names of the zoo, NAME@SIZE for another size, or files FOLDER/model.onnx",
     )
     parser.add_argument("--batches", default="1,4,8,16")
-    parser.add_argument("--peers", default="", help="ort, torch; by default ort on a CPU device")
+    parser.add_argument("--peers", default="", help=f"{', '.join(PEERS)}; by default ort on a CPU device")
     parser.add_argument("--seconds", type=float, default=1.0, help="about how long each side of a row is run")
-    parser.add_argument("--limit", type=float, default=1e9, help="begin no model after so many seconds")
+    parser.add_argument("--limit", type=float, default=1e9, help="begin no model or peer after so many seconds")
+    parser.add_argument("--peer-limit", type=float, default=300, help="seconds that ncnn or tinygrad get for a row")
     parser.add_argument("--tune", action="store_true", help="tune for each batch first, measure with what was found")
     parser.add_argument("--out", type=Path, help="write all figures here as JSON")
     args = parser.parse_args()
@@ -97,6 +104,8 @@ def main() -> None:
         peak = measure_peak(device)
         document = describe(device, peak)
     peers = [each for each in (args.peers or ("ort" if family == "cpu" else "")).split(",") if each]
+    if unknown := set(peers) - set(PEERS):
+        parser.error(f"--peers: {', '.join(sorted(unknown))} is none of {', '.join(PEERS)}")
     if "ort" in peers and not HAS_ORT:
         sys.exit("peer ort: onnxruntime is not installed")
     print(f"{document['device']}, {document['driver']}, {document['date']}", flush=True)
@@ -107,7 +116,7 @@ def main() -> None:
             print(f"{text}: not begun, the time is up", flush=True)
             continue
         try:
-            rows = measure_model(text, args, peak, peers=peers)
+            rows = measure_model(text, args, peak, peers=peers, until=began + args.limit)
             for row in rows:
                 document["models"].append(row)
                 print(line(row, family), flush=True)
@@ -119,8 +128,10 @@ def main() -> None:
     print("\n".join(ratios(document["models"], family)), flush=True)
 
 
-def measure_model(text: str, args: argparse.Namespace, peak: Peak, *, peers: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The rows of one model, as they come. Raises EdgeError."""
+def measure_model(
+    text: str, args: argparse.Namespace, peak: Peak, *, peers: Sequence[str], until: float
+) -> Iterator[dict[str, Any]]:
+    """The rows of one model, as they come; no peer runs on past the monotonic time `until`. Raises EdgeError."""
     name, _at, size = text.partition("@")
     if name.endswith(".onnx"):
         file = from_file(Path(name))
@@ -149,8 +160,9 @@ def measure_model(text: str, args: argparse.Namespace, peak: Peak, *, peers: Seq
                 values["ratio_onnxruntime"] = round(row.ratio, 3)
                 values["ratio_least"] = round((row.least_ms_opencl or 0) / (row.least_ms_onnxruntime or 1), 3)
                 values["ratio_worse"] = max(values["ratio_onnxruntime"], values["ratio_least"])
-            if "torch" in peers:
-                values |= torch_values(subject, batch, row, seconds=args.seconds)
+            for peer in peers:
+                limit = min(args.peer_limit, until - time.monotonic())
+                values |= peer_values(peer, subject, batch, row, seconds=args.seconds, limit=limit)
             if batch == batches[0]:
                 device.programs.save()
                 values |= warm(subject, args.device, text, batch, choose)
@@ -193,15 +205,24 @@ def progress(name: str) -> Callable[[str, int, int], None]:
     return tell
 
 
-def torch_values(subject: Subject, batch: int, row: Row, *, seconds: float) -> dict[str, Any]:
-    """Torch's figures beside ours; {} when torch has no GPU."""
-    from peers import torch_peer  # noqa: PLC0415  # because torch is needed by none but this peer
+def peer_values(peer: str, subject: Subject, batch: int, row: Row, *, seconds: float, limit: float) -> dict[str, Any]:
+    """A peer's figures beside ours; {} when it can't run here, which it says itself, and for "ort", which is done."""
+    model = subject.make(batch)
+    inputs = subject.inputs(model, batch)
+    found: dict[str, float] = {}
+    if peer == "torch":
+        try:
+            from peers import torch_peer  # noqa: PLC0415  # because torch is needed by none but this peer
 
-    found = torch_peer.measure(subject.make(batch), subject.inputs(subject.make(batch), batch), seconds=seconds)
+            found = torch_peer.measure(model, inputs, seconds=seconds)
+        except (ImportError, OSError, RuntimeError) as exc:
+            print(f"peer torch: {exc}", flush=True)
+    elif peer != "ort":
+        found = measure_alone(peer, model, inputs, seconds=seconds, limit=limit)
     values: dict[str, Any] = {}
     for way, ms in found.items():
-        values[f"ms_torch_{way}"] = round(ms / batch, 4)
-        values[f"ratio_torch_{way}"] = round((row.ms_opencl or 0.0) * batch / ms, 3)
+        values[f"ms_{peer}_{way}"] = round(ms / batch, 4)
+        values[f"ratio_{peer}_{way}"] = round((row.ms_opencl or 0.0) * batch / ms, 3)
     return values
 
 
