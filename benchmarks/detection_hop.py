@@ -21,13 +21,12 @@ import cv2
 import numpy as np
 
 from edge.compute.device import Device
-from edge.compute.frame import Yuv420
 from edge.compute.vision import Vision
 from edge.inference.opencl.execute import Bound, bind
 from edge.inference.opencl.fuse import fuse
 from edge.inference.opencl.importer import import_model
 from edge.inference.opencl.plan import plan_graph
-from edge.model import Card
+from edge.model import Card, Yuv420
 from edge.models.zoo.zoo import ZOO, build
 
 WIDTH, HEIGHT = 1920, 1080

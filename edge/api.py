@@ -6,6 +6,7 @@ from .errors import (
     ConfigError,
     DecodeError,
     DeviceBusy,
+    DeviceLost,
     FatalError,
     FrameError,
     ModelError,
@@ -68,18 +69,31 @@ from .models.taxonomy import Taxonomy, load_taxonomy
 from .paths import is_safe_name, open_atomically
 from .placement import Placement
 from .secret import Secret
-from .services import Clip, Incoming, Media, Services, Session, Sink, Source, Station
+from .services import (
+    Clip,
+    Incoming,
+    Media,
+    MotionRule,
+    Scene,
+    Seen,
+    Services,
+    Session,
+    Sink,
+    Source,
+    Station,
+    VisionCompute,
+)
 from .wording import Wording, one_line, percent, word_alert
 
 __all__ = [
     "F32", "I64", "U8", "Alert", "Answer", "Box", "Boxes", "Broker", "CaptureTime", "Card", "Category",
-    "Classification", "Clip", "Clock", "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "Event",
-    "Exporter", "ExporterSpec", "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Link", "LinkLost", "Media",
-    "Message", "ModelError", "Notifier", "NotifierSpec", "NotifyError", "OpenModel", "Outcome", "Picture",
-    "PictureResult", "Placement", "RefusedError", "RetryableError", "Secret", "Services", "Session", "Sink", "Source",
-    "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon",
-    "Taxonomy", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "describe_lineage",
-    "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox", "load_taxonomy", "nms", "nms_by_class",
-    "one_line", "open_atomically", "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "wire",
-    "word_alert",
+    "Classification", "Clip", "Clock", "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy",
+    "DeviceLost", "Event", "Exporter", "ExporterSpec", "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Link",
+    "LinkLost", "Media", "Message", "ModelError", "MotionRule", "Notifier", "NotifierSpec", "NotifyError", "OpenModel",
+    "Outcome", "Picture", "PictureResult", "Placement", "RefusedError", "RetryableError", "Scene", "Secret", "Seen",
+    "Services", "Session", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
+    "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "VisionCompute", "Wording", "_", "boxes_above",
+    "boxes_from_rows", "check_head", "check_numbers", "describe_lineage", "first_of_rank", "foreign", "hookimpl",
+    "is_safe_name", "letterbox", "load_taxonomy", "nms", "nms_by_class", "one_line", "open_atomically", "open_model",
+    "percent", "softmax", "square_crop", "to_batch", "translate", "wire", "word_alert",
 ]  # fmt: skip

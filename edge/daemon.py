@@ -36,7 +36,7 @@ from .pipeline.tally import Observers, Tally, write_status
 from .pipeline.worker import Worker
 from .registry import Registry
 from .sd_notify import ALIVE, READY, STOPPING, notify
-from .services import Log, Services, Sink, Source
+from .services import Log, Services, Sink, Source, VisionCompute
 from .store.sql import Store
 
 BEAT_S = 1.0  # heartbeat, status file; the unit's WatchdogSec is a multiple of it
@@ -93,7 +93,8 @@ def open_runner(plan: Plan, services: Services) -> Iterator[Runner]:
             (spec.name, stack.enter_context(built(spec.name, spec.build, config, services)))
             for spec, config in plan.stages
         ]
-        yield Runner(services.media, stages)
+        compute = services.compute
+        yield Runner(services.media, stages, *([compute.looking_at] if isinstance(compute, VisionCompute) else []))
 
 
 @contextmanager

@@ -44,6 +44,10 @@ class ArrayPicture:
         """The pixels themselves, not a copy."""
         return self.pixels
 
+    def decoded(self) -> U8:
+        """The pixels themselves."""
+        return self.pixels
+
     def luma(self) -> U8:
         """uint8 (height, width), brightness."""
         return np.asarray(cv2.cvtColor(self.pixels, cv2.COLOR_BGR2GRAY), dtype=np.uint8)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,11 @@ I64 = npt.NDArray[np.int64]
 Box = tuple[float, float, float, float]
 Kind = Literal["still", "clip"]
 Category = Literal["animal", "person", "vehicle"]
+Matrix = Literal["bt601", "bt709"]
 Rank = Literal["kingdom", "class", "order", "family", "genus", "species"]
 
 RANKS: tuple[Rank, ...] = ("kingdom", "class", "order", "family", "genus", "species")
+NV12_PLANES, I420_PLANES = 2, 3
 VERBS = ("capture", "receive", "spool", "claim", "stage", "record", "notify", "show")
 
 
@@ -86,6 +88,46 @@ class Picture(Protocol):
 
     def luma(self) -> U8:
         """uint8 (height, width), brightness; a view of the decoder's plane where there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Yuv420:
+    """A decoded picture whose colour has half the resolution each way.
+
+    planes: uint8, rows may be longer than the picture (pitch). NV12: (height, ≥ width) and (⌈height/2⌉, ≥ width) with u
+    and v in turn; I420: (height, ≥ width) and two of (⌈height/2⌉, ≥ ⌈width/2⌉). matrix, full_range: as the decoder
+    says; what says nothing is BT.601 and limited, as PyAV and OpenCV have it.
+    """
+
+    planes: tuple[U8, ...]
+    width: int
+    matrix: Matrix = "bt601"
+    full_range: bool = False
+
+    def __post_init__(self) -> None:
+        shapes = [plane.shape for plane in self.planes]
+        if len(shapes) not in {NV12_PLANES, I420_PLANES} or any(len(shape) != 2 for shape in shapes):
+            raise ValueError(f"Yuv420 takes two or three planes (rows, pitch), got {shapes}")
+        across = -(-self.width // 2) * (2 if len(shapes) == NV12_PLANES else 1)
+        wanted = [(self.height, self.width), *[(-(-self.height // 2), across)] * (len(shapes) - 1)]
+        if any(has[0] != rows or has[1] < least for has, (rows, least) in zip(shapes, wanted, strict=True)):
+            raise ValueError(f"planes of {self.width}×{self.height} pixels must be at least {wanted}, got {shapes}")
+
+    @property
+    def height(self) -> int:
+        """Pixels down."""
+        return int(self.planes[0].shape[0])
+
+
+@runtime_checkable
+class Decoded(Protocol):
+    """A Picture that tells what its decoder gave, so that a device can make everything else of that itself."""
+
+    def decoded(self) -> U8 | Yuv420 | None:
+        """What `bgr` and `luma` are made of, without a copy: uint8 (height, width, 3), or planes, the first `luma`'s.
+
+        None when they are made of something else: of another sampling, or turned.
+        """
 
 
 @dataclass(frozen=True, slots=True)

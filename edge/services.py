@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .clock import Clock, SystemClock
-from .model import F32, U8, Boxes, CaptureTime, Card, Event, Kind, Picture
+from .model import F32, U8, Box, Boxes, CaptureTime, Card, Event, Kind, Picture
 from .placement import Placement
 
 if TYPE_CHECKING:
@@ -41,12 +41,81 @@ class Session(Protocol):
 class Finder(Protocol):
     """A session whose device also does what lies around a detector: letterbox before it, boxes and NMS after it."""
 
-    def find(self, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
+    def find(self, picture: Picture, card: Card) -> tuple[Boxes, Placement] | None:
         """What a detector sees in a picture: boxes in pixels of its input, after NMS, and where the picture lies there.
 
-        bgr: uint8 (height, width, 3), any size. card: the session's, with the thresholds in force. None when it can't
+        card: the session's, with the thresholds in force. Pictures of several threads share a run. None when it can't
         be done there: letterbox, `run` and the decoder give the same. Raises as `run` does.
         """
+
+
+@runtime_checkable
+class Cropper(Protocol):
+    """A session whose device also cuts out what a classifier is to look at."""
+
+    def run_crops(self, picture: Picture, boxes: Sequence[Box], card: Card) -> Sequence[F32] | None:
+        """What `run` gives for a square around each box (xywh_norm), one at least, with card.crop_margin around it.
+
+        None when it can't be done there: square_crop and `run` give the same. Raises as `run` does.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class MotionRule:
+    """The numbers of the motion stage, whose module says what each means and where it comes from."""
+
+    size_px: int
+    threshold: float
+    noise_factor: float
+    history_s: float
+    light_share: float
+    most_noise: float
+    sigma_first: float
+    sigma_per_deviation: float
+    gain_range: tuple[float, float]
+    light_jump: float
+    moving_rate: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a picture shows against the background. changed: uint8 (rows, columns), 0 or 1; count: how many are 1.
+
+    maps: (background, picture), float32 (rows, columns), when more than light_share changed, so that the stage can tell
+    another light from another scene; the background begins anew then. None otherwise.
+    """
+
+    changed: U8
+    count: int
+    maps: tuple[F32, F32] | None = None
+
+
+class Scene(Protocol):
+    """The background of one scene, kept on a device. Its pictures come one after the other."""
+
+    def look(self, picture: Picture, *, at_s: float) -> Seen | None:
+        """What changed, and learn from the picture; None when there was no background to compare with.
+
+        at_s: seconds on any clock that all pictures of this scene share. Raises DeviceBusy or DeviceLost; the
+        background is gone then.
+        """
+
+    def forget(self) -> None:
+        """Start anew with the next picture."""
+
+
+@runtime_checkable
+class VisionCompute(Protocol):
+    """A Compute whose device also sees to what lies around the models, as long as it is there."""
+
+    def looking_at(self, picture: Picture) -> AbstractContextManager[None]:
+        """While this is open the calling thread takes a picture through the stages.
+
+        What was uploaded of it stays on the device until then, and jobs of other threads wait a moment for this one's.
+        """
+
+    def scene(self, rule: MotionRule) -> Scene | None:
+        """A new background; None when the host does it as well: no model runs on the device, or it was given up."""
 
 
 class Compute(Protocol):

@@ -9,15 +9,15 @@ import onnx
 
 from edge.compute.boxes import Decoder
 from edge.compute.capability import RX580_8GB
-from edge.compute.frame import DeviceFrame, Matrix, Yuv420, arrange
+from edge.compute.frame import DeviceFrame, arrange
 from edge.compute.kernel import Kernel, defines_of
-from edge.compute.motion import DeviceMotion, Rule
+from edge.compute.motion import DeviceMotion
 from edge.compute.vision import Vision
 from edge.inference.opencl.fuse import fuse
 from edge.inference.opencl.importer import import_model
 from edge.inference.opencl.launch import Launch
 from edge.inference.opencl.plan import plan_graph
-from edge.model import Card
+from edge.model import Card, Matrix, Yuv420
 from plugins.stages import motion
 
 OPSET: Final = 17
@@ -151,7 +151,7 @@ def around_models() -> dict[Kernel, int]:
                 card = Card("any", "detect", "", "", "", "", size)
                 vision.letterbox(frame, into=None, card=card)
                 vision.crops(frame, [(0.1, 0.1, 0.3, 0.4)], into=None, card=card)
-            with DeviceMotion(vision, rule()) as seen:
+            with DeviceMotion(vision, motion.rule_of(motion.MotionConfig())) as seen:
                 seen.look(frame, at_s=0.0)
                 seen.look(frame, at_s=1.0)
         for decoder, shape in HEADS:
@@ -168,21 +168,3 @@ def frame_of(hw: tuple[int, int], matrix: Matrix | None) -> DeviceFrame:
     picture = Yuv420((np.zeros(hw, np.uint8), half), width, matrix) if matrix else np.zeros((*hw, 3), np.uint8)
     _, _, layout, defines = arrange(picture)
     return DeviceFrame(None, hw, tuple(np.int32(each) for each in layout), defines)
-
-
-def rule() -> Rule:
-    """The motion stage's numbers."""
-    config = motion.MotionConfig()
-    return Rule(
-        size_px=config.size_px,
-        threshold=config.threshold,
-        noise_factor=config.noise_factor,
-        history_s=config.history_s,
-        light_share=config.light_share,
-        most_noise=motion.MOST_NOISE,
-        sigma_first=motion.SIGMA_FIRST,
-        sigma_per_deviation=motion.SIGMA_PER_DEVIATION,
-        gain_range=motion.GAIN_RANGE,
-        light_jump=motion.LIGHT_JUMP,
-        moving_rate=motion.MOVING_RATE,
-    )

@@ -5,46 +5,15 @@ In: blue-green-red pixels, or the planes that a video decoder gives (NV12, I420)
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
-from ..model import U8
+from ..model import NV12_PLANES, U8, Matrix, Yuv420
 from .kernel import Defines, defines_of
 
-Matrix = Literal["bt601", "bt709"]
 # Shares of red and blue in brightness. ITU-R BT.601-7 and BT.709-6, section 3.
 SHARES: Final[dict[Matrix, tuple[float, float]]] = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
-BGR_PLANES, NV12_PLANES, I420_PLANES = 1, 2, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Yuv420:
-    """A decoded picture whose colour has half the resolution each way.
-
-    planes: uint8, rows may be longer than the picture (pitch). NV12: (height, ≥ width) and (⌈height/2⌉, ≥ width) with u
-    and v in turn; I420: (height, ≥ width) and two of (⌈height/2⌉, ≥ ⌈width/2⌉). matrix, full_range: as the decoder
-    says; what says nothing is BT.601 and limited, as PyAV and OpenCV have it.
-    """
-
-    planes: tuple[U8, ...]
-    width: int
-    matrix: Matrix = "bt601"
-    full_range: bool = False
-
-    def __post_init__(self) -> None:
-        shapes = [plane.shape for plane in self.planes]
-        if len(shapes) not in {NV12_PLANES, I420_PLANES} or any(len(shape) != 2 for shape in shapes):
-            raise ValueError(f"Yuv420 takes two or three planes (rows, pitch), got {shapes}")
-        across = -(-self.width // 2) * (2 if len(shapes) == NV12_PLANES else 1)
-        wanted = [(self.height, self.width), *[(-(-self.height // 2), across)] * (len(shapes) - 1)]
-        if any(has[0] != rows or has[1] < least for has, (rows, least) in zip(shapes, wanted, strict=True)):
-            raise ValueError(f"planes of {self.width}×{self.height} pixels must be at least {wanted}, got {shapes}")
-
-    @property
-    def height(self) -> int:
-        """Pixels down."""
-        return int(self.planes[0].shape[0])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,7 +38,8 @@ class DeviceFrame:
 def arrange(picture: U8 | Yuv420) -> tuple[tuple[U8, ...], tuple[int, int], tuple[int, ...], Defines]:
     """What is copied one behind the other, height and width, layout and defines of a picture.
 
-    picture: uint8 (height, width, 3), blue first, or Yuv420. Raises ValueError on anything else.
+    picture: uint8 (height, width, 3), blue first, or Yuv420; uint8 (height, width) is brightness alone, whose colours
+    nobody may ask for. Raises ValueError on anything else.
     """
     if isinstance(picture, Yuv420):
         planes = tuple(np.ascontiguousarray(plane) for plane in picture.planes)
@@ -77,9 +47,12 @@ def arrange(picture: U8 | Yuv420) -> tuple[tuple[U8, ...], tuple[int, int], tupl
         u_at = luma.size
         v_at, step = (u_at + 1, 2) if len(planes) == NV12_PLANES else (u_at + colour.size, 1)
         layout = (luma.shape[1], u_at, v_at, colour.shape[1], step)
-        if len(planes) == I420_PLANES and planes[2].shape != colour.shape:
+        if len(planes) != NV12_PLANES and planes[2].shape != colour.shape:
             raise ValueError(f"the planes of u and v must be alike, got {colour.shape} and {planes[2].shape}")
         return planes, (picture.height, picture.width), layout, colours_of(picture.matrix, full=picture.full_range)
+    if picture.ndim == 2 and picture.dtype == np.uint8:
+        dense = np.ascontiguousarray(picture)
+        return (dense,), (dense.shape[0], dense.shape[1]), (dense.shape[1], 0, 0, 0, 1), colours_of("bt601", full=False)
     if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8:
         raise ValueError(f"a picture must be uint8 (height, width, 3), got {picture.dtype} {picture.shape}")
     dense = np.ascontiguousarray(picture)

@@ -5,13 +5,12 @@ is done with the map (specks, boxes, was it the light?) stays with the stage.
 """
 
 import math
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self
 
 import numpy as np
 
-from ..model import F32, U8
+from ..services import MotionRule, Seen
 from .frame import DeviceFrame
 from .kernel import Defines, Kernel, defines_of
 from .launcher import numbers
@@ -22,56 +21,27 @@ SHIFT_UNIT: Final = 2.0**20  # of `seen`'s second word, see kernels/motion.cl
 HEAD_BYTES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """The numbers of the motion stage, whose module says what each means and where it comes from."""
-
-    size_px: int
-    threshold: float
-    noise_factor: float
-    history_s: float
-    light_share: float
-    most_noise: float
-    sigma_first: float
-    sigma_per_deviation: float
-    gain_range: tuple[float, float]
-    light_jump: float
-    moving_rate: float
-
-    def defines(self) -> Defines:
-        """The macros of motion.cl but for the frame's."""
-        return defines_of(
-            GROUP=GROUP,
-            THRESHOLD=float(self.threshold),
-            NOISE_FACTOR=float(self.noise_factor),
-            MOST_LIMIT=float(self.most_noise * self.noise_factor),
-            SIGMA_FIRST=float(self.sigma_first),
-            SIGMA_PER_DEVIATION=float(self.sigma_per_deviation),
-            LEAST_GAIN=float(self.gain_range[0]),
-            MOST_GAIN=float(self.gain_range[1]),
-            LIGHT_JUMP=float(self.light_jump),
-            MOVING_RATE=float(self.moving_rate),
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Seen:
-    """What a picture shows against the background. changed: uint8 (rows, columns), 0 or 1; count: how many are 1.
-
-    maps: (background, picture), float32 (rows, columns), when more than light_share changed, so that the stage can tell
-    another light from another scene; the background begins anew then. None otherwise.
-    """
-
-    changed: U8
-    count: int
-    maps: tuple[F32, F32] | None = None
+def macros_of(rule: MotionRule) -> Defines:
+    """The macros of motion.cl but for the frame's."""
+    return defines_of(
+        GROUP=GROUP,
+        THRESHOLD=float(rule.threshold),
+        NOISE_FACTOR=float(rule.noise_factor),
+        MOST_LIMIT=float(rule.most_noise * rule.noise_factor),
+        SIGMA_FIRST=float(rule.sigma_first),
+        SIGMA_PER_DEVIATION=float(rule.sigma_per_deviation),
+        LEAST_GAIN=float(rule.gain_range[0]),
+        MOST_GAIN=float(rule.gain_range[1]),
+        LIGHT_JUMP=float(rule.light_jump),
+        MOVING_RATE=float(rule.moving_rate),
+    )
 
 
 class DeviceMotion:
     """The background of one scene on a device; use it with `with`, from the thread that owns the device."""
 
-    def __init__(self, vision: Vision, rule: Rule) -> None:
-        self._vision, self._rule = vision, rule
+    def __init__(self, vision: Vision, rule: MotionRule) -> None:
+        self._vision, self._rule, self._macros = vision, rule, macros_of(rule)
         self._maps: dict[str, Any] = {}
         self._shape = (0, 0)
         self._seen, self._at_s = 0, 0.0
@@ -119,7 +89,7 @@ class DeviceMotion:
         """As the stage does it: halved while the side is even, then averaged."""
         halvings = min((side & -side).bit_length() - 1, 6)
         macros = defines_of(HALVINGS=halvings, SIDE=side >> halvings)
-        kernel = Kernel("motion.cl", "shrink", frame.defines + macros + self._rule.defines())
+        kernel = Kernel("motion.cl", "shrink", frame.defines + macros + self._macros)
         rows, columns = self._shape
         small = self._maps["small"]
         launch = self._vision.launcher
@@ -139,6 +109,7 @@ class DeviceMotion:
     def _read(self) -> Seen:
         device, size = self._vision.device, math.prod(self._shape)
         read = device.read(self._maps["seen"], np.empty(HEAD_BYTES + size, np.uint8))
+        self._vision.settle()
         count, shift = read[:HEAD_BYTES].view(np.int32).tolist()
         changed = read[HEAD_BYTES:].reshape(self._shape)
         jumped = abs(shift) > int(self._rule.light_jump * SHIFT_UNIT)
@@ -155,7 +126,7 @@ class DeviceMotion:
 
     def _kernel(self, entry: str) -> Kernel:
         # The frame's macros do not matter here: one program serves frames of every kind.
-        return Kernel("motion.cl", entry, defines_of(YUV=False, HALVINGS=0, SIDE=1) + self._rule.defines())
+        return Kernel("motion.cl", entry, defines_of(YUV=False, HALVINGS=0, SIDE=1) + self._macros)
 
     def _make_room(self, shape: tuple[int, int]) -> None:
         size = math.prod(shape)

@@ -13,12 +13,12 @@ from typing import Any, Final, Self
 import numpy as np
 import numpy.typing as npt
 
-from ..model import U8, Box, Boxes, Card
+from ..model import U8, Box, Boxes, Card, Yuv420
 from ..placement import Anchor, Placement, halvings, square_span
 from .boxes import BoxFinder, Decoder, Head
 from .device import Device
 from .driver import cl
-from .frame import DeviceFrame, Yuv420, arrange
+from .frame import DeviceFrame, arrange
 from .kernel import Kernel, defines_of
 from .launcher import Launcher, numbers
 
@@ -33,7 +33,7 @@ class Vision:
     def __init__(self, device: Device) -> None:
         self.device, self.launcher = device, Launcher(device)
         self._finder = BoxFinder(device, self.launcher)
-        # A copy's event holds the array, and waits for the copy when it is dropped: so it is kept until the next read.
+        # A copy's event holds the array, and waits for the copy when it is dropped: so it is kept until `settle`.
         self._sending: deque[Any] = deque(maxlen=MOST_COPIES)
 
     def __enter__(self) -> Self:
@@ -48,7 +48,8 @@ class Vision:
     def upload_frame(self, picture: U8 | Yuv420) -> DeviceFrame:
         """Begin to copy a picture to the device: uint8 (height, width, 3), blue first, or a decoder's planes.
 
-        The picture must stay as it is until the next read. Raises DeviceBusy when there is no room, ValueError when it
+        uint8 (height, width) is brightness, which is all that motion needs. The picture must stay as it is until
+        `settle`. Raises DeviceBusy when there is no room, ValueError when it
         is no picture.
         """
         host, hw, layout, defines = arrange(picture)
@@ -62,6 +63,10 @@ class Vision:
     def release(self, frame: DeviceFrame) -> None:
         """Give the frame's memory back for the next one; launches enqueued before still see it."""
         self.device.free(frame.buffer)
+
+    def settle(self) -> None:
+        """Let go of what was copied from: to be called after a read, when all that was enqueued before it is done."""
+        self._sending.clear()
 
     def letterbox(self, frame: DeviceFrame, *, into: Any, card: Card, slot: int = 0, offset: int = 0) -> Placement:
         """Enqueue one launch that writes the frame as one picture of a detector's batch; returns where it lies in it.
@@ -120,7 +125,7 @@ class Vision:
         """
         self._finder.enqueue(raw, Head(decoder, shape, input_hw), min_score=min_score, iou=iou, offset=offset)
         found = self._finder.read(shape[0])
-        self._sending.clear()
+        self.settle()
         return found
 
     def _send(self, buffer: Any, array: npt.NDArray[Any], start: int) -> None:

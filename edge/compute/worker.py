@@ -5,7 +5,7 @@ A job is a function of the device, so that nothing of OpenCL is touched by any o
 """
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager
@@ -29,8 +29,9 @@ R = TypeVar("R")
 class BatchJob(Generic[D, R]):
     """One client's part of a batch.
 
-    key: jobs of equal key may run together (model and shape). item_count: pictures in it, ≥ 1. run: called once for the
-    whole batch, that of its first job, with the device and the payloads of all; returns one result a payload, in order.
+    key: jobs of equal key may run together (model and shape), those of None run alone. item_count: pictures in it, ≥ 1.
+    run: called once for the whole batch, that of its first job, with the device and the payloads of all; returns one
+    result a payload, in order.
     """
 
     key: Hashable
@@ -43,10 +44,18 @@ class BatchJob(Generic[D, R]):
             raise ValueError(f"a job has at least 1 item, got {self.item_count}")
 
 
+@dataclass(slots=True, eq=False)
+class _Client:
+    """A thread that looks at a picture. asked: keys of the jobs that it had for that picture."""
+
+    asked: set[Hashable] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class _Waiting(Generic[D]):
     job: BatchJob[D, Any]
     came_s: float
+    client: _Client | None
     future: "Future[Any]" = field(default_factory=Future)
 
 
@@ -74,7 +83,8 @@ class Worker(Generic[D]):
         self._clock = clock or SystemClock()
         self._changed = threading.Condition()
         self._queue: deque[_Waiting[D]] = deque()  # at most `bound`
-        self._clients: Counter[Hashable] = Counter()
+        self._clients: set[_Client] = set()
+        self._here = threading.local()  # .client: this thread's
         self._closed = False
         self._lost: DeviceLost | None = None
         self._reopened_s: float | None = None
@@ -96,6 +106,11 @@ class Worker(Generic[D]):
         self._thread.join()
 
     @property
+    def is_lost(self) -> bool:
+        """Whether the device was given up: every job fails from now on."""
+        return self._lost is not None
+
+    @property
     def waiting(self) -> int:
         """Jobs that wait now."""
         return len(self._queue)
@@ -106,7 +121,7 @@ class Worker(Generic[D]):
         Waits while `bound` jobs wait. A device that was given up answers with DeviceLost. Raises RuntimeError once the
         worker was closed, or in its own thread, which would wait for itself.
         """
-        return self.submit_batch(BatchJob(object(), 1, lambda device, _payloads: [job(device)]))
+        return self.submit_batch(BatchJob(None, 1, lambda device, _payloads: [job(device)]))
 
     def submit_batch(self, job: BatchJob[D, R]) -> "Future[R]":
         """Run a job together with others of its key that wait; otherwise as `submit`.
@@ -115,26 +130,34 @@ class Worker(Generic[D]):
         """
         if threading.current_thread() is self._thread:
             raise RuntimeError("a job submits no jobs: the worker would wait for itself")
-        waiting = _Waiting(job, self._clock.monotonic_s())
+        client: _Client | None = getattr(self._here, "client", None)
+        waiting = _Waiting(job, self._clock.monotonic_s(), client)
         with self._changed:
             self._changed.wait_for(lambda: len(self._queue) < self._bound or self._closed)
             if self._closed:
                 raise RuntimeError("the compute worker is closed")
             self._queue.append(waiting)
+            if client:
+                client.asked.add(job.key)
             self._changed.notify_all()
         return waiting.future
 
     @contextmanager
-    def client(self, key: Hashable) -> Iterator[None]:
-        """While this is open, a batch of `key` waits up to `latency_s` for a job of this client, too."""
+    def client(self) -> Iterator[None]:
+        """This thread looks at a picture: batches wait up to `latency_s` for its job of their key, once each.
+
+        Not while a job of it waits already, for then it can't submit another.
+        """
+        client, before = _Client(), getattr(self._here, "client", None)
         with self._changed:
-            self._clients[key] += 1
+            self._clients.add(client)
+        self._here.client = client
         try:
             yield
         finally:
+            self._here.client = before
             with self._changed:
-                self._clients[key] -= 1
-                self._clients += Counter()  # drops the keys that nobody has any more
+                self._clients.discard(client)
                 self._changed.notify_all()
 
     def _work(self) -> None:
@@ -169,6 +192,8 @@ class Worker(Generic[D]):
     def _mates(self) -> "list[_Waiting[D]]":
         first, *others = self._queue
         batch, items = [first], first.job.item_count
+        if first.job.key is None:
+            return batch
         for each in others:
             if each.job.key == first.job.key:
                 if items + each.job.item_count > self._max_batch:
@@ -179,8 +204,11 @@ class Worker(Generic[D]):
 
     def _may_grow(self) -> bool:
         key = self._queue[0].job.key
-        waiting = [each.job.item_count for each in self._queue if each.job.key == key]
-        return not self._closed and sum(waiting) < self._max_batch and self._clients[key] > len(waiting)
+        items = sum(each.job.item_count for each in self._queue if each.job.key == key)
+        if self._closed or key is None or items >= self._max_batch:
+            return False
+        waiting = {each.client for each in self._queue}
+        return any(key not in client.asked and client not in waiting for client in self._clients)
 
     def _run_batch(self, holder: "_Holder[D]", batch: "Sequence[_Waiting[D]]") -> None:
         if self._lost:

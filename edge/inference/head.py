@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from ..errors import ModelError
 from ..hookspecs import DecoderSpec
 from ..i18n import _
-from ..model import F32, U8, Boxes, Card
+from ..model import F32, U8, Box, Boxes, Card, Picture
 from ..placement import Anchor, Placement
-from ..services import Finder, Services, Session
-from .preprocess import letterbox, to_batch
+from ..services import Cropper, Finder, Services, Session
+from .preprocess import letterbox, square_crop, to_batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +23,32 @@ class OpenModel:
     session: Session
     decoder: DecoderSpec
 
-    def find(self, bgr: U8) -> tuple[Boxes, Placement]:
+    def find(self, picture: Picture) -> tuple[Boxes, Placement]:
         """What a detector sees in a picture of any size, and where that picture lies in the model's input.
 
         On a device that can, all of it happens there. Raises as look_at does.
         """
-        if isinstance(self.session, Finder) and (found := self.session.find(bgr, self.card)):
+        if isinstance(self.session, Finder) and (found := self.session.find(picture, self.card)):
             return found
+        size_hw, fill = self.card.input_hw, self.card.fill
         anchor: Anchor = "topleft" if self.card.resize == "letterbox-topleft" else "centre"
-        picture, placement = letterbox(bgr, size_hw=self.card.input_hw, fill=self.card.fill, anchor=anchor)
-        (boxes,) = self.look_at([picture])
+        sheet, placement = letterbox(picture.bgr(), size_hw=size_hw, fill=fill, anchor=anchor)
+        (boxes,) = self.look_at([sheet])
         assert isinstance(boxes, Boxes)
         return boxes, placement
+
+    def classify(self, picture: Picture, boxes: Sequence[Box]) -> F32:
+        """What a classifier says of each box (xywh_norm) of a picture, one at least: float32 (boxes, classes).
+
+        On a device that can, the squares around them are cut out there. Raises as look_at does.
+        """
+        if isinstance(self.session, Cropper):
+            outputs = self.session.run_crops(picture, boxes, self.card)
+            if outputs is not None:
+                return _probabilities(self.decoder.decode(outputs, self.card))
+        margin, size_px = self.card.crop_margin, self.card.input_hw[0]
+        crops = [square_crop(picture.bgr(), box, margin=margin, size_px=size_px) for box in boxes]
+        return _probabilities(self.look_at(crops))
 
     def look_at(self, pictures: Sequence[U8]) -> Sequence[Boxes] | F32:
         """What the model says of pictures that already have its size, uint8 (height, width, 3), blue first.
@@ -41,6 +57,11 @@ class OpenModel:
         model's output holds no numbers, DeviceBusy as Session.run does.
         """
         return self.decoder.decode(self.session.run(to_batch(pictures, self.card)), self.card)
+
+
+def _probabilities(answer: Sequence[Boxes] | F32) -> F32:
+    assert isinstance(answer, np.ndarray)
+    return answer
 
 
 def open_model(services: Services, name: str, *, task: Literal["detect", "classify"]) -> OpenModel:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from ..compute.choice import FoundDevice, match, parse_choice
 from ..compute.probe import probe_devices
 from ..errors import DeviceLost, EdgeError, NoDeviceError
-from ..model import F32, U8, Boxes, Card
+from ..model import F32, Box, Boxes, Card, Picture
 from ..paths import cache_dir
 from ..placement import Placement
-from ..services import Compute, Finder, Log, Session
+from ..services import Compute, Cropper, Finder, Log, MotionRule, Scene, Session
 from .ort import OrtCompute
 
 if TYPE_CHECKING:
@@ -123,6 +123,16 @@ class DeviceCompute:
                 self._sessions[card.folder] = self._open(card)
             return self._sessions[card.folder]
 
+    def looking_at(self, picture: Picture) -> AbstractContextManager[None]:
+        """See VisionCompute.looking_at."""
+        return self.opencl.looking_at(picture)
+
+    def scene(self, rule: MotionRule) -> Scene | None:
+        """See VisionCompute.scene. On a device that runs no model nobody has checked anything."""
+        with self._lock:
+            is_used = any(isinstance(each, LastingSession) for each in self._sessions.values())
+        return self.opencl.scene(rule) if is_used else None
+
     def _open(self, card: Card) -> Session:
         if not (self.must or self._passes(card)):
             return self.cpu.session(card)
@@ -154,11 +164,20 @@ class LastingSession:
         self.card, self._session, self._cpu = card, session, cpu
         self.output_shapes = session.output_shapes
 
-    def find(self, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
+    def find(self, picture: Picture, card: Card) -> tuple[Boxes, Placement] | None:
         """See Finder.find."""
         session = self._session
         try:
-            return session.find(bgr, card) if isinstance(session, Finder) else None
+            return session.find(picture, card) if isinstance(session, Finder) else None
+        except DeviceLost:
+            self._session = self._cpu.session(self.card)
+            return None
+
+    def run_crops(self, picture: Picture, boxes: Sequence[Box], card: Card) -> Sequence[F32] | None:
+        """See Cropper.run_crops."""
+        session = self._session
+        try:
+            return session.run_crops(picture, boxes, card) if isinstance(session, Cropper) else None
         except DeviceLost:
             self._session = self._cpu.session(self.card)
             return None

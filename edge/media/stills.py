@@ -71,6 +71,10 @@ class StillPicture:
         """uint8 (height, width, 3), blue first, upright."""
         return self.pixels
 
+    def decoded(self) -> U8:
+        """The pixels themselves: brightness is made of them."""
+        return self.pixels
+
     def luma(self) -> U8:
         """uint8 (height, width), 0..255, made on first use."""
         if self._luma is None:

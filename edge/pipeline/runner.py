@@ -7,18 +7,20 @@ import time
 import traceback
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from ..errors import DecodeError, FatalError, FrameError, RetryableError
 from ..hookspecs import Stage
-from ..model import Frame, Outcome, PictureResult, SpooledFrame
+from ..model import Frame, Outcome, Picture, PictureResult, SpooledFrame
 from ..services import Media
 
 T = TypeVar("T")
 KEPT_CLASSES = 5  # most likely classes kept of each box; the rollup has seen them all by then
 Beat = Callable[[], None]
+LookingAt = Callable[[Picture], AbstractContextManager[None]]
 
 
 class Halted(RetryableError):
@@ -62,10 +64,14 @@ def _place_of(exc: BaseException) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Runner:
-    """Looks at frames: decodes, passes every picture through the stages, keeps the time each took."""
+    """Looks at frames: decodes, passes every picture through the stages, keeps the time each took.
+
+    looking_at: context in which a picture passes them, see VisionCompute.
+    """
 
     media: Media
     stages: Sequence[tuple[str, Stage]]
+    looking_at: LookingAt = lambda _picture: nullcontext()
 
     def look_at(self, spooled: SpooledFrame, *, beat: Beat = lambda: None) -> Outcome:
         """Return what the stages say of all pictures of a frame.
@@ -83,7 +89,8 @@ class Runner:
                 beat()
                 width, height = picture.width, picture.height
                 damages.append(picture.damage)
-                pictures.append(self._pass_stages(Frame(spooled, picture, number, time_s), spent_ms))
+                with self.looking_at(picture):
+                    pictures.append(self._pass_stages(Frame(spooled, picture, number, time_s), spent_ms))
                 started = time.perf_counter()
             if not pictures:
                 raise DecodeError(f"{spooled.name}: no picture in it can be read: is the file cut short?")

@@ -3,7 +3,7 @@
 Box → square crop → model, all boxes of a frame at once → probabilities of all classes that are not negligible.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edge.api import (
     F32,
-    U8,
     Category,
     Classification,
     Detection,
@@ -25,7 +24,6 @@ from edge.api import (
     _,
     hookimpl,
     open_model,
-    square_crop,
 )
 
 CROPS_AT_ONCE = 16  # bounds memory: a herd of 100 must not ask for 100 pictures' worth of activations
@@ -59,24 +57,13 @@ class Classify:
         detections = list(frame.detections)
         for start in range(0, len(chosen), CROPS_AT_ONCE):
             numbers = chosen[start : start + CROPS_AT_ONCE]
-            answers = self._probabilities(frame.picture.bgr(), [detections[number] for number in numbers])
+            answers = self.model.classify(frame.picture, [detections[number].xywh_norm for number in numbers])
             for number, row in zip(numbers, answers, strict=True):
                 detections[number] = replace(detections[number], classifications=self._likely(row))
         return replace(frame, detections=tuple(detections)) if chosen else frame
 
     def _wants(self, detection: Detection) -> bool:
         return detection.score >= self.config.min_score and detection.category in self.config.categories
-
-    def _probabilities(self, bgr: U8, detections: Sequence[Detection]) -> F32:
-        """Float32 (boxes, classes)."""
-        card = self.model.card
-        crops = [
-            square_crop(bgr, detection.xywh_norm, margin=card.crop_margin, size_px=card.input_hw[0])
-            for detection in detections
-        ]
-        probabilities = self.model.look_at(crops)
-        assert isinstance(probabilities, np.ndarray)
-        return probabilities
 
     def _likely(self, row: F32) -> tuple[Classification, ...]:
         """The classes of one box that are at least `keep` likely, most likely first."""

@@ -51,7 +51,7 @@ class Detect:
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame with what the model sees added to its detections, best score first."""
-        boxes, placement = self.model.find(frame.picture.bgr())
+        boxes, placement = self.model.find(frame.picture)
         found = to_detections(boxes, placement, self.model.card)[: self.max_detections]
         together = sorted((*frame.detections, *found), key=lambda detection: -detection.score)
         return replace(frame, detections=tuple(together))

@@ -7,7 +7,7 @@ How it decides, and where its few numbers come from: docs/motion.md.
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Final
@@ -16,7 +16,23 @@ import cv2
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from edge.api import F32, U8, Box, Frame, Services, Stage, StageSpec, hookimpl
+from edge.api import (
+    F32,
+    U8,
+    Box,
+    DeviceBusy,
+    DeviceLost,
+    Frame,
+    MotionRule,
+    Picture,
+    Scene,
+    Seen,
+    Services,
+    Stage,
+    StageSpec,
+    VisionCompute,
+    hookimpl,
+)
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -65,9 +81,10 @@ class Background:
     """What a scene looks like when nothing moves.
 
     mean, noise, last: float32 (rows, columns), grey levels: the average, its deviation, the picture before. seen: how
-    many pictures it was made of. at_s: time of the last.
+    many pictures it was made of. at_s: time of the last. scene: where all this is kept on a device instead.
     """
 
+    scene: Scene | None = None
     lock: threading.Lock = field(default_factory=threading.Lock)
     mean: F32 | None = None
     noise: F32 | None = None
@@ -79,20 +96,22 @@ class Background:
         """Start anew with the next picture."""
         self.mean = self.noise = self.last = None
         self.seen = 0
+        if self.scene:
+            self.scene.forget()
 
 
 class Recent:
     """The backgrounds used last, at most `bound` of them, by key. May be used from several threads."""
 
-    def __init__(self, bound: int) -> None:
-        self._bound, self._lock = bound, threading.Lock()
+    def __init__(self, bound: int, make: Callable[[], Background] = Background) -> None:
+        self._bound, self._make, self._lock = bound, make, threading.Lock()
         self._kept: OrderedDict[str, Background] = OrderedDict()
 
     def get(self, key: str) -> Background:
         """The background of this key; an empty one if it is new or was dropped."""
         with self._lock:
-            background = self._kept.setdefault(key, Background())
-            self._kept.move_to_end(key)
+            background = self._kept.pop(key, None) or self._make()
+            self._kept[key] = background  # as the one used last
             if len(self._kept) > self._bound:
                 self._kept.popitem(last=False)
             return background
@@ -116,16 +135,27 @@ class Motion:
             return frame
         else:
             background, at_s = self.stations.get(spooled.station), spooled.captured.utc.timestamp()
-        small = shrink(frame.picture.luma(), size_px=config.size_px)
+        small = None if background.scene else self._shrunk(frame.picture)  # here, so that nobody waits for it
         with background.lock:
             if (is_clip and frame.number == 0) or abs(at_s - background.at_s) > config.max_gap_s:
                 background.forget()
-            moving = look(background, small, at_s=at_s, config=config)
+            if background.scene:
+                try:
+                    moving = boxes_of(background.scene.look(frame.picture, at_s=at_s), config)
+                    background.at_s = at_s
+                except (DeviceBusy, DeviceLost):
+                    background.scene = None  # what was learnt lay on the device: the host begins anew
+            if background.scene is None:
+                small = self._shrunk(frame.picture) if small is None else small
+                moving = look(background, small, at_s=at_s, config=config)
         if moving is None:
             return frame
         frame = replace(frame, moving=moving)
         gated = config.gate_clips if is_clip else config.gate_stills
         return frame.reject("no motion") if gated and not moving else frame
+
+    def _shrunk(self, picture: Picture) -> F32:
+        return shrink(picture.luma(), size_px=self.config.size_px)
 
 
 def shrink(luma: U8, *, size_px: int) -> F32:
@@ -164,9 +194,9 @@ def look(background: Background, small: F32, *, at_s: float, config: MotionConfi
     changed = (difference > limit).astype(np.uint8)
     count = int(cv2.countNonZero(changed))
     if count > config.light_share * changed.size:
-        same_scene = _texture_correlation(mean, small) >= SAME_SCENE
+        moving = _light_or_scene(mean, small)
         _learn_anew(background, small)
-        return () if same_scene else ((0.0, 0.0, 1.0, 1.0),)
+        return moving
     if abs(float(expected.mean() - mean.mean())) > LIGHT_JUMP:
         _learn_anew(background, small)  # what the new light changed unevenly is shown once, not until it is learnt
     else:
@@ -174,6 +204,20 @@ def look(background: Background, small: F32, *, at_s: float, config: MotionConfi
         rate = 1.0 - float(np.exp(-elapsed_s / config.history_s))
         _learn(background, small, difference, changed, rate=rate, least=config.threshold)
     return find_boxes(changed, min_area=config.min_area) if count else ()
+
+
+def boxes_of(seen: Seen | None, config: MotionConfig) -> tuple[Box, ...] | None:
+    """What `look` returns, from a device's map of what changed."""
+    if seen is None:
+        return None
+    if seen.maps:
+        return _light_or_scene(*seen.maps)
+    return find_boxes(seen.changed, min_area=config.min_area) if seen.count else ()
+
+
+def _light_or_scene(mean: F32, small: F32) -> tuple[Box, ...]:
+    """Most of the picture changed: nothing moved if that was the light, else everything."""
+    return () if _texture_correlation(mean, small) >= SAME_SCENE else ((0.0, 0.0, 1.0, 1.0),)
 
 
 def match_light(mean: F32, small: F32) -> F32:
@@ -258,9 +302,30 @@ def find_boxes(changed: U8, *, min_area: float) -> tuple[Box, ...]:
 
 @contextmanager
 def build_motion(config: MotionConfig, services: Services) -> Iterator[Stage]:
-    """A motion stage with no background yet."""
-    del services  # it needs nothing of the runtime
-    yield Motion(config, Recent(config.max_stations), Recent(config.max_clips))
+    """A motion stage with no background yet; they are kept on the device where the models run on one."""
+    compute, rule = services.compute, rule_of(config)
+
+    def background() -> Background:
+        return Background(scene=compute.scene(rule) if isinstance(compute, VisionCompute) else None)
+
+    yield Motion(config, Recent(config.max_stations, background), Recent(config.max_clips, background))
+
+
+def rule_of(config: MotionConfig) -> MotionRule:
+    """The stage's numbers, as a device needs them."""
+    return MotionRule(
+        size_px=config.size_px,
+        threshold=config.threshold,
+        noise_factor=config.noise_factor,
+        history_s=config.history_s,
+        light_share=config.light_share,
+        most_noise=MOST_NOISE,
+        sigma_first=SIGMA_FIRST,
+        sigma_per_deviation=SIGMA_PER_DEVIATION,
+        gain_range=GAIN_RANGE,
+        light_jump=LIGHT_JUMP,
+        moving_rate=MOVING_RATE,
+    )
 
 
 SPEC: Final = StageSpec(

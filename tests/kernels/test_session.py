@@ -23,7 +23,7 @@ from edge.models.installed import InstalledModels
 from edge.models.zoo.zoo import build
 from edge.paths import models_dir
 from edge.registry import load_registry
-from edge.testing import fake_card
+from edge.testing import array_picture, fake_card
 
 ROUNDING = 1e-4  # of the largest value, as in check.MOST_ERROR's reason; 100 layers give 2e-6 here
 SIZE = 96  # pixels: the smallest that all strides of a detector divide
@@ -159,7 +159,7 @@ def test_a_file_that_is_no_model_is_named(compute: OpenclCompute, tmp_path: Path
 def test_the_whole_hop_on_the_device_finds_the_boxes_of_the_cpu_path(found: FoundDevice, cache: Path) -> None:
     card = InstalledModels(models_dir()).card("megadetector-lite")
     decoder = load_registry().decoders[card.decoder]
-    picture = check_picture((480, 640))
+    picture = array_picture(check_picture((480, 640)))
     with OpenclCompute(found, cache_dir=cache, whole_hop=True) as compute, OrtCompute() as cpu:
         low = replace(card, min_score=0.01)
         ours, placed = OpenModel(low, compute.session(card), decoder).find(picture)

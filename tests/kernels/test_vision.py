@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from edge.compute.device import Device
-from edge.compute.frame import Yuv420, to_bgr
+from edge.compute.frame import to_bgr
 from edge.compute.vision import Vision
 from edge.inference.preprocess import letterbox, square_crop, to_batch
+from edge.model import Yuv420
 from edge.testing import fake_card
 
 # (height, width) of pictures and of the model's input, the card's resize

@@ -7,26 +7,14 @@ import numpy as np
 import pytest
 
 from edge.compute.device import Device
-from edge.compute.frame import Yuv420
-from edge.compute.motion import DeviceMotion, Rule
+from edge.compute.motion import DeviceMotion
 from edge.compute.vision import Vision
 from edge.media.opener import FileMedia
+from edge.model import Yuv420
 from plugins.stages import motion
 
 CONFIG = motion.MotionConfig()
-RULE = Rule(
-    size_px=CONFIG.size_px,
-    threshold=CONFIG.threshold,
-    noise_factor=CONFIG.noise_factor,
-    history_s=CONFIG.history_s,
-    light_share=CONFIG.light_share,
-    most_noise=motion.MOST_NOISE,
-    sigma_first=motion.SIGMA_FIRST,
-    sigma_per_deviation=motion.SIGMA_PER_DEVIATION,
-    gain_range=motion.GAIN_RANGE,
-    light_jump=motion.LIGHT_JUMP,
-    moving_rate=motion.MOVING_RATE,
-)
+RULE = motion.rule_of(CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -40,23 +28,13 @@ def frame_of(luma):
     return Yuv420((luma, np.full((-(-height // 2), 2 * -(-width // 2)), 128, np.uint8)), width)
 
 
-def boxes_of(seen):
-    """What the stage makes of a map."""
-    if seen is None:
-        return None
-    if seen.maps is None:
-        return motion.find_boxes(seen.changed, min_area=CONFIG.min_area)
-    same = motion._texture_correlation(*seen.maps) >= motion.SAME_SCENE
-    return () if same else ((0.0, 0.0, 1.0, 1.0),)
-
-
 def compare(vision, pictures):
     """(pictures, those with equal boxes, those with boxes at all) of (seconds, luma) in turn."""
     background, count, equal, moving = motion.Background(), 0, 0, 0
     with DeviceMotion(vision, RULE) as device_motion:
         for at_s, luma in pictures:
             frame = vision.upload_frame(frame_of(luma))
-            got = boxes_of(device_motion.look(frame, at_s=at_s))
+            got = motion.boxes_of(device_motion.look(frame, at_s=at_s), CONFIG)
             vision.release(frame)
             small = motion.shrink(luma, size_px=CONFIG.size_px)
             want = motion.look(background, small, at_s=at_s, config=CONFIG)

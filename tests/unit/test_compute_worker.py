@@ -114,27 +114,103 @@ def test_items_count_not_jobs_and_a_large_job_runs_alone(devices):
     assert sizes == [1, 2, 1]
 
 
-def test_a_batch_waits_for_a_client_that_is_at_work_and_no_longer_than_the_latency(devices):
+class Client:
+    """Another thread that looks at a picture until the `with` is left, and submits when it is told to."""
+
+    def __init__(self, worker):
+        self.worker, self.submits, self.leaves, self.is_there = worker, [], threading.Event(), threading.Event()
+        self.due = threading.Condition()
+        self.thread = threading.Thread(target=self.run)
+
+    def __enter__(self):
+        self.thread.start()
+        assert self.is_there.wait(5)
+        return self
+
+    def __exit__(self, *_):
+        with self.due:
+            self.leaves.set()
+            self.due.notify()
+        self.thread.join(5)
+
+    def run(self):
+        with self.worker.client(), self.due:
+            self.is_there.set()
+            while True:
+                self.due.wait_for(lambda: self.submits or self.leaves.is_set(), 5)
+                if not self.submits:
+                    return
+                done, job = self.submits.pop()
+                done.append(self.worker.submit_batch(job))
+                self.due.notify()
+
+    def submit(self, job):
+        """The future of a job that this client's thread submitted."""
+        done = []
+        with self.due:
+            self.submits.append((done, job))
+            self.due.notify()
+            assert self.due.wait_for(lambda: done, 5)
+        return done[0]
+
+
+def test_a_batch_waits_for_a_client_that_is_at_work_and_runs_once_all_are_here(devices):
+    sizes = []
+    with (
+        Worker(devices.open, clock=SteppedClock(), latency_s=60.0) as worker,
+        Client(worker) as one,
+        Client(worker) as two,
+    ):
+        first = one.submit(BatchJob("detect", 1, batches_of(sizes), 1))
+        with pytest.raises(TimeoutError):
+            first.result(0.05)
+        second = two.submit(BatchJob("detect", 1, batches_of(sizes), 2))
+
+        assert (first.result(2), second.result(2)) == (10, 20)
+    assert sizes == [2]
+
+
+def test_a_batch_waits_no_longer_than_the_latency(devices):
     sizes, clock = [], SteppedClock()
-    with Worker(devices.open, clock=clock, latency_s=5.0) as worker, worker.client("detect"), worker.client("detect"):
-        first = worker.submit_batch(BatchJob("detect", 1, batches_of(sizes), 1))
-        assert not first.done()
-        second = worker.submit_batch(BatchJob("detect", 1, batches_of(sizes), 2))
-        assert (first.result(2), second.result(2)) == (10, 20)  # at once: all that are at work are here
-
-        alone = worker.submit_batch(BatchJob("detect", 1, batches_of(sizes), 3))
+    with Worker(devices.open, clock=clock, latency_s=5.0) as worker, Client(worker) as one, Client(worker):
+        alone = one.submit(BatchJob("detect", 1, batches_of(sizes), 3))
         clock.step(6)
-        worker.submit_batch(BatchJob("classify", 1, batches_of(sizes), 4)).result(2)
+        worker.submit_batch(BatchJob("classify", 1, batches_of([]), 4))  # at which the worker looks at its clock
+
         assert alone.result(2) == 30
+    assert sizes == [1]
 
-    assert sizes == [2, 1, 1]
+
+def test_nobody_waits_for_a_client_that_has_asked_already_or_has_gone_or_is_waiting_itself(devices):
+    sizes = []
+    with Worker(devices.open, clock=SteppedClock(), latency_s=60.0) as worker, Client(worker) as one:
+        with Client(worker) as two:
+            job = two.submit(BatchJob("detect", 1, batches_of(sizes), 1))
+            one.submit(BatchJob("detect", 1, batches_of(sizes), 2)).result(2)
+            job.result(2)
+            assert one.submit(BatchJob("detect", 1, batches_of(sizes), 3)).result(2) == 30
+
+            with Gate(worker):
+                classify = one.submit(BatchJob("classify", 1, batches_of(sizes), 4))
+                track = two.submit(BatchJob("track", 1, batches_of(sizes), 5))
+            assert classify.result(2) == 40  # though client two has not asked for it: it can't, its own job waits
+            one.submit(BatchJob("track", 1, batches_of(sizes), 6)).result(2)
+            assert track.result(2) == 50
+            waits = one.submit(BatchJob("segment", 1, batches_of(sizes), 7))
+            with pytest.raises(TimeoutError):
+                waits.result(0.05)
+        assert waits.result(2) == 70
+
+    assert sizes == [2, 1, 1, 2, 1]
 
 
-def test_a_client_alone_never_waits(devices):
-    with Worker(devices.open, clock=SteppedClock(), latency_s=60.0) as worker, worker.client("detect"):
+def test_a_client_alone_and_a_job_without_a_key_never_wait(devices):
+    with Worker(devices.open, clock=SteppedClock(), latency_s=60.0) as worker, worker.client():
         job = worker.submit_batch(BatchJob("detect", 1, batches_of([]), 1))
-
         assert job.result(2) == 10
+
+        with Client(worker):
+            assert worker.submit(lambda device: device).result(2) == 0
 
 
 def test_a_batch_that_does_not_fit_is_run_in_halves(devices):
@@ -271,7 +347,7 @@ def test_many_clients_get_their_own_results(devices):
         found = {}
 
         def client(name):
-            with worker.client("detect"):
+            with worker.client():
                 found[name] = [
                     worker.submit_batch(BatchJob("detect", 1, batches_of([]), name * 100 + n)).result(10)
                     for n in range(20)

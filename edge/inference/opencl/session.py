@@ -1,36 +1,40 @@
 """Models on an OpenCL device behind the Compute protocol: one worker thread, a plan for each batch size that comes."""
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 import numpy as np
 import onnx
 
 from ...compute.choice import FoundDevice
 from ...compute.device import Device
-from ...compute.worker import BatchJob, Worker
+from ...compute.frames import Passing, Shown
+from ...compute.worker import LATENCY_S, BatchJob, Worker
 from ...errors import DeviceBusy, DeviceLost, ModelError, StageError, UnsupportedOpError
 from ...i18n import _
-from ...model import F32, U8, Boxes, Card
-from ...placement import Placement
-from ...services import Session
+from ...model import F32, Box, Card, Picture
+from ...services import MotionRule, Scene, Session
 from ..model_file import check_hash, load_onnx
-from .execute import Bound, Constants, bind
+from .execute import Bound, Constants, bind, kernels_of
 from .fuse import fuse
 from .graph import Graph
-from .hop import Hop, decoder_of
+from .hop import Found, Hop, decoder_of
 from .importer import import_model
 from .kept import Tell, tell_nobody
 from .memory import MB, Fitted, Room, fit
 from .plan import Choices, Choose, Plan, leanest, pick, plan_graph
+from .scene import OpenclScene
 
-# Batches that are planned, and stay on the device; others are put together from these. Three, so that the plans of a
-# batch of 15 need not push each other out at every run.
-SIZES: Final = (16, 4, 1)
+# Batches that are planned when they first come, and stay on the device; others are put together from these. 2, because
+# a site has two workers unless it says otherwise.
+SIZES: Final = (16, 4, 2, 1)
+
+T = TypeVar("T")
 
 
 class OpenclCompute:
@@ -38,8 +42,9 @@ class OpenclCompute:
 
     cache_dir: built programs and what the tuner found. on_lost: the device was given up, after one new start.
     tell: log event and fields, for what an operator should know. choices: the tuner's, by model and batch.
-    memory_bytes: to use at most. whole_hop: whether detectors take pictures as they are; None: on a GPU, for a CPU
-    device is no quicker at it than OpenCV.
+    memory_bytes: to use at most. whole_hop: whether detectors and classifiers take pictures as they are, and motion
+    looks at them there, too; None: on a GPU, for a CPU device is no quicker at it than OpenCV. latency_s: how long a
+    batch waits for the pictures of others.
     """
 
     def __init__(
@@ -53,12 +58,15 @@ class OpenclCompute:
         choices: Callable[[Card, int], Choices] = lambda _card, _size: {},
         memory_bytes: int | None = None,
         whole_hop: bool | None = None,
+        latency_s: float = LATENCY_S,
     ) -> None:
         self.found, self.tell, self.choices, self.memory_bytes = found, tell, choices, memory_bytes
         self.whole_hop = found.capability.family == "gpu" if whole_hop is None else whole_hop
         self.worker: Worker[Device] = Worker(
-            lambda: Device.open(found, cache_dir=cache_dir, profile=profile), on_lost=on_lost
+            lambda: Device.open(found, cache_dir=cache_dir, profile=profile), on_lost=on_lost, latency_s=latency_s
         )
+        self.passing = Passing()
+        self._hop: Hop | None = None
         self._loading = threading.Lock()
         self._sessions: dict[Path, OpenclSession] = {}
         self._stack = ExitStack()
@@ -84,6 +92,22 @@ class OpenclCompute:
                 self._sessions[card.folder] = OpenclSession(card, self)
             return self._sessions[card.folder]
 
+    @contextmanager
+    def looking_at(self, picture: Picture) -> Iterator[None]:
+        """See VisionCompute.looking_at."""
+        with self.worker.client(), self.passing.passes(picture):
+            yield
+
+    def scene(self, rule: MotionRule) -> Scene | None:
+        """See VisionCompute.scene."""
+        return OpenclScene(self, rule) if self.whole_hop and not self.worker.is_lost else None
+
+    def hop(self, device: Device) -> Hop:
+        """The kernels around models on the device that is open now; in the thread that owns it."""
+        if self._hop is None or self._hop.device is not device:
+            self._hop = Hop(device, self.passing)
+        return self._hop
+
     def forget(self, card: Card) -> None:
         """Give back what a model takes on the device; the next `session` begins anew."""
         with self._loading:
@@ -94,7 +118,7 @@ class OpenclCompute:
 
 
 class OpenclSession:
-    """One model; `run` may be called from several threads, whose pictures then share launches."""
+    """One model; it may be used from several threads, whose pictures then share launches."""
 
     def __init__(self, card: Card, compute: OpenclCompute) -> None:
         check_hash(card)
@@ -105,7 +129,6 @@ class OpenclSession:
         self._constants: Constants | None = None
         self._bound: dict[int, Bound] = {}
         self._most = SIZES[0]  # pictures that the device had room for at once
-        self._hop: Hop | None = None
         shapes = compute.worker.submit(self._shapes).result()
         self.output_shapes: Sequence[tuple[int | None, ...]] = [(None, *shape[1:]) for shape in shapes]
 
@@ -118,13 +141,8 @@ class OpenclSession:
         if batch.shape != (len(batch), 3, *self.card.input_hw) or not len(batch):
             wanted = ", ".join(map(str, self.card.input_hw))
             raise ValueError(f"model {self.card.name!r} takes (n, 3, {wanted}), got {batch.shape}")
-        job = BatchJob((self._compute, self.card.folder), len(batch), self._run_batch, batch)
-        outputs = self._compute.worker.submit_batch(job).result()
-        # looked at here, not in the worker: other callers' pictures of the same batch may be good
-        if not all(np.isfinite(output).all() for output in outputs):
-            text = _("model {name!r} answered with NaN or infinity: are its weights damaged?")
-            raise StageError(text.format(name=self.card.name))
-        return outputs
+        job = BatchJob((self, "run"), len(batch), self._run_batch, batch)
+        return self._numbers(self._compute.worker.submit_batch(job).result())
 
     def free(self, _device: Device) -> None:
         """Give its memory on the device back; in the thread that owns it."""
@@ -133,19 +151,38 @@ class OpenclSession:
         if self._constants:
             self._constants.free()
         self._bound.clear()
-        self._device = self._constants = self._hop = None
+        self._device = self._constants = None
 
-    def find(self, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
+    def find(self, picture: Picture, card: Card) -> Found | None:
         """See Finder.find."""
-        if not self._compute.whole_hop or decoder_of(card) is None or (self._fixed_batch or 1) != 1:
+        if decoder_of(card) is None or not self._takes_pictures:
             return None
-        return self._compute.worker.submit(lambda device: self._find(device, bgr, card)).result()
+        key = (self, "find", card.min_score, card.nms_iou)
+        job = BatchJob(key, 1, partial(self._find_all, card=card), self._compute.passing.show(picture))
+        found = self._compute.worker.submit_batch(job).result()
+        if isinstance(found, StageError):
+            raise found
+        return found
 
-    def _find(self, device: Device, bgr: U8, card: Card) -> tuple[Boxes, Placement] | None:
-        bound = self._bound_for(device, 1)
-        if self._hop is None or self._hop.device is not device:
-            self._hop = Hop(device)
-        return self._hop.find(bound, bgr, card)
+    def run_crops(self, picture: Picture, boxes: Sequence[Box], card: Card) -> Sequence[F32] | None:
+        """See Cropper.run_crops."""
+        if not self._takes_pictures:
+            return None
+        run = partial(self._run_crops, card=card)
+        payload = self._compute.passing.show(picture), tuple(boxes)
+        job = BatchJob((self, "crops", card.crop_margin), len(boxes), run, payload)
+        return self._numbers(self._compute.worker.submit_batch(job).result())
+
+    @property
+    def _takes_pictures(self) -> bool:
+        return self._compute.whole_hop and self._fixed_batch in {None, 1}
+
+    def _numbers(self, outputs: Sequence[F32]) -> Sequence[F32]:
+        """The outputs. Raises StageError when they are none: here, for other callers' of the same batch may be."""
+        if not all(np.isfinite(output).all() for output in outputs):
+            text = _("model {name!r} answered with NaN or infinity: are its weights damaged?")
+            raise StageError(text.format(name=self.card.name))
+        return outputs
 
     def plan(self, device: Device, size: int, *, choose: Choose | None = None) -> Fitted:
         """The plan of a batch size that fits the device's free memory."""
@@ -169,21 +206,49 @@ class OpenclSession:
     def _run_batch(self, device: Device, payloads: Sequence[F32]) -> list[list[F32]]:
         """All payloads, one after the other, through as few runs as their number allows; outputs a payload."""
         pictures = payloads[0] if len(payloads) == 1 else np.concatenate(payloads)
-        pieces: list[list[F32]] = []
-        start = 0
-        while start < len(pictures):
-            size = self._size_for(len(pictures) - start)
+        pieces = self._in_pieces(len(pictures), lambda part, size: self._run_piece(device, pictures[part], size))
+        return _dealt(pieces, [len(each) for each in payloads])
+
+    def _run_crops(
+        self, device: Device, payloads: Sequence[tuple[Shown, Sequence[Box]]], card: Card
+    ) -> list[list[F32]]:
+        """The same for squares around boxes."""
+        parts = [(shown, box) for shown, boxes in payloads for box in boxes]
+        hop = self._compute.hop(device)
+        pieces = self._in_pieces(
+            len(parts), lambda part, size: hop.run_crops(self._bound_for(device, size), parts[part], card)
+        )
+        return _dealt(pieces, [len(boxes) for _shown, boxes in payloads])
+
+    def _find_all(self, device: Device, payloads: Sequence[Shown], card: Card) -> list[Found | StageError | None]:
+        """What a detector sees in each picture, or that its answer for that one is not a number."""
+        hop = self._compute.hop(device)
+
+        def find(part: slice, size: int) -> Sequence[Found | StageError | None]:
             try:
-                pieces.append(self._run_piece(device, pictures[start : start + size], size))
+                return hop.find(self._bound_for(device, size), payloads[part], card)
+            except StageError as exc:
+                if size == 1:
+                    return [exc]
+            return [found for one in payloads[part] for found in self._find_all(device, [one], card)]
+
+        return [found for piece in self._in_pieces(len(payloads), find) for found in piece]
+
+    def _in_pieces(self, count: int, run: Callable[[slice, int], T]) -> list[T]:
+        """What `run(which, batch size)` gives for all of `count` pictures, in as few runs as there is room for."""
+        pieces: list[T] = []
+        start = 0
+        while start < count:
+            size = self._size_for(count - start)
+            try:
+                pieces.append(run(slice(start, start + size), size))
             except DeviceBusy:
                 if size == 1 or self._fixed_batch:
                     raise
                 self._run_fewer(size)
                 continue
             start += size
-        outputs = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*pieces, strict=True)]
-        ends = np.cumsum([len(each) for each in payloads])
-        return [[output[end - len(p) : end] for output in outputs] for p, end in zip(payloads, ends, strict=True)]
+        return pieces
 
     def _size_for(self, left: int) -> int:
         """Pictures of the next run when so many are left."""
@@ -218,12 +283,24 @@ class OpenclSession:
             if fitted.how:
                 megabytes = str(fitted.plan.total_bytes // MB)
                 self._compute.tell("compute.squeezed", {"model": self.card.name, "how": fitted.how, "mb": megabytes})
-            self._bound[size] = bind(fitted.plan, device, constants=self._constants)
+            with device.programs.building(kernels_of(fitted.plan), on_wait=self._tell_waiting):
+                self._bound[size] = bind(fitted.plan, device, constants=self._constants)
         return self._bound[size]
+
+    def _tell_waiting(self) -> None:
+        how = "another process builds the same; we go on when it is done, or build too"
+        self._compute.tell("compute.waiting", {"model": self.card.name, "how": how})
 
     def _shapes(self, device: Device) -> list[tuple[int, ...]]:
         bound = self._bound_for(device, self._fixed_batch or 1)
         return [tensor.shape for tensor in bound.plan.outputs.values()]
+
+
+def _dealt(pieces: Sequence[Sequence[F32]], counts: Sequence[int]) -> list[list[F32]]:
+    """The outputs of several runs as those of callers that brought so many pictures each."""
+    outputs = [np.concatenate(each) if len(each) > 1 else each[0] for each in zip(*pieces, strict=True)]
+    ends = np.cumsum(counts)
+    return [[output[end - count : end] for output in outputs] for count, end in zip(counts, ends, strict=True)]
 
 
 def load_model(card: Card) -> onnx.ModelProto:
