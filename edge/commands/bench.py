@@ -174,8 +174,13 @@ class _Run:
         for size in sizes:
             choose = chosen.get(size) or _kept(subject, device, size, self.notes)
             with self.notes.step(f"{subject.name}, {size}"), self._failing(subject, size, must=self.must):
-                row = measure(subject, device, peak, batch=size, seconds=self.seconds, choose=choose)
+                row = measure(
+                    subject, device, peak, batch=size, seconds=self.seconds, choose=choose, on_wait=self._tell_waiting
+                )
                 self.rows.append(row_values(row))
+
+    def _tell_waiting(self) -> None:
+        self.notes.say(_("another process builds the same kernels: waiting for it, two minutes at most"))
 
     def _tune(self, subject: "Subject", device: "Device", size: int, document: dict[str, Any]) -> "Choose":
         from ..inference.opencl.measure import graph_of, inputs_of

@@ -10,6 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final, cast
 
@@ -88,6 +89,19 @@ class Programs:
                 for job in jobs:
                     job.cancel()
         self._trim()
+
+    def building(
+        self, kernels: Iterable[Kernel], *, on_wait: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[None]:
+        """A context in which no other process builds these kernels, as long as any is not on disk yet; not reentrant.
+
+        Best left after the first launches, for PoCL compiles then and keeps that in a cache of its own. on_wait: called
+        when another process is at it; it is waited for, but not for ever.
+        """
+        keys = sorted({key_of(each.source(), self._options, self.capability) for each in kernels})
+        if all(map(self.cache.holds, keys)):
+            return nullcontext()
+        return self.cache.alone(key_of("\n".join(keys), "", self.capability), on_wait=on_wait)
 
     def save(self) -> int:
         """Keep the binaries that are not on disk yet; returns how many there were.

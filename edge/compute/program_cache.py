@@ -5,9 +5,11 @@ ends the whole process on one that is cut off (an assertion in pocl_binary.c).
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -20,6 +22,8 @@ MAGIC: Final = f"tigrillo program {FORMAT}\n".encode()
 SUM_BYTES: Final = hashlib.sha256().digest_size
 LIMIT_BYTES: Final = 256_000_000  # some ten models: a PoCL binary takes 70 KB, NVIDIA's PTX 10 to 100 KB
 STALE_S: Final = 3600.0  # what is still being written after an hour was left behind by a process that is gone
+WAIT_S: Final = 120.0  # for another process that builds the same; the largest model takes a minute on two busy cores
+POLL_S: Final = 0.1
 
 
 def key_of(source: str, options: str, capability: Capability) -> str:
@@ -79,12 +83,43 @@ class ProgramCache:
         self._sweep()
         return deleted
 
+    @contextlib.contextmanager
+    def alone(self, name: str, *, on_wait: Callable[[], None], wait_s: float = WAIT_S) -> Iterator[None]:
+        """Hold a lock among processes, so that the second finds what the first one built; it ends with the process.
+
+        on_wait: called once when another process holds it. After `wait_s`, and where there can be no lock, work begins
+        all the same: it is only done twice then.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(OSError):
+                self.folder.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context((self.folder / f".{name}.lock").open("wb"))
+                _wait_for(file.fileno(), on_wait, until_s=time.monotonic() + wait_s)
+            yield
+
     def _sweep(self) -> None:
         oldest = time.time() - STALE_S
-        for path in self.folder.glob(".*.part"):
+        for path in (*self.folder.glob(".*.part"), *self.folder.glob(".*.lock")):
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.bin"
+
+
+def _wait_for(descriptor: int, on_wait: Callable[[], None], *, until_s: float) -> None:
+    """Lock an open file, or give up at that time of the monotonic clock. Raises OSError where there are no locks."""
+    told = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told:
+                on_wait()
+                told = True
+            if time.monotonic() >= until_s:
+                return
+            time.sleep(POLL_S)
+        else:
+            return

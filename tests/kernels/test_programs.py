@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
@@ -263,3 +264,18 @@ def test_two_processes_that_build_at_once_leave_a_good_cache(tmp_path):
     third = subprocess.run(command, input="\n", stdout=pipe, text=True, check=True, timeout=60)
     assert third.stdout.split() == ["ready", "0", "4"]
     assert {path.suffix for path in (tmp_path / "programs").iterdir()} == {".bin"}
+
+
+def test_a_plan_that_another_process_builds_is_waited_for_and_one_on_disk_is_not(device, scale):
+    told = []
+    with reopened(device) as other, ExitStack() as stack:
+        stack.enter_context(device.programs.building([scale]))
+        with other.programs.building([scale], on_wait=lambda: (told.append("waiting"), stack.close())):
+            pass
+        assert told == ["waiting"]
+
+        device.programs.kernel(scale)
+        device.programs.save()
+        with device.programs.building([scale]), other.programs.building([scale], on_wait=lambda: told.append("again")):
+            pass
+        assert told == ["waiting"]

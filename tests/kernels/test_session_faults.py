@@ -297,3 +297,19 @@ def test_half_a_search_for_boxes_leaves_nothing_for_the_next_frame(
     assert refused
     assert boxes is not None
     assert len(boxes.scores) == 1
+
+
+def test_a_second_batch_size_is_planned_with_the_weights_that_are_there(compute: OpenclCompute, card: Card) -> None:
+    session = compute.session(card)
+    assert isinstance(session, OpenclSession)
+
+    def plan(device: Device) -> str:
+        needed = session.plan(device, 4).plan
+        compute.memory_bytes = device.buffers.usage.used + needed.total_bytes - needed.const_bytes
+        try:
+            return session.plan(device, 4).how
+        finally:
+            compute.memory_bytes = None
+
+    assert compute.worker.submit(plan).result() == ""
+    compute.forget(card)

@@ -1,8 +1,11 @@
 """The folder of built programs: whole files or none, a bound, and what is damaged counts as missing."""
 
 import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -87,3 +90,65 @@ def test_leftovers_of_a_killed_process_are_swept_and_those_of_a_living_one_are_n
 def test_a_folder_that_is_not_there_holds_nothing(cache):
     assert cache.trim() == 0
     assert cache.load("a") is None
+
+
+# Processes that build the same
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from edge.compute.program_cache import ProgramCache
+with ProgramCache(Path(sys.argv[1])).alone("plan", on_wait=lambda: None):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.fixture
+def holder(cache):
+    """Another process that holds the lock until it reads a line."""
+    command = [sys.executable, "-c", HOLDER, str(cache.folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_the_second_process_waits_until_the_first_is_done_and_says_so_once(cache, holder):
+    told = []
+
+    def wait():
+        told.append("waiting")
+        holder.stdin.write("\n")
+        holder.stdin.flush()
+
+    with cache.alone("plan", on_wait=wait, wait_s=20):
+        assert holder.wait(timeout=5) == 0
+
+    assert told == ["waiting"]
+
+
+def test_who_builds_something_else_does_not_wait(cache, holder):
+    with cache.alone("another plan", on_wait=lambda: pytest.fail("waited")):
+        pass
+
+
+def test_a_process_that_was_killed_holds_nobody_up(cache, holder):
+    with cache.alone("plan", on_wait=holder.kill, wait_s=20):
+        assert holder.wait(timeout=5) < 0
+
+
+def test_who_waited_long_enough_begins_all_the_same(cache, holder):
+    start = time.monotonic()
+
+    with cache.alone("plan", on_wait=lambda: None, wait_s=0.2):
+        assert holder.poll() is None
+
+    assert 0.2 <= time.monotonic() - start < 5
+
+
+def test_a_folder_that_cannot_be_made_costs_the_lock_only(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with ProgramCache(Path(tmp_path / "file" / "programs")).alone("plan", on_wait=lambda: None):
+        pass

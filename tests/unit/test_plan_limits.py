@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from edge.compute.capability import RX580_8GB
 from edge.errors import ModelError, UnsupportedOpError
@@ -45,3 +46,26 @@ def test_an_arena_past_32_bits_does_not_fit_however_large_the_card(side, fits):
     else:
         with pytest.raises(ModelError, match="pools"):
             attempt()
+
+
+def heavy(batch: int) -> Graph:
+    """A product with 4 MB of weights, whose pictures are small."""
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [batch, 1024]) for name in ("x", "y"))
+    weights = numpy_helper.from_array(np.arange(1024 * 1024, dtype=np.float32).reshape(1024, 1024), "w")
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "heavy", [x], [y], [weights])
+    return import_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
+
+
+def test_weights_that_lie_on_the_device_already_need_no_room_for_a_second_batch_size():
+    plan = plan_graph(heavy(4), RX580_8GB)
+    first = [each.array for each in plan_graph(heavy(1), RX580_8GB).storages if each.array is not None]
+    free = plan.total_bytes - plan.const_bytes
+
+    def resident(array: np.ndarray) -> bool:
+        return any(np.array_equal(array, each) for each in first)
+
+    assert plan.const_bytes >= 4 * 1024 * 1024
+    assert not Room(free, 10**9).holds(plan)
+    assert Room(free, 10**9, resident=resident).holds(plan)
+    assert not Room(free - 1, 10**9, resident=resident).holds(plan)
+    assert not Room(free, 10**6, resident=resident).holds(plan)  # the weights in one piece

@@ -26,17 +26,25 @@ class Constants:
 
     def buffer(self, array: Array) -> Any:
         """The buffer that holds this array. Raises DeviceBusy when there is no room."""
-        dense = np.ascontiguousarray(array)
-        key = hashlib.blake2b(dense.data.cast("B") if dense.size else b"", digest_size=16).digest()
-        key += str((dense.dtype, dense.size)).encode()
+        key = _key_of(array)
         if key not in self.kept:
-            self.kept[key] = self.device.upload(dense)
+            self.kept[key] = self.device.upload(np.ascontiguousarray(array))
         return self.kept[key]
+
+    def holds(self, array: Array) -> bool:
+        """Whether this array is there already and takes no more room."""
+        return bool(self.kept) and _key_of(array) in self.kept
 
     def free(self, *, but: Container[bytes] = ()) -> None:
         """Give back all of them, or all `but` those of some keys."""
         for key in [each for each in self.kept if each not in but]:
             self.device.free(self.kept.pop(key))
+
+
+def _key_of(array: Array) -> bytes:
+    dense = np.ascontiguousarray(array)
+    content = hashlib.blake2b(dense.data.cast("B") if dense.size else b"", digest_size=16).digest()
+    return content + str((dense.dtype, dense.size)).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +147,7 @@ def bind(
     constants: shared with other plans of the model. on_progress: kernels built, of how many. Raises DeviceBusy when
     memory runs out (nothing stays allocated then), KernelBuildError, DeviceLost.
     """
-    device.programs.prebuild(_kernels(plan), on_progress)
+    device.programs.prebuild(kernels_of(plan), on_progress)
     shared = constants or Constants(device)
     before = frozenset(shared.kept)
     bound = Bound(device, plan, [], None, [])
@@ -155,7 +163,8 @@ def bind(
     return bound
 
 
-def _kernels(plan: Plan) -> list[Kernel]:
+def kernels_of(plan: Plan) -> list[Kernel]:
+    """Every kernel that the plan launches, once."""
     return list(dict.fromkeys(launch.kernel for launch in plan.launches))
 
 

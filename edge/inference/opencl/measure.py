@@ -18,7 +18,7 @@ from ...i18n import _
 from ..subject import Subject
 from ..subject import inputs_of as model_inputs
 from ..timing import Row, count_gflops, in_turns, largest_error, onnxruntime_call
-from .execute import Bound, Constants, bind
+from .execute import Bound, Constants, bind, kernels_of
 from .fuse import fuse
 from .graph import Graph
 from .importer import import_model
@@ -61,9 +61,15 @@ class Ready:
 
 
 def make_ready(
-    subject: Subject, model: onnx.ModelProto, device: Device, *, batch: int, choose: Choose = first_guess
+    subject: Subject,
+    model: onnx.ModelProto,
+    device: Device,
+    *,
+    batch: int,
+    choose: Choose = first_guess,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Ready:
-    """Plan, build, upload and run a model once. choose: see plan_graph.
+    """Plan, build, upload and run a model once. choose: see plan_graph. on_wait: another process builds the same.
 
     Raises UnsupportedOpError, ModelError when it does not fit the device, KernelBuildError, DeviceBusy, DeviceLost.
     """
@@ -92,8 +98,9 @@ def make_ready(
     made = time.perf_counter()
     constants = Constants(device)
     try:
-        bound = bind(fitted.plan, device, constants=constants)
-        outputs = bound.run(inputs)
+        with device.programs.building(kernels_of(fitted.plan), on_wait=on_wait):
+            bound = bind(fitted.plan, device, constants=constants)
+            outputs = bound.run(inputs)
     except BaseException:
         constants.free()
         raise
@@ -123,13 +130,14 @@ def measure(
     beside_onnxruntime: bool = True,
     choose: Choose = first_guess,
     clock: Clock | None = None,
+    on_wait: Callable[[], None] = lambda: None,
 ) -> Row:
-    """All figures of one model at one batch size. seconds: about how long each side is run.
+    """All figures of one model at one batch size. seconds: about how long each side is run. on_wait: see make_ready.
 
     Raises as make_ready does.
     """
     model = subject.make(batch)
-    with make_ready(subject, model, device, batch=batch, choose=choose) as ready:
+    with make_ready(subject, model, device, batch=batch, choose=choose, on_wait=on_wait) as ready:
         calls: list[Callable[[], Sequence[Array]]] = [lambda: ready.bound.run(ready.inputs)]
         error = None
         if beside_onnxruntime:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ...errors import ModelError
 from ...i18n import _
+from .launch import Array
 from .plan import Plan
 
 MB = 1024 * 1024
@@ -20,15 +21,23 @@ class Fitted:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Memory of a device, bytes. free: all that may still be taken. largest: of one buffer."""
+    """Memory of a device, bytes. free: all that may still be taken. largest: of one buffer.
+
+    resident: which constants lie there already, for another plan of the same model, and need no room.
+    """
 
     free: int
     largest: int
+    resident: Callable[[Array], bool] = lambda _array: False
 
     def holds(self, plan: Plan) -> bool:
         """Whether the plan's buffers fit, each and all of them, and kernels can count through the arena."""
-        constants = max((each.nbytes for each in plan.storages if each.kind == "const"), default=0)
-        return plan.is_countable and plan.total_bytes <= self.free and max(plan.arena_bytes, constants) <= self.largest
+        constants = [each for each in plan.storages if each.kind == "const"]
+        largest = max((each.nbytes for each in constants), default=0)
+        if not plan.is_countable or max(plan.arena_bytes, largest) > self.largest:
+            return False
+        there = sum(each.nbytes for each in constants if each.array is not None and self.resident(each.array))
+        return plan.total_bytes - there <= self.free
 
 
 def fit(make: Callable[[bool, bool], Plan], room: Room, *, name: str) -> Fitted:

@@ -196,7 +196,8 @@ class OpenclSession:
         usage = device.buffers.usage
         limit = min(usage.limit, self._compute.memory_bytes or usage.limit)
         largest = min(device.capability.max_alloc_bytes, limit)
-        return fit(make, Room(limit - usage.used, largest), name=self.card.name)
+        kept = self._constants or Constants(device)
+        return fit(make, Room(limit - usage.used, largest, resident=kept.holds), name=self.card.name)
 
     def graph(self, size: int) -> Graph:
         """The fused graph for a batch size."""
