@@ -4,11 +4,12 @@ paho's own thread dies silently when a callback raises, and after a reconnect pa
 there is no thread here and no reconnect: the caller turns the connection's wheel, errors of its callbacks come out of
 `turn`, and a lost connection is replaced by a new Link, with which all packet ids of the old one are forgotten.
 
-Standard library and paho only: a Raspberry Pi imports this.
+Standard library and paho only: a Raspberry Pi imports this. The encrypted socket is in tls.py.
 """
 
 import select
 import socket
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -21,9 +22,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from .tls import Tls, TlsSocket, open_context, why
+
 # Small, so that on a slow link a ping is not stuck for minutes behind data the kernel has taken (it takes twice this):
 # 60 s of keepalive do for 2 KB/s, and 200 ms of delay still allow 600 KB/s.
 SEND_BUFFER_BYTES = 65_536
+CONNECT_S = 10.0  # paho's 5 s are few for a handshake of four packets where one in five is lost
 IN_FLIGHT = 20  # what paho sends without a PUBACK; mosquitto's default for what it takes
 
 
@@ -33,13 +37,23 @@ class LinkLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Broker:
-    """Where the broker is and who we are there."""
+    """Where the broker is and who we are there. tls: encrypted, and the certificate is who we are; None: plain TCP."""
 
     host: str
     port: int = 1883
     username: str = ""
     password: str = ""
     keepalive_s: int = 60
+    tls: Tls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Will:
+    """What the broker publishes for us, with QoS 1, when we are gone without a word."""
+
+    topic: str
+    body: bytes
+    retain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +73,7 @@ class Link:
     on_message: called within `turn`; what it raises comes out of `turn`. on_sent: the broker took the message with this
     packet id (""), or refused it (the reason). manual_ack: the broker keeps a message until `ack` is called for it.
     session_expiry_s: how long the broker keeps what we have not acknowledged while we are away; 0 also forgets what it
-    kept so far.
+    kept so far. will: published by the broker when the connection ends in any way but the end of the `with` block.
     """
 
     def __init__(
@@ -73,6 +87,7 @@ class Link:
         manual_ack: bool = False,
         session_expiry_s: int = 0,
         receive_maximum: int = 20,
+        will: Will | None = None,
     ) -> None:
         self.ready = False
         self._broker = broker
@@ -85,10 +100,14 @@ class Link:
         self._wrote_at = 0.0
         self._in_flight = 0
         self._most_in_flight = IN_FLIGHT
+        self._tls_socket: TlsSocket | None = None
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=manual_ack
         )
+        self._client.connect_timeout = CONNECT_S
         self._client.username_pw_set(broker.username or None, broker.password or None)
+        if will is not None:
+            self._client.will_set(will.topic, will.body, qos=1, retain=will.retain)
         self._client.on_connect = self._connected
         self._client.on_subscribe = self._subscribed
         self._client.on_disconnect = self._disconnected
@@ -108,11 +127,16 @@ class Link:
             sock.close()
 
     def connect(self) -> None:
-        """Open the connection; `ready` becomes true in a later `turn`. Raises LinkLost."""
+        """Open the connection; `ready` becomes true in a later `turn`. Raises LinkLost.
+
+        Certificates are read from their files here, so a renewed one is used from the next connection on.
+        """
         properties = _properties(PacketTypes.CONNECT)
         properties.SessionExpiryInterval = self._session_expiry_s
         properties.ReceiveMaximum = self._receive_maximum
         try:
+            if self._broker.tls is not None:
+                self._client.tls_set_context(open_context(self._broker.tls))
             self._client.connect(
                 self._broker.host,
                 self._broker.port,
@@ -120,9 +144,13 @@ class Link:
                 clean_start=self._session_expiry_s == 0,
                 properties=properties,
             )
+        except ssl.SSLError as exc:
+            raise self._lost(why(exc)) from exc
         except OSError as exc:
-            raise LinkLost(f"broker {self._broker.host}:{self._broker.port}: {exc.strerror or exc}") from exc
-        self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+            raise self._lost(" ".join(filter(None, [exc.strerror or str(exc), exc.filename]))) from exc
+        sock = self._socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self._tls_socket = sock if isinstance(sock, TlsSocket) else None
         self._wrote_at = time.monotonic()
 
     @property
@@ -138,12 +166,17 @@ class Link:
 
         Raises LinkLost, and whatever the callbacks raise.
         """
-        descriptor = self._socket().fileno()
+        sock = self._socket()
+        descriptor = sock.fileno()
         poll = select.poll()
         poll.register(descriptor, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
         if wake is not None:
             poll.register(wake.fileno(), select.POLLIN)
-        happened = dict(poll.poll(timeout_s * 1000))
+        # What was decrypted and not read yet does not show on the descriptor.
+        deciphered = isinstance(sock, TlsSocket) and sock.pending() > 0
+        happened = dict(poll.poll(0 if deciphered else timeout_s * 1000))
+        if deciphered:
+            happened[descriptor] = happened.get(descriptor, 0) | select.POLLIN
         now = time.monotonic()
         if wake is not None and wake.fileno() in happened:
             wake.recv(4096)
@@ -156,13 +189,18 @@ class Link:
         if not (self._client.want_write() and now - self._wrote_at < self._broker.keepalive_s / 2):
             self._check(self._client.loop_misc())
 
-    def publish(self, topic: str, body: bytes, *, properties: Iterable[tuple[str, str]] = ()) -> int:
-        """Hand a message to the network with QoS 1; returns its packet id, of this connection only. Raises LinkLost."""
+    def publish(
+        self, topic: str, body: bytes, *, properties: Iterable[tuple[str, str]] = (), retain: bool = False
+    ) -> int:
+        """Hand a message to the network with QoS 1; returns its packet id, of this connection only. Raises LinkLost.
+
+        retain: the broker keeps it for whoever subscribes later.
+        """
         extra = _properties(PacketTypes.PUBLISH)
         if pairs := list(properties):
             extra.UserProperty = pairs
         self._wrote_at = time.monotonic()
-        info = self._client.publish(topic, body, qos=1, properties=extra)
+        info = self._client.publish(topic, body, qos=1, retain=retain, properties=extra)
         self._check(info.rc)
         self._in_flight += 1
         return info.mid
@@ -184,7 +222,11 @@ class Link:
 
     def _lost(self, reason: str) -> LinkLost:
         self.ready = False
-        return LinkLost(f"broker {self._broker.host}:{self._broker.port}: {self._reason or reason}")
+        if self._tls_socket is not None and self._tls_socket.fault is not None:
+            reason = why(self._tls_socket.fault)
+        else:
+            reason = self._reason or reason
+        return LinkLost(f"broker {self._broker.host}:{self._broker.port}: {reason}")
 
     def _connected(
         self, client: Client, _data: object, _flags: ConnectFlags, code: ReasonCode, properties: Properties | None
