@@ -22,7 +22,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
-from .tls import Tls, TlsSocket, open_context, why
+from .tls import Tls, TlsContext, TlsSocket, open_context, why
 
 # Small, so that on a slow link a ping is not stuck for minutes behind data the kernel has taken (it takes twice this):
 # 60 s of keepalive do for 2 KB/s, and 200 ms of delay still allow 600 KB/s.
@@ -100,7 +100,7 @@ class Link:
         self._wrote_at = 0.0
         self._in_flight = 0
         self._most_in_flight = IN_FLIGHT
-        self._tls_socket: TlsSocket | None = None
+        self._context: TlsContext | None = None
         self._client = Client(
             CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5, manual_ack=manual_ack
         )
@@ -136,7 +136,8 @@ class Link:
         properties.ReceiveMaximum = self._receive_maximum
         try:
             if self._broker.tls is not None:
-                self._client.tls_set_context(open_context(self._broker.tls))
+                self._context = open_context(self._broker.tls)
+                self._client.tls_set_context(self._context)
             self._client.connect(
                 self._broker.host,
                 self._broker.port,
@@ -148,9 +149,7 @@ class Link:
             raise self._lost(why(exc)) from exc
         except OSError as exc:
             raise self._lost(" ".join(filter(None, [exc.strerror or str(exc), exc.filename]))) from exc
-        sock = self._socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self._tls_socket = sock if isinstance(sock, TlsSocket) else None
+        self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self._wrote_at = time.monotonic()
 
     @property
@@ -222,8 +221,8 @@ class Link:
 
     def _lost(self, reason: str) -> LinkLost:
         self.ready = False
-        if self._tls_socket is not None and self._tls_socket.fault is not None:
-            reason = why(self._tls_socket.fault)
+        if self._context is not None and self._context.fault is not None:
+            reason = why(self._context.fault)
         else:
             reason = self._reason or reason
         return LinkLost(f"broker {self._broker.host}:{self._broker.port}: {reason}")

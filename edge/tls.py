@@ -52,13 +52,17 @@ class Tls:
     check_time: bool = False
 
 
-class TlsSocket(ssl.SSLSocket):
-    """An encrypted socket that remembers why the other side refused us.
+class TlsContext(ssl.SSLContext):
+    """A context that remembers why the other side refused us.
 
     With TLS 1.3 that comes after the handshake, with the first bytes read, where paho drops it.
     """
 
     fault: ssl.SSLError | None = None
+
+
+class TlsSocket(ssl.SSLSocket):
+    """An encrypted socket of a TlsContext."""
 
     def do_handshake(self, block: bool = False) -> None:
         """As the base does; a handshake that fails leaves no open socket."""
@@ -75,7 +79,8 @@ class TlsSocket(ssl.SSLSocket):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as exc:
-            self.fault = exc
+            if isinstance(self.context, TlsContext):
+                self.context.fault = exc
             raise
 
     def send(self, data: Any, flags: int = 0) -> int:
@@ -100,9 +105,9 @@ class TlsSocket(ssl.SSLSocket):
             return
 
 
-def open_context(tls: Tls) -> ssl.SSLContext:
+def open_context(tls: Tls) -> TlsContext:
     """A client's context for these files, TLS 1.2 or newer. Raises ssl.SSLError or OSError, naming the file."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = TlsContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.sslsocket_class = TlsSocket
     context.check_hostname = tls.check_host

@@ -14,8 +14,8 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify"}),
-    frozenset({"placement"}),
-    frozenset({"paths", "services", "foreign"}),
+    frozenset({"placement", "messages"}),
+    frozenset({"paths", "services", "foreign", "tls"}),
     frozenset({"hookspecs"}),
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link"}),
     frozenset({"inference", "alerts"}),
@@ -33,7 +33,16 @@ LEVEL = {part: level for level, parts in enumerate(LEVELS) for part in parts}
 # What the rooms beside edge may know of it.
 MAY_IMPORT = {
     "plugins": {"edge.api"},
-    "raspberry_pi": {"edge.wire", "edge.sd_notify", "edge.link", "edge.paths", "edge.i18n", "edge.foreign"},
+    "raspberry_pi": {
+        "edge.wire",
+        "edge.messages",
+        "edge.sd_notify",
+        "edge.link",
+        "edge.tls",
+        "edge.paths",
+        "edge.i18n",
+        "edge.foreign",
+    },
     "server": {"edge"},
 }
 PI_LIBRARIES = {"paho", "yaml"}
