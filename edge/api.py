@@ -1,6 +1,6 @@
 """All that a plugin author imports."""
 
-from . import wire
+from . import messages, wire
 from .clock import Clock
 from .errors import (
     ConfigError,
@@ -94,6 +94,6 @@ __all__ = [
     "Services", "Session", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
     "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "VisionCompute", "Wording", "_", "boxes_above",
     "boxes_from_rows", "check_head", "check_numbers", "describe_lineage", "first_of_rank", "foreign", "hookimpl",
-    "is_safe_name", "letterbox", "load_taxonomy", "nms", "nms_by_class", "one_line", "open_atomically", "open_model",
-    "percent", "softmax", "square_crop", "to_batch", "translate", "wire", "word_alert",
+    "is_safe_name", "letterbox", "load_taxonomy", "messages", "nms", "nms_by_class", "one_line", "open_atomically",
+    "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "wire", "word_alert",
 ]  # fmt: skip

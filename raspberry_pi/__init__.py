@@ -1,1 +1,1 @@
-"""The agent on the Raspberry Pi; imports edge.wire and the standard library, paho and PyYAML only."""
+"""The agent on the Raspberry Pi; imports a few bare files of edge, the standard library, paho and PyYAML only."""

@@ -10,7 +10,8 @@ import threading
 import time
 
 from edge.link import Broker, Link, LinkLost, Message
-from edge.wire import ROOT, WireError, ack_topic, decode_acks, decode_refusal, frame_topic, refused_topic
+from edge.messages import decode_acks, decode_refusal
+from edge.wire import ROOT, WireError, down_topic, up_topic
 
 from .spool import DamagedFrameError, Spool
 from .window import Window
@@ -69,7 +70,7 @@ class Uplink:
         link = Link(
             self._broker,
             client_id=f"{ROOT}-{self._station}",
-            subscribe=f"{ROOT}/{self._station}/down/+",
+            subscribe=down_topic(self._station, "+"),
             on_message=self._hear,
             on_sent=self._taken,
         )
@@ -104,7 +105,7 @@ class Uplink:
             self._spool.set_aside(frame_id)
             self._window.forget(frame_id)
             return
-        mid = link.publish(frame_topic(self._station), body, properties=header.to_properties())
+        mid = link.publish(up_topic(self._station, "frame"), body, properties=header.to_properties())
         self._frame_of[mid] = frame_id
         self._window.sent(frame_id, size=len(body))
 
@@ -116,11 +117,11 @@ class Uplink:
 
     def _hear(self, message: Message) -> None:
         try:
-            if message.topic == ack_topic(self._station):
+            if message.topic == down_topic(self._station, "ack"):
                 for frame_id in decode_acks(message.body):
                     self._window.acked(frame_id, now_s=time.monotonic())
                     self._spool.delete(frame_id)
-            elif message.topic == refused_topic(self._station):
+            elif message.topic == down_topic(self._station, "refused"):
                 frame_id, reason = decode_refusal(message.body)
                 self._window.forget(frame_id)
                 if self._spool.set_aside(frame_id):

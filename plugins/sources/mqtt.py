@@ -30,6 +30,7 @@ from edge.api import (
     Sink,
     SourceSpec,
     hookimpl,
+    messages,
     wire,
 )
 
@@ -82,7 +83,7 @@ class MqttSource:
         link = Link(
             broker,
             client_id=self.config.client_id,
-            subscribe=f"{wire.ROOT}/+/up/#",
+            subscribe=wire.ALL_UP,
             on_message=lambda message: self._take(message, sink, link),
             manual_ack=True,
             session_expiry_s=SESSION_S,
@@ -110,10 +111,13 @@ class MqttSource:
 
     def _receive(self, message: Message, sink: Sink, link: Link) -> None:
         try:
-            station = wire.station_of(message.topic)
+            address = wire.read_topic(message.topic)
+            station = address.station
             header = wire.FrameHeader.from_properties(message.properties)
         except wire.WireError as exc:
             sink.refuse(source="mqtt", name=message.topic, reason=str(exc), body=message.body)
+            return
+        if address.what != "frame":
             return
         try:
             sink.receive(self._incoming(station, header, message.body))
@@ -121,9 +125,9 @@ class MqttSource:
             # The sink has recorded it. Damaged on the way: the agent, unanswered, sends the whole one again.
             # Whole and yet refused: it will never do, so the agent is told to put it aside.
             if hashlib.sha256(message.body).hexdigest() == header.sha256:
-                link.publish(wire.refused_topic(station), wire.encode_refusal(header.id, str(exc)))
+                link.publish(wire.down_topic(station, "refused"), messages.encode_refusal(header.id, str(exc)))
         else:
-            link.publish(wire.ack_topic(station), wire.encode_acks([header.id]))
+            link.publish(wire.down_topic(station, "ack"), messages.encode_acks([header.id]))
 
     def _incoming(self, station: str, header: wire.FrameHeader, body: bytes) -> Incoming:
         zone = self.services.timezone_of(station)

@@ -75,13 +75,16 @@ def test_it_sends_frames_to_a_real_broker_and_stops_when_they_are_acked(bare, br
 ACK_EVERYTHING = """
 import sys
 from edge.link import Broker, Link
-from edge.wire import FrameHeader, ack_topic, encode_acks, station_of
+from edge.messages import encode_acks
+from edge.wire import ALL_UP, FrameHeader, down_topic, read_topic
 
 def take(message):
-    header = FrameHeader.from_properties(message.properties)
-    link.publish(ack_topic(station_of(message.topic)), encode_acks([header.id]))
+    address = read_topic(message.topic)
+    if address.what == "frame":
+        header = FrameHeader.from_properties(message.properties)
+        link.publish(down_topic(address.station, "ack"), encode_acks([header.id]))
 
-link = Link(Broker("127.0.0.1", int(sys.argv[1])), client_id="server", subscribe="wc/+/up/#", on_message=take)
+link = Link(Broker("127.0.0.1", int(sys.argv[1])), client_id="server", subscribe=ALL_UP, on_message=take)
 link.connect()
 while True:
     link.turn(1.0)

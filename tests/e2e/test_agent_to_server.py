@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.api import Broker, Link, Message, RefusedError, SpoolFull, wire
+from edge.api import Broker, Link, Message, RefusedError, SpoolFull, messages
 from edge.testing import MemoryLog, fake_services
 from plugins.sources.mqtt import MqttConfig, build
 
@@ -287,7 +287,7 @@ def test_a_frame_damaged_on_the_agents_disk_is_put_aside_not_sent(broker, agents
 
 
 @contextmanager
-def a_sender(port: int, *, hears: str = "wc/+/down/+") -> Iterator[tuple[Callable[..., None], list[Message]]]:
+def a_sender(port: int, *, hears: str = "wc/1/+/down/+") -> Iterator[tuple[Callable[..., None], list[Message]]]:
     """A client of our own that may publish anything; yields (publish and wait a while, what came back)."""
     heard: list[Message] = []
     with Link(Broker("127.0.0.1", port), client_id="anybody", subscribe=hears, on_message=heard.append) as link:
@@ -315,12 +315,12 @@ def header(body: bytes, **changes) -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     ("topic", "properties", "reason"),
     [
-        ("wc/cam-1/up/log", header(b"x"), "topic"),
-        ("wc/..etc/up/frame", header(b"x"), "station"),
-        ("wc/cam-1/up/frame", [], "missing"),
-        ("wc/cam-1/up/frame", header(b"x", id="../../etc/passwd"), "frame id"),
-        ("wc/cam-1/up/frame", header(b"x", kind="virus"), "neither"),
-        ("wc/cam-1/up/frame", header(b"x", captured_at="0001-01-01T00:00:00+14:00"), "captured_at"),
+        ("wc/1/cam-1/up/log", header(b"x"), "topic"),
+        ("wc/1/..etc/up/frame", header(b"x"), "station"),
+        ("wc/1/cam-1/up/frame", [], "missing"),
+        ("wc/1/cam-1/up/frame", header(b"x", id="../../etc/passwd"), "frame id"),
+        ("wc/1/cam-1/up/frame", header(b"x", kind="virus"), "neither"),
+        ("wc/1/cam-1/up/frame", header(b"x", captured_at="0001-01-01T00:00:00+14:00"), "captured_at"),
     ],
 )
 def test_what_is_no_frame_is_recorded_unanswered_and_the_source_goes_on(broker, tmp_path, topic, properties, reason):
@@ -329,12 +329,12 @@ def test_what_is_no_frame_is_recorded_unanswered_and_the_source_goes_on(broker, 
     with receiving(broker.port, sink) as failures, a_sender(broker.port) as (send, heard):
         time.sleep(0.3)  # the source subscribes
         send(topic, b"x", properties, until=lambda: bool(sink.refused))
-        send("wc/cam-1/up/frame", b"good", header(b"good"), until=lambda: bool(heard))
+        send("wc/1/cam-1/up/frame", b"good", header(b"good"), until=lambda: bool(heard))
 
     assert len(sink.refused) == 1
     assert reason in sink.refused[0][1]
     assert sink.ids() == ["abc-1"]
-    assert [wire.decode_acks(message.body) for message in heard] == [["abc-1"]]
+    assert [messages.decode_acks(message.body) for message in heard] == [["abc-1"]]
     assert failures == []
 
 
@@ -343,9 +343,9 @@ def test_a_payload_damaged_on_the_way_gets_no_answer_so_that_it_comes_again(brok
 
     with receiving(broker.port, sink), a_sender(broker.port) as (send, heard):
         time.sleep(0.3)
-        send("wc/cam-1/up/frame", b"dAmaged", header(b"damaged"), until=lambda: bool(sink.refused))
+        send("wc/1/cam-1/up/frame", b"dAmaged", header(b"damaged"), until=lambda: bool(sink.refused))
         unanswered = list(heard)
-        send("wc/cam-1/up/frame", b"damaged", header(b"damaged"), until=lambda: bool(heard))
+        send("wc/1/cam-1/up/frame", b"damaged", header(b"damaged"), until=lambda: bool(heard))
 
     assert unanswered == []
     assert sink.ids() == ["abc-1"]

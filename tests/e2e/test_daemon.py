@@ -21,7 +21,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from edge.store.sql import Store
-from edge.wire import FrameHeader, frame_topic
+from edge.wire import FrameHeader, up_topic
 
 SITE = """
 site: {{language: en, timezone: America/Bogota}}
@@ -122,10 +122,10 @@ def test_bad_input_is_recorded_and_the_daemon_goes_on(daemon, broker, shared_med
     body = fox.read_bytes()
     daemon.until(lambda: "mqtt.connected" in daemon.log.read_text())  # before that a broker keeps nothing for it
 
-    publish(broker.port, "wc/cam-08/up/frame", body, header_of(body, sha256="0" * 64))
-    publish(broker.port, "wc/cam-08/up/nonsense", b"what is this", None)
-    publish(broker.port, "wc/cam-08/up/frame", b"no header", None)
-    publish(broker.port, frame_topic("cam-08"), body, header_of(body))
+    publish(broker.port, "wc/1/cam-08/up/frame", body, header_of(body, sha256="0" * 64))
+    publish(broker.port, "wc/1/cam-08/up/nonsense", b"what is this", None)
+    publish(broker.port, "wc/1/cam-08/up/frame", b"no header", None)
+    publish(broker.port, up_topic("cam-08", "frame"), body, header_of(body))
     shutil.copy(fox, inbox / "fox.jpg")
     shutil.copy(fox, inbox / "the same again.jpg")
     daemon.until(lambda: daemon.counts().get("recorded") == 2 and daemon.counts()["quarantine"] >= 6)
