@@ -1,6 +1,6 @@
 """A whole model, layer by layer: every tensor that fusion leaves, read from the running plan, against ONNX Runtime.
 
-Used by test_layers.py and by scripts/layer_parity.py, so it needs neither pytest nor a particular device. The plan is
+Used by test_layer_parity.py and by scripts/layer_parity.py, so it needs neither pytest nor a particular device. The plan is
 the one that a session runs; nothing is added to it. Where its tensors lie is learnt from a second plan of the same
 graph that copies each of them out, and must launch the same kernels beside that; then the first plan runs launch by
 launch, and each tensor is read where it lies as soon as it is there.
