@@ -116,9 +116,11 @@ def main() -> None:
             print(f"{text}: not begun, the time is up", flush=True)
             continue
         try:
-            rows = measure_model(text, args, peak, peers=peers, until=began + args.limit)
-            for row in rows:
+            for row, beside in measure_model(text, args, peak, with_ort="ort" in peers):
                 document["models"].append(row)
+                write(args.out, document)  # what a peer may bring down, ours is kept
+                for peer in peers:
+                    row.update(beside(peer, limit=min(args.peer_limit, began + args.limit - time.monotonic())))
                 print(line(row, family), flush=True)
                 write(args.out, document)
         except EdgeError as exc:
@@ -129,9 +131,9 @@ def main() -> None:
 
 
 def measure_model(
-    text: str, args: argparse.Namespace, peak: Peak, *, peers: Sequence[str], until: float
-) -> Iterator[dict[str, Any]]:
-    """The rows of one model, as they come; no peer runs on past the monotonic time `until`. Raises EdgeError."""
+    text: str, args: argparse.Namespace, peak: Peak, *, with_ort: bool
+) -> Iterator[tuple[dict[str, Any], Callable[..., dict[str, Any]]]]:
+    """The rows of one model, as they come, each with what runs a peer beside it: `peer_values`. Raises EdgeError."""
     name, _at, size = text.partition("@")
     if name.endswith(".onnx"):
         file = from_file(Path(name))
@@ -149,7 +151,7 @@ def measure_model(
                 peak,
                 batch=batch,
                 seconds=args.seconds,
-                beside_onnxruntime="ort" in peers,
+                beside_onnxruntime=with_ort,
                 choose=choose,
             )
             values = row_values(row) | {
@@ -160,13 +162,10 @@ def measure_model(
                 values["ratio_onnxruntime"] = round(row.ratio, 3)
                 values["ratio_least"] = round((row.least_ms_opencl or 0) / (row.least_ms_onnxruntime or 1), 3)
                 values["ratio_worse"] = max(values["ratio_onnxruntime"], values["ratio_least"])
-            for peer in peers:
-                limit = min(args.peer_limit, until - time.monotonic())
-                values |= peer_values(peer, subject, batch, row, seconds=args.seconds, limit=limit)
             if batch == batches[0]:
                 device.programs.save()
                 values |= warm(subject, args.device, text, batch, choose)
-            yield values
+            yield values, partial(peer_values, subject=subject, batch=batch, row=row, seconds=args.seconds)
 
 
 def warm(subject: Subject, device: str, folder: str, batch: int, choose: Any) -> dict[str, Any]:
