@@ -112,7 +112,9 @@ class Programs:
         with self._lock:
             unsaved, self._unsaved = self._unsaved, {}
         for key, program in unsaved.items():
-            self._keep(key, program)
+            with self.cache.alone(key, on_wait=lambda: None):
+                if self.cache.load(key) is None:  # else another process was quicker, and a binary takes a second
+                    self._keep(key, program)
         self._trim()
         return len(unsaved)
 

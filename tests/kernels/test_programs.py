@@ -263,7 +263,20 @@ def test_two_processes_that_build_at_once_leave_a_good_cache(tmp_path):
     assert all(sum(map(int, line)) == 4 for line in told)
     third = subprocess.run(command, input="\n", stdout=pipe, text=True, check=True, timeout=60)
     assert third.stdout.split() == ["ready", "0", "4"]
-    assert {path.suffix for path in (tmp_path / "programs").iterdir()} == {".bin"}
+    assert not list((tmp_path / "programs").glob(".*.part"))
+
+
+def test_a_binary_that_another_process_kept_is_not_made_again(device, scale):
+    with reopened(device) as other:
+        other.programs.kernel(scale)
+        device.programs.kernel(scale)
+        device.programs.save()
+        (path,) = device.programs.cache.folder.glob("*.bin")
+        inode = path.stat().st_ino  # another one for each writing
+
+        other.programs.save()
+
+    assert path.stat().st_ino == inode
 
 
 def test_a_plan_that_another_process_builds_is_waited_for_and_one_on_disk_is_not(device, scale):
