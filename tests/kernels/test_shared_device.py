@@ -25,6 +25,7 @@ from edge.inference.opencl.execute import Bound
 from edge.inference.opencl.session import OpenclCompute
 from edge.inference.ort import OrtCompute
 from edge.inference.select import DeviceCompute, LastingSession
+from edge.media.opener import FileMedia
 from edge.model import U8, Boxes, Card
 from edge.services import MotionRule
 from edge.testing import ArrayPicture, array_picture, fake_card
@@ -269,6 +270,28 @@ def test_a_picture_is_uploaded_once_for_all_stages_and_goes_when_it_has_passed(
         assert frames().kept_bytes >= picture.pixels.nbytes
     assert pass_stages(array_picture(scenery(1))) == 4  # a picture that passes no stages is uploaded for each
     assert frames().kept_bytes == 0
+
+
+def test_of_a_clips_picture_brightness_goes_up_for_motion_and_its_colours_once_for_the_models(
+    compute: OpenclCompute, tmp_path: Path, shared_media: Path
+) -> None:
+    cards = detector(tmp_path / "d"), classifier_card(tmp_path / "c")
+    sessions: list[Any] = [compute.session(card) for card in cards]
+    scene = compute.scene(rule())
+    assert scene
+    with FileMedia().open(shared_media / "video" / "chimp.mp4", "clip") as clip:
+        _, _, picture = next(iter(clip))
+
+        def uploads() -> tuple[int, int]:
+            frames = compute.worker.submit(lambda device: compute.hop(device).frames).result()
+            return frames.uploads, frames.kept_bytes
+
+        with compute.looking_at(picture):
+            scene.look(picture, at_s=0.0)
+            assert uploads() == (1, 0)
+            sessions[0].find(picture, cards[0])
+            sessions[1].run_crops(picture, BOXES, cards[1])
+            assert uploads() == (2, picture.bgr().nbytes)
 
 
 def test_a_new_picture_in_the_place_of_an_old_one_is_not_taken_for_it(compute: OpenclCompute, tmp_path: Path) -> None:

@@ -1,16 +1,22 @@
 """Motion on the device sees what the stage sees: on made-up scenes, and on every shared clip."""
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
+from edge.compute.choice import match, parse_choice
 from edge.compute.device import Device
 from edge.compute.motion import DeviceMotion
+from edge.compute.probe import probe_devices
 from edge.compute.vision import Vision
+from edge.hookspecs import Stage
+from edge.inference.opencl.session import OpenclCompute
 from edge.media.opener import FileMedia
-from edge.model import Yuv420
+from edge.model import Frame, Yuv420
+from edge.testing import fake_services, spooled_frame
 from plugins.stages import motion
 
 CONFIG = motion.MotionConfig()
@@ -116,6 +122,36 @@ def test_a_map_costs_four_launches(vision):
     assert vision.launcher.count - before == 4
     assert seen.changed.shape == (90, 160)
     assert seen.count == 0
+
+
+def stage(device: OpenclCompute | None) -> AbstractContextManager[Stage]:
+    return motion.build_motion(CONFIG, fake_services(**({"compute": device} if device else {})))
+
+
+def test_the_stage_on_the_device_says_of_shared_clips_what_it_says_on_the_host(tmp_path, shared_media):
+    found = match(parse_choice("opencl"), probe_devices(try_kernels=False).found)
+    total = same = moving = 0
+    with (
+        OpenclCompute(found, cache_dir=tmp_path, whole_hop=True) as compute,
+        stage(compute) as ours,
+        stage(None) as theirs,
+    ):
+        before = compute.worker.submit(lambda device: compute.hop(device).frames.uploads).result()
+        for name in ("chimp.mp4", "PICT0265.AVI"):
+            spooled = spooled_frame(shared_media / "video" / name, id=name, kind="clip")
+            with FileMedia(sample_fps=5.0).open(spooled.path, "clip") as clip:
+                for number, time_s, picture in clip:
+                    seen = Frame(spooled, picture, number, time_s)
+                    with compute.looking_at(picture):
+                        got, want = ours(seen), theirs(seen)
+                    total, same = total + 1, same + (got == want)
+                    moving += bool(want.moving)
+        after = compute.worker.submit(lambda device: compute.hop(device).frames.uploads).result()
+
+    assert total > 100
+    assert moving > 50
+    assert same >= 0.99 * total  # as below
+    assert after - before == total  # it was the device that looked
 
 
 def test_every_shared_clip_gives_the_stages_boxes(vision, shared_media):

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +12,19 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from edge.api import Box, CaptureTime, Frame, Kind, SpooledFrame, Stage
+from edge.api import (
+    Box,
+    CaptureTime,
+    DeviceBusy,
+    DeviceLost,
+    Frame,
+    Kind,
+    MotionRule,
+    Picture,
+    Seen,
+    SpooledFrame,
+    Stage,
+)
 from edge.fakes import fake_services
 from edge.media.stills import StillPicture
 from edge.testing import check_stage_contract
@@ -348,6 +362,63 @@ def test_clips_from_several_threads_do_not_disturb_each_other(build: Build) -> N
 
     assert len(seen) == 6
     assert all(one.moving == () for frames in seen.values() for one in frames[1:])
+
+
+class LostScene:
+    """A device's background that works for some pictures, then is lost."""
+
+    def __init__(self, looks: list[Seen | None], error: Exception) -> None:
+        self.looks, self.error, self.forgotten = looks, error, 0
+
+    def look(self, picture: Picture, *, at_s: float) -> Seen | None:
+        if not self.looks:
+            raise self.error
+        return self.looks.pop(0)
+
+    def forget(self) -> None:
+        self.forgotten += 1
+
+
+@dataclass
+class SceneCompute:
+    """A Compute whose device gives one scene, and none once it was given up."""
+
+    scenes: list[LostScene]
+
+    def looking_at(self, picture: Picture) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def scene(self, rule: MotionRule) -> LostScene | None:
+        assert rule.threshold == MotionConfig().threshold
+        return self.scenes.pop() if self.scenes else None
+
+
+@pytest.mark.parametrize("error", [DeviceLost("gone"), DeviceBusy("full")])
+def test_a_background_lost_with_its_device_begins_anew_on_the_host(tmp_path: Path, error: Exception) -> None:
+    changed = np.zeros((90, 160), np.uint8)
+    changed[40:60, 80:100] = 1
+    scene = LostScene([None, Seen(changed, 400)], error)
+    (spec,) = tigrillo_stages()
+    with spec.build(MotionConfig(), fake_services(state_dir=tmp_path, compute=SceneCompute([scene]))) as stage:
+        seen = run(stage, [with_noise(woods(), seed) for seed in range(4)])
+        walked = stage(frame(with_noise(with_animal(woods(), 300), 9), 4))
+
+    assert [each.moving for each in seen] == [None, ((0.5, 40 / 90, 0.125, 20 / 90),), None, ()]
+    assert scene.forgotten == 1  # at the clip's first picture
+    assert walked.moving
+    assert covered(animal_box(300), walked.moving) > 0.85
+
+
+def test_most_of_a_picture_changing_on_the_device_is_light_or_another_scene_as_on_the_host(tmp_path: Path) -> None:
+    small, other = (cv2.resize(woods(seed).astype(np.float32), (320, 180)) for seed in (0, 1))
+    full = np.ones(small.shape, np.uint8)
+    looks = [Seen(full, full.size, maps) for maps in ((small, small * 0.4), (small, other))]
+    compute = SceneCompute([LostScene([None, *looks], DeviceLost("gone"))])
+    (spec,) = tigrillo_stages()
+    with spec.build(MotionConfig(), fake_services(state_dir=tmp_path, compute=compute)) as stage:
+        seen = run(stage, [woods()] * 3)
+
+    assert [each.moving for each in seen] == [None, (), ((0.0, 0.0, 1.0, 1.0),)]
 
 
 def test_the_stage_keeps_the_contract_of_stages() -> None:

@@ -65,6 +65,23 @@ def test_every_picture_passes_the_stages_in_order_and_a_rejected_one_ends_early(
     assert (outcome.width, outcome.height, outcome.frame_rate) == (64, 48, 1.0)
 
 
+def test_a_picture_is_looked_at_for_as_long_as_it_passes_the_stages():
+    told = []
+
+    @contextmanager
+    def looking_at(picture):
+        told.append(picture)
+        yield
+        told.append("done")
+
+    stage = lambda frame: (told.append(frame.picture), frame)[1]  # noqa: E731  # because it is one line
+    Runner(Pictures(2), [("spy", stage)], looking_at).look_at(spooled_frame(kind="clip"))
+
+    first, second = told[0], told[3]
+    assert first is not second
+    assert told == [first, first, "done", second, second, "done"]
+
+
 def test_only_the_most_likely_classes_of_a_box_are_kept():
     many = tuple(Classification(f"class {number}", 0.5**number) for number in range(1, 200))
     stage = lambda frame: replace(frame, detections=(replace(FOX, classifications=many),))  # noqa: E731  # because it is one line
