@@ -4,7 +4,7 @@ There is no global look-up, so a test builds a plugin with `build(config, edge.t
 """
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from .clock import Clock, SystemClock
 from .model import F32, U8, Box, Boxes, CaptureTime, Card, Event, Kind, Picture
 from .placement import Placement
+from .tls import Tls
 
 if TYPE_CHECKING:
     from .hookspecs import DecoderSpec
@@ -217,19 +218,22 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """Where a camera stands. timezone: IANA name; the camera's clock is read in it."""
+    """Where a camera stands. timezone: IANA name; the camera's clock is read in it. species_list: what lives there."""
 
     name: str
     timezone: str = "UTC"
     latitude: float | None = None
     longitude: float | None = None
+    species_list: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
     """All that a plugin may use of the runtime; arrives once, through `build`.
 
-    stations: those the site names; others are welcome and take `default_timezone`. language: "en" or "es".
+    stations: those the site names and those that were added, as they are now; others take `default_timezone`.
+    is_allowed: whether frames of this station are taken; a revoked one's are not, from 1 s after it was revoked at the
+    latest. identity: who the server is at its own broker, None where it has none. language: "en" or "es".
     emit: tells observers (metrics, log, tigrillo_event) what happened. used_models: task ("detect", "classify") → name
     of the model that the site's stages use for it; exporters write it down.
     """
@@ -246,6 +250,8 @@ class Services:
     language: str = "en"
     emit: "Emit" = field(default=lambda _event: None)
     used_models: Mapping[str, str] = field(default_factory=dict)
+    is_allowed: Callable[[str], bool] = field(default=lambda _station: True)
+    identity: Tls | None = None
 
     def timezone_of(self, station: str) -> str:
         """The IANA zone in which the clock of this station's camera is read."""

@@ -14,11 +14,11 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify"}),
-    frozenset({"placement", "messages"}),
-    frozenset({"paths", "services", "foreign", "tls"}),
+    frozenset({"placement", "messages", "tls"}),
+    frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link"}),
-    frozenset({"inference", "alerts"}),
+    frozenset({"inference", "alerts", "stations"}),
     frozenset({"site_file", "wording"}),
     frozenset({"config"}),
     frozenset({"api"}),
