@@ -48,10 +48,29 @@ class CaptureTime:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What a station's agent said of a frame beside its time.
+
+    boot: which start of the agent took it; (boot_count, seq): the order of the station's frames, whatever its clock
+    said. uptime_s: since that start. clock: how far the agent trusted its clock, "ok", "guessed" or "unknown".
+    triggered_by: "pir", "motion", … or "". stands_for: id of the full frame when this is its thumbnail, else "".
+    """
+
+    boot: str
+    boot_count: int
+    seq: int
+    uptime_s: float
+    clock: str
+    triggered_by: str = ""
+    stands_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class SpooledFrame:
     """A frame on disk: durable, known to the store under (station, id).
 
     path: absolute. name: the file's name as its sender knows it (relative path on a card). sha256: of the whole file.
+    agent: what a station's agent said of it; None for frames of other sources.
     """
 
     station: str
@@ -66,6 +85,7 @@ class SpooledFrame:
     received_at: datetime
     pk: int = 0
     attempts: int = 0
+    agent: AgentFacts | None = None
 
 
 class Picture(Protocol):

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import RowMapping
 
-from ..model import Alert, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
+from ..model import AgentFacts, Alert, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
 
 _DETECTION = TypeAdapter(Detection)
 
@@ -39,7 +39,35 @@ def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
         "captured_timezone": frame.captured.timezone,
         "captured_origin": frame.captured.origin,
         "received_at": frame.received_at,
+        **_agent_values(frame.agent),
     }
+
+
+def _agent_values(agent: AgentFacts | None) -> dict[str, Any]:
+    said = agent or AgentFacts("", 0, 0, 0.0, "")
+    return {
+        "boot": said.boot,
+        "boot_count": said.boot_count,
+        "seq": said.seq,
+        "uptime_s": said.uptime_s if agent else None,
+        "clock": said.clock,
+        "triggered_by": said.triggered_by,
+        "stands_for": said.stands_for,
+    }
+
+
+def _agent_from(row: RowMapping) -> AgentFacts | None:
+    if not row["clock"]:
+        return None
+    return AgentFacts(
+        boot=row["boot"],
+        boot_count=row["boot_count"],
+        seq=row["seq"],
+        uptime_s=row["uptime_s"],
+        clock=row["clock"],
+        triggered_by=row["triggered_by"],
+        stands_for=row["stands_for"],
+    )
 
 
 def capture_time_from(row: RowMapping) -> CaptureTime:
@@ -67,6 +95,7 @@ def frame_from(row: RowMapping) -> SpooledFrame:
         received_at=row["received_at"],
         pk=row["pk"],
         attempts=row["attempts"],
+        agent=_agent_from(row),
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     TypeDecorator,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData(
@@ -46,6 +48,8 @@ class Utc(TypeDecorator[datetime]):
 
 # state: spooled → claimed → recorded, or quarantined with `reason`. spool_bytes: 0 when the file lies where the source
 # keeps it. pictures: JSON list of [number, time_s, rejected]. not_before: a frame given back waits until then.
+# boot … stands_for: what the agent said; clock is "" for frames of other sources. (boot_count, seq) is the order of a
+# station's frames whatever its clock said. full_pk: of a thumbnail, the full frame it stands for, once that is here.
 frames = Table(
     "frames",
     metadata,
@@ -75,7 +79,18 @@ frames = Table(
     Column("damage", String, nullable=False, default=""),
     Column("stage_ms", JSON),
     Column("pictures", JSON),
+    Column("boot", String(64), nullable=False, default=""),
+    Column("boot_count", Integer, nullable=False, default=0),
+    Column("seq", Integer, nullable=False, default=0),
+    Column("uptime_s", Float),
+    Column("clock", String(16), nullable=False, default=""),
+    Column("triggered_by", String(16), nullable=False, default=""),
+    Column("stands_for", String(64), nullable=False, default=""),
+    Column("full_pk", ForeignKey("frames.pk"), index=True),
     UniqueConstraint("station", "id"),
+    Index(None, "id"),
+    Index(None, "station", "boot_count", "seq"),
+    Index(None, "station", "stands_for", sqlite_where=text("stands_for != ''")),
     Index(None, "state", "pk"),
     Index(None, "station", "sha256"),
     Index(None, "station", "captured_utc"),
@@ -132,4 +147,63 @@ quarantine = Table(
     Column("reason", String, nullable=False),
     Column("path", String, nullable=False, default=""),
     Column("frame_pk", ForeignKey("frames.pk"), index=True),
+)
+
+# Sums that triggers on `frames` keep, so that nobody has to add up rows: waiting_bytes is the spool_bytes of all frames
+# that are spooled or claimed.
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", Integer, nullable=False, default=0),
+)
+
+# What a station's agent said last. online: None until it said so. drift_s: the server's clock less the agent's.
+station_state = Table(
+    "station_state",
+    metadata,
+    Column("station", String(64), primary_key=True),
+    Column("online", Boolean),
+    Column("online_since", Utc),
+    Column("heard_at", Utc, nullable=False),
+    Column("boot", String(64), nullable=False, default=""),
+    Column("version", String(64), nullable=False, default=""),
+    Column("clock_ok", Boolean),
+    Column("drift_s", Float),
+    Column("drifts", Boolean, nullable=False, default=False),
+    Column("health", JSON),
+    Column("health_at", Utc),
+)
+
+# The past of `health`; bounded in time and in rows a minute (edge/store/agents.py). at: the agent's clock.
+station_health = Table(
+    "station_health",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("station", String(64), nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("drift_s", Float),
+    Column("drifts", Boolean, nullable=False, default=False),
+    Column("health", JSON, nullable=False),
+    Index(None, "station", "received_at"),
+)
+
+# What agents are asked to do. state: queued → sent → done or failed; or expired. text: the agent's answer.
+commands = Table(
+    "commands",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("station", String(64), nullable=False),
+    Column("name", String(16), nullable=False),
+    Column("args", JSON, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc, nullable=False),
+    Column("state", String(16), nullable=False, default="queued"),
+    Column("sent_at", Utc),
+    Column("ended_at", Utc),
+    Column("text", String, nullable=False, default=""),
+    Index(None, "state", "pk"),
+    Index(None, "station", "state"),
 )
