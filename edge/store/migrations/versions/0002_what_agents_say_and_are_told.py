@@ -1,4 +1,4 @@
-"""what agents say and are told: order and clock of frames, thumbnails, state, health, commands; a sum of waiting bytes"""
+"""what agents say and are told: order and clock of frames, thumbnails, health, commands; a sum of waiting bytes"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -19,17 +19,28 @@ COLUMNS = (
     "stands_for VARCHAR(64) NOT NULL DEFAULT ''",
     "full_pk INTEGER REFERENCES frames (pk)",
 )
-WAITS = "state IN ('spooled', 'claimed')"
 TRIGGERS = {
-    "frames_waiting_added": f"AFTER INSERT ON frames WHEN NEW.{WAITS} AND NEW.spool_bytes != 0 "
-    "BEGIN UPDATE counters SET value = value + NEW.spool_bytes WHERE name = 'waiting_bytes'; END",
-    "frames_waiting_changed": "AFTER UPDATE OF state, spool_bytes ON frames "
-    "WHEN NEW.state != OLD.state OR NEW.spool_bytes != OLD.spool_bytes "
-    f"BEGIN UPDATE counters SET value = value + NEW.spool_bytes * (NEW.{WAITS}) - OLD.spool_bytes * (OLD.{WAITS}) "
-    "WHERE name = 'waiting_bytes'; END",
-    "frames_waiting_removed": f"AFTER DELETE ON frames WHEN OLD.{WAITS} AND OLD.spool_bytes != 0 "
-    "BEGIN UPDATE counters SET value = value - OLD.spool_bytes WHERE name = 'waiting_bytes'; END",
+    "frames_waiting_added": """
+        AFTER INSERT ON frames WHEN NEW.state IN ('spooled', 'claimed') AND NEW.spool_bytes != 0
+        BEGIN
+            UPDATE counters SET value = value + NEW.spool_bytes WHERE name = 'waiting_bytes';
+        END""",
+    "frames_waiting_changed": """
+        AFTER UPDATE OF state, spool_bytes ON frames
+        WHEN NEW.state != OLD.state OR NEW.spool_bytes != OLD.spool_bytes
+        BEGIN
+            UPDATE counters SET value = value + NEW.spool_bytes * (NEW.state IN ('spooled', 'claimed'))
+                - OLD.spool_bytes * (OLD.state IN ('spooled', 'claimed')) WHERE name = 'waiting_bytes';
+        END""",
+    "frames_waiting_removed": """
+        AFTER DELETE ON frames WHEN OLD.state IN ('spooled', 'claimed') AND OLD.spool_bytes != 0
+        BEGIN
+            UPDATE counters SET value = value - OLD.spool_bytes WHERE name = 'waiting_bytes';
+        END""",
 }
+FIRST_SUM = """
+    INSERT INTO counters (name, value)
+    SELECT 'waiting_bytes', coalesce(sum(spool_bytes), 0) FROM frames WHERE state IN ('spooled', 'claimed')"""
 
 
 def upgrade() -> None:
@@ -50,10 +61,7 @@ def upgrade() -> None:
         sa.Column("value", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_counters")),
     )
-    op.execute(
-        "INSERT INTO counters (name, value) "
-        f"SELECT 'waiting_bytes', coalesce(sum(spool_bytes), 0) FROM frames WHERE {WAITS}"
-    )
+    op.execute(FIRST_SUM)
     for name, body in TRIGGERS.items():
         op.execute(f"CREATE TRIGGER {name} {body}")
     op.create_table(
