@@ -44,17 +44,18 @@ def is_safe_name(name: str) -> bool:
     return NAME.fullmatch(name) is not None
 
 
-def write_atomically(path: Path, body: bytes) -> None:
+def write_atomically(path: Path, body: bytes, *, mode: int | None = None) -> None:
     """Write a file so that it is there whole or not at all, also after a power cut.
 
-    Raises OSError as the file system gives it; nothing is left behind then.
+    mode: its permissions, from its first byte on; None leaves them to the umask. Raises OSError as the file system
+    gives it; nothing is left behind then.
     """
-    with open_atomically(path) as file:
+    with open_atomically(path, mode=mode) as file:
         file.write(body)
 
 
 @contextmanager
-def open_atomically(path: Path) -> Iterator[BinaryIO]:
+def open_atomically(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO]:
     """A file to write to that takes the place of `path`, whole, when the context is left without an error.
 
     Otherwise what was at `path` stays, and nothing is left behind. Raises OSError as the file system gives it.
@@ -62,6 +63,8 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with temporary.open("wb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             yield file
             file.flush()
             os.fsync(file.fileno())
