@@ -1,9 +1,9 @@
 """A whole model, layer by layer: every tensor that fusion leaves, read from the running plan, against ONNX Runtime.
 
-Used by test_layer_parity.py and by scripts/layer_parity.py, so it needs neither pytest nor a particular device. The plan is
-the one that a session runs; nothing is added to it. Where its tensors lie is learnt from a second plan of the same
-graph that copies each of them out, and must launch the same kernels beside that; then the first plan runs launch by
-launch, and each tensor is read where it lies as soon as it is there.
+Used by test_layer_parity.py and by scripts/layer_parity.py, so it needs neither pytest nor a particular device. The
+plan is the one that a session runs; nothing is added to it. Where its tensors lie is learnt from a second plan of the
+same graph that copies each of them out, and must launch the same kernels beside that; then the first plan runs launch
+by launch, and each tensor is read where it lies as soon as it is there.
 """
 
 from collections import defaultdict
@@ -104,10 +104,11 @@ def compare(
 ) -> Comparison:
     """Run a model on the device, and `reference` (the model itself) in ONNX Runtime, and compare all that both have.
 
-    feeds: by name, of the model's own types. optimise: let ONNX Runtime fuse on its side. Two kinds of tensors make a
-    jump of a rounding error: TopK's indices, and what is rounded to the steps of an INT8 model. They are judged by
-    themselves and then overwritten with ONNX Runtime's before the next launch, so that what follows works on the same
-    values and stays comparable. Raises UnsupportedOpError, DeviceBusy, DeviceLost.
+    feeds: by name, of the model's own types. optimise: let ONNX Runtime fuse on its side. Three kinds of tensors make
+    much of a rounding error: TopK's indices, what is rounded to the steps of an INT8 model, and the places that a
+    GridSample reads, whose error is multiplied by the map's size and slope. They are judged by themselves and then
+    overwritten with ONNX Runtime's before the next launch, so that what follows works on the same values and stays
+    comparable. Raises UnsupportedOpError, DeviceBusy, DeviceLost.
     """
     graph = fuse(import_model(model, shapes={name: array.shape for name, array in feeds.items()}))
     plan, places = plan_with_places(graph, device.capability)
@@ -119,23 +120,23 @@ def compare(
     found.elsewhere = elsewhere(graph, plan, places)
     top_k = {node.outputs[1]: node for node in graph.nodes if node.op == "TopK" and node.outputs[1] in wanted}
     kept = {node.inputs[0] for node in top_k.values()}
+    grids = {node.inputs[1] for node in graph.nodes if node.op == "GridSample"}
     steps = steps_of(model)
     scores: dict[str, Array] = {}
     final = {name: wanted[name] for name in graph.outputs}
     with bind(plan, device) as bound:
-        for name, ours in stepped(bound, places, feeds):
-            if name not in wanted:
-                continue
-            theirs = wanted[name] if name in kept or name in top_k or name in final else wanted.pop(name)
+        for name, ours in stepped(bound, {name: places[name] for name in shared}, feeds):
+            theirs = wanted[name] if name in (kept | final.keys() | top_k.keys()) else wanted.pop(name)
+            is_rounded = name in steps and name not in final
             if name in top_k:
                 found.swaps += _swaps(top_k[name], ours, theirs, scores, wanted)
-                overwrite(bound, places[name].tensor, theirs)
-            elif name in steps and name not in final:
+            elif is_rounded:
                 found.roundings[name] = rounding(ours, theirs, steps[name])
                 found.errors[name] = difference(np.where(_flipped(ours, theirs, steps[name]), theirs, ours), theirs)
-                overwrite(bound, places[name].tensor, theirs)
             else:
                 found.errors[name] = difference(ours, theirs)
+            if name in top_k or name in grids or is_rounded:
+                overwrite(bound, places[name].tensor, theirs)
             if name in kept:
                 scores[name] = ours
         watched = {name: places[name] for name in (*kept, *top_k)}
