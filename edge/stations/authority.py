@@ -77,8 +77,8 @@ class Authority:
 
     @classmethod
     def open_or_make(cls, folders: Folders, *, site: str, now: datetime) -> "Authority":
-        """The one that is there, else a new one. Raises FatalError when only half of it is there."""
-        if folders.ca.exists() or folders.ca_key.exists():
+        """The one that is there, else a new one. Raises FatalError when half of it was lost."""
+        if folders.ca.exists() or (folders.ca_key.exists() and folders.book.exists()):
             return cls.open(folders)
         make_folder(folders.folder)
         key = ec.generate_private_key(ec.SECP256R1())
@@ -90,7 +90,7 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        # A crash between the two leaves half an authority, which is not used and not written over: see `open`.
+        # A crash between the two leaves a key that has signed nothing, and the next call makes another.
         write_file(folders.ca_key, key_pem(key), mode=PRIVATE)
         write_file(folders.ca, certificate.public_bytes(Encoding.PEM), mode=PUBLIC)
         return cls(certificate, key)

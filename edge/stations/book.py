@@ -193,7 +193,7 @@ class Book:
             return connection.scalar(select(tokens.c.used_at).where(tokens.c.sha256 == sha256)) is not None
 
     def add_certificate(self, station: str, certificate: Certificate) -> None:
-        """Note a certificate. Enrolled anew, a station's earlier ones are revoked: its old card may be in other hands."""
+        """Note a certificate. Enrolled anew, a station's earlier ones are revoked: the old card may be anywhere."""
         with self._writing() as connection:
             if certificate.way != "renew":
                 _revoke_certificates(connection, station, certificate.issued_at)

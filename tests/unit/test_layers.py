@@ -14,7 +14,7 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify"}),
-    frozenset({"placement", "messages", "tls"}),
+    frozenset({"placement", "messages", "tls", "tokens"}),
     frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link"}),
@@ -39,6 +39,7 @@ MAY_IMPORT = {
         "edge.sd_notify",
         "edge.link",
         "edge.tls",
+        "edge.tokens",
         "edge.paths",
         "edge.i18n",
         "edge.foreign",
