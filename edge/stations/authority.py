@@ -105,9 +105,11 @@ class Authority:
         """SHA-256 of the certificate, 32 bytes."""
         return hashlib.sha256(self.certificate.public_bytes(Encoding.DER)).digest()
 
-    def sign_station(self, station: str, public_key: ec.EllipticCurvePublicKey, now: datetime) -> Issued:
-        """A certificate for a station, valid from yesterday for two years."""
-        return self._sign(station, public_key, now, STATION_LIFE, ExtendedKeyUsageOID.CLIENT_AUTH)
+    def sign_station(
+        self, station: str, public_key: ec.EllipticCurvePublicKey, now: datetime, *, life: timedelta = STATION_LIFE
+    ) -> Issued:
+        """A certificate for a station, valid from yesterday."""
+        return self._sign(station, public_key, now, life, ExtendedKeyUsageOID.CLIENT_AUTH)
 
     def ensure_own(self, folders: Folders, names: Collection[str], now: datetime) -> bool:
         """See that broker and server have certificates, the broker's with these names; whether one was made.
