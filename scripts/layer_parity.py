@@ -28,6 +28,7 @@ import math
 import sys
 import tempfile
 import time
+import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -58,9 +59,9 @@ from onnx_cases import BROKEN
 
 from edge.compute.capability import Capability
 from edge.compute.device import Device
+from edge.errors import ModelError
 from edge.inference.opencl.launch import Array
-from edge.inference.subject import Subject, from_card, from_file, from_zoo, inputs_of
-from edge.models.installed import InstalledModels
+from edge.inference.subject import Subject, from_file, from_zoo, inputs_of
 from edge.paths import models_dir
 
 GPU_LIKE: Final = {"family": "gpu", "local_bytes": 32 * 1024, "wave": 64}  # an RX 580, for a CPU that plays one
@@ -172,9 +173,11 @@ def subject_of(text: str, *, size: int | None) -> tuple[Subject, bool]:
     if text.endswith(".onnx"):
         file = from_file(Path(text))
         return (replace(file, name=f"{file.name}.onnx"), True)
-    installed = InstalledModels(models_dir())
     if text in REAL:
-        return from_card(installed.card(text)), True
+        file = models_dir() / text / "model.onnx"
+        if not file.is_file():
+            raise ModelError(f"model {text!r} is not installed in {models_dir()}; run: tigrillo models pull {text}")
+        return replace(from_file(file), name=text), True
     name, _at, own = text.partition("@")
     base, _dash, storage = name.rpartition("-")
     given = int(own) if own else size
@@ -203,8 +206,10 @@ def picture_for(subject: Subject, model: onnx.ModelProto) -> dict[str, Array]:
     for blob in (4, 16, 64):
         rough = random.random((shape[1], -(-shape[2] // blob), -(-shape[3] // blob)), np.float32)
         picture += np.kron(rough, np.ones((1, blob, blob), np.float32))[:, : shape[2], : shape[3]] / 3
-    if subject.card:
-        mean, std = (np.float32(each).reshape(-1, 1, 1) for each in (subject.card.mean, subject.card.std))
+    card = subject.path and subject.path.with_name("card.toml")
+    if card and card.is_file():  # read plainly: edge.models.card wants pydantic, which a machine with a GPU may lack
+        told = tomllib.loads(card.read_text("utf-8"))
+        mean, std = (np.float32(told[each]).reshape(-1, 1, 1) for each in ("mean", "std"))
         picture = (picture * 255 - mean) / std
     dtype = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
     return {value.name: picture[None].astype(dtype)}
