@@ -15,6 +15,7 @@ from .cameras.base import Camera, CameraError, Luma, Shot
 from .cameras.opening import open_camera
 from .config import Settings
 from .hardware_config import MotionSettings
+from .health.collect import HealthReport, Value
 from .lamp import Lamp
 from .profile import Profile
 from .triggers.opening import Triggers, make_schedule, open_triggers, wall_clock
@@ -28,6 +29,7 @@ class Hardware:
     def __init__(self, settings: Settings, *, clock: Callable[[], datetime] = wall_clock) -> None:
         """Open all but the camera. Raises HardwareError or CameraError. clock: what the agent takes for now."""
         self._place = settings.place
+        self._report = HealthReport(settings.health, disk=settings.spool_folder)
         looks = any(isinstance(each, MotionSettings) for each in settings.all_triggers)
         looks = looks or settings.profile.use == "brightness"
         self.camera_error = ""
@@ -46,6 +48,8 @@ class Hardware:
             )
             self.triggers.start()
             opened.callback(self.triggers.close)
+            logging.getLogger().addHandler(self._report.last_error)
+            opened.callback(logging.getLogger().removeHandler, self._report.last_error)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -80,8 +84,18 @@ class Hardware:
         self.triggers.fire(name)
 
     def set_schedule(self, lines: Sequence[str]) -> None:
-        """Other times for pictures, in place of all schedules. Raises PlanError or HardwareError, and changes nothing."""
+        """Other times, in place of all schedules. Raises PlanError or HardwareError, and changes nothing then."""
         self.triggers.set_schedule(make_schedule(lines, place=self._place))
+
+    def health(self) -> dict[str, Value]:
+        """What can be told of Pi, battery, camera and sensors; null for what can't (health/collect.py). Never raises."""
+        own: dict[str, Value] = {
+            "camera": self._camera.name,
+            "camera_error": self.camera_error or None,
+            "night": self._profile.is_night(),
+            "pir_count": self.triggers.pir_count,
+        }
+        return {**self._report.collect(), **own}
 
     def close(self) -> None:
         """Give everything back; the lamp is off."""
