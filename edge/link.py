@@ -28,6 +28,7 @@ from .tls import Tls, TlsContext, TlsSocket, open_context, why
 # 60 s of keepalive do for 2 KB/s, and 200 ms of delay still allow 600 KB/s.
 SEND_BUFFER_BYTES = 65_536
 CONNECT_S = 10.0  # paho's 5 s are few for a handshake of four packets where one in five is lost
+SILENT = 1.5  # keepalives; paho asks after one, and a lost connection is replaced before the second is over
 IN_FLIGHT = 20  # what paho sends without a PUBACK; mosquitto's default for what it takes
 
 
@@ -98,6 +99,7 @@ class Link:
         self._receive_maximum = receive_maximum
         self._reason = ""
         self._wrote_at = 0.0
+        self._alive_at = 0.0
         self._in_flight = 0
         self._most_in_flight = IN_FLIGHT
         self._context: TlsContext | None = None
@@ -150,7 +152,7 @@ class Link:
         except OSError as exc:
             raise self._lost(" ".join(filter(None, [exc.strerror or str(exc), exc.filename]))) from exc
         self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        self._wrote_at = time.monotonic()
+        self._wrote_at = self._alive_at = time.monotonic()
 
     @property
     def busy(self) -> bool:
@@ -179,6 +181,10 @@ class Link:
         now = time.monotonic()
         if wake is not None and wake.fileno() in happened:
             wake.recv(4096)
+        if happened.get(descriptor, 0):
+            self._alive_at = now  # bytes came, or room for more after there was none: the other side took some
+        elif now - self._alive_at > SILENT * self._broker.keepalive_s:
+            raise self._lost(f"nothing heard for {now - self._alive_at:.0f} s")
         if happened.get(descriptor, 0) & ~select.POLLOUT:
             self._check(self._client.loop_read())
         if happened.get(descriptor, 0) & select.POLLOUT:

@@ -1,56 +1,48 @@
 """The agent: trigger → camera → spool, and an uplink beside it; until it is told to stop.
 
-The main thread takes pictures, writes status.json and feeds systemd's watchdog; a second one is the uplink. Whatever
-goes wrong for good ends the process with a line and an exit code: systemd starts it again, and nothing is lost.
+The main thread takes pictures, does what the server commands, writes status.json and feeds systemd's watchdog; a second
+one is the uplink. Whatever goes wrong for good ends the process with a line and an exit code: systemd starts it again,
+and nothing is lost.
 """
 
 import argparse
-import json
 import logging
-import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
 from edge.foreign import foreign
 from edge.i18n import _
 from edge.link import Broker
-from edge.sd_notify import ALIVE, READY, STOPPING, notify
+from edge.sd_notify import READY, STOPPING, notify
+from edge.tls import Tls
+from edge.wire import FrameHeader
 
-from .camera import Camera, CameraError, open_camera
-from .config import AgentConfigError, BrokerSettings, Settings, load
-from .spool import Spool, SpoolError, SpoolFullError
-from .trigger import Trigger, open_trigger
+from .agent_clock import AgentClock
+from .beat import BEAT_S, Beat, LastError
+from .cameras.base import CameraError
+from .commands import Desk, Journal
+from .config import AgentConfigError, Settings, load
+from .delivery import Delivery
+from .frame_file import FrameFile
+from .hardware import Hardware
+from .health.collect import HealthReport
+from .needs import HardwareError
+from .orders import Orders
+from .schedule import Budget, Shares
+from .shutter import Shutter
+from .spool import Spool, SpoolError
 from .uplink import Uplink
+from .uplink_config import BrokerSettings
 
 log = logging.getLogger(__name__)
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not start us again for it
-BEAT_S = 1.0
-HUNG_S = 45.0  # an uplink that has not turned for so long hangs; a name look-up may take half of it
-SAY_FULL_EVERY_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What status.json says. captured = acked + spooled + dropped, over all runs."""
-
-    station: str
-    captured: int
-    acked: int
-    spooled: int
-    dropped: int
-    connected: bool
-    seq: int
-    updated_at: str
-    done: bool
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,19 +62,20 @@ def run(config_path: Path, stop: threading.Event | None = None) -> int:
     stop = stop or _stop_on_signal()
     try:
         settings = load(config_path)
-        broker = _broker(settings.broker, config_path)
-        camera, trigger = open_camera(settings.camera), open_trigger(settings.trigger)
+        broker = open_broker(settings.broker, config_path)
+        clock = AgentClock()
+        hardware = Hardware(settings, clock=clock.now)
+        report = HealthReport(settings.health, disk=settings.spool_folder)
     except AgentConfigError as exc:
         print(exc, file=sys.stderr)
         return EXIT_CONFIG
-    except CameraError as exc:
+    except (CameraError, HardwareError) as exc:
         print(f"{config_path}: {exc}", file=sys.stderr)
         return EXIT_CONFIG
     try:
-        with Spool(
-            settings.spool.folder, max_bytes=settings.spool.max_bytes, min_free_bytes=settings.spool.min_free_bytes
-        ) as spool:
-            _work(settings, broker, spool, camera, trigger, stop)
+        with hardware, open_spool(settings) as spool:
+            clock.not_before(spool.newest)
+            _work(settings, broker, spool, hardware, report, clock, stop)
     except SpoolError as exc:
         print(f"{config_path}: {exc}", file=sys.stderr)
         return 1
@@ -107,8 +100,9 @@ def _stop_on_signal() -> threading.Event:
     return stop
 
 
-def _broker(settings: BrokerSettings, config_path: Path) -> Broker:
-    password = ""
+def open_broker(settings: BrokerSettings, config_path: Path) -> Broker:
+    """Where the broker is and who we are there. Raises AgentConfigError when the password can't be read."""
+    password, tls = "", None
     if settings.password_file is not None:
         try:
             password = settings.password_file.read_text(encoding="utf-8").partition("\n")[0].strip()
@@ -116,118 +110,138 @@ def _broker(settings: BrokerSettings, config_path: Path) -> Broker:
             what = _("{path}: can't be read: {reason}").format(path=settings.password_file, reason=foreign(exc))
             fault = f"{config_path}: broker.password_file: {what}"
             raise AgentConfigError([fault]) from exc
-    return Broker(settings.host, settings.port, settings.username, password, settings.keepalive_s)
+    if settings.tls is not None:
+        tls = Tls(settings.tls.ca, settings.tls.cert, settings.tls.key)
+    return Broker(settings.host, settings.port, settings.username, password, settings.keepalive_s, tls)
+
+
+def open_spool(settings: Settings) -> Spool:
+    """The spool that the settings ask for, to be entered. Raises SpoolError when the state folder can't be made."""
+    try:
+        settings.state_folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise SpoolError(f"state_dir: {settings.state_folder}: {foreign(exc.strerror)}") from exc
+    return Spool(
+        settings.spool_folder,
+        max_bytes=settings.spool.max_bytes,
+        min_free_bytes=settings.spool.min_free_bytes,
+        policy=settings.spool.policy,
+        fresh_s=settings.uplink.fresh_s,
+        only_wanted=settings.uplink.thumbnails == "only_wanted",
+    )
+
+
+def correct_with(clock: AgentClock, spool: Spool, frame: FrameFile) -> FrameHeader:
+    """A frame's header with the time at which it was really taken, where that is known by now and was not then."""
+    if not spool.same_machine_start(frame.notes):
+        return frame.header
+    corrected = clock.corrected(clock=frame.header.clock, monotonic_s=frame.notes.monotonic_s)
+    return replace(frame.header, corrected_at=corrected)
 
 
 def _work(
-    settings: Settings, broker: Broker, spool: Spool, camera: Camera, trigger: Trigger, stop: threading.Event
+    settings: Settings,
+    broker: Broker,
+    spool: Spool,
+    hardware: Hardware,
+    report: HealthReport,
+    clock: AgentClock,
+    stop: threading.Event,
 ) -> None:
     halt = threading.Event()
-    with closing(Uplink(spool, broker, station=settings.station)) as uplink, ThreadPoolExecutor(1, "uplink") as threads:
+    errors = LastError()
+    budget = Budget(settings.state_folder / "budget.json", settings.uplink.bytes_per_day)
+    journal = Journal(settings.state_folder / "commands.json")
+    delivery = Delivery(
+        spool,
+        shares=Shares(settings.uplink.fresh_share),
+        budget=budget,
+        correct=lambda frame: correct_with(clock, spool, frame),
+    )
+    desk = Desk(journal, lambda command: orders.run(command))  # noqa: PLW0108  # because orders needs the uplink, and it the desk
+    budget.load()
+    journal.load()
+    logging.getLogger().addHandler(errors)
+    with (
+        closing(
+            Uplink(
+                delivery,
+                broker,
+                station=settings.station,
+                boot=spool.boot,
+                clock=clock,
+                desk=desk,
+                hours=settings.uplink.hours,
+                budget=budget,
+            )
+        ) as uplink,
+        ThreadPoolExecutor(1, "uplink") as threads,
+    ):
+        shutter = Shutter(
+            spool,
+            hardware,
+            clock,
+            limit=settings.max_frames,
+            thumbnails=settings.uplink.thumbnails,
+            wake=uplink.wake,
+        )
+        orders = Orders(
+            allow=settings.commands.allow,
+            settings=settings.uplink,
+            spool=spool,
+            shutter=shutter,
+            hardware=hardware,
+            delivery=delivery,
+            uplink=uplink,
+            budget=budget,
+            journal=journal,
+        )
+        beat = Beat(
+            settings.state_folder / "status.json",
+            station=settings.station,
+            spool=spool,
+            uplink=uplink,
+            delivery=delivery,
+            clock=clock,
+            budget=budget,
+            errors=errors,
+            health_every_s=settings.health.every_s,
+            measure=lambda: {
+                **report.collect(),
+                "pir_count": hardware.triggers.pir_count,
+                "camera_error": hardware.camera_error,
+            },
+        )
+        orders.resume()
         sending = threads.submit(uplink.run, halt)
-        shutter = _Shutter(spool, camera, limit=settings.max_frames)
-        beat = _Beat(settings, spool, uplink)
         try:
+            hardware.start()
             notify(READY)
             log.info("agent.started station=%s boot=%s seq=%s", settings.station, spool.boot, spool.seq)
-            _take_pictures(shutter, trigger, uplink, beat, sending, stop)
+            _take_pictures(shutter, hardware, desk, beat, sending, stop)
         finally:
             notify(STOPPING)
             halt.set()
             uplink.wake()
+            logging.getLogger().removeHandler(errors)
     sending.result()
-    beat.write(done=shutter.finished and not spool.counts().spooled)
+    beat.write(done=shutter.finished and not spool.waits())
     log.info("agent.stopped %s", spool.counts())
 
 
 def _take_pictures(
-    shutter: "_Shutter", trigger: Trigger, uplink: Uplink, beat: "_Beat", sending: Future[None], stop: threading.Event
+    shutter: Shutter, hardware: Hardware, desk: Desk, beat: Beat, sending: Future[None], stop: threading.Event
 ) -> None:
-    while not stop.is_set() and not (shutter.finished and not beat.spool.counts().spooled):
+    while not stop.is_set() and not (shutter.finished and not beat.spool.waits()):
         if sending.done():
             sending.result()  # raises what ended the uplink
         beat.if_due()
-        if shutter.finished:
+        if desk.work():
+            beat.uplink.wake()
+        elif shutter.finished:
             stop.wait(0.05)
-        elif trigger.wait(stop, timeout_s=BEAT_S / 2) and shutter.release():
-            uplink.wake()
-
-
-class _Shutter:
-    """Takes one picture and puts it into the spool. limit: pictures to take over all runs."""
-
-    def __init__(self, spool: Spool, camera: Camera, *, limit: int | None) -> None:
-        self._spool = spool
-        self._camera = camera
-        self._limit = limit
-        self._said_full_at = -SAY_FULL_EVERY_S
-        self.finished = limit is not None and spool.seq >= limit
-
-    def release(self) -> bool:
-        """Take a picture; whether there is a new frame to send."""
-        try:
-            shot = self._camera.capture(self._spool.seq)
-            if shot is None:
-                self.finished = True
-                return False
-            header = self._spool.put(shot.body, kind=shot.kind, name=shot.name, captured_at=datetime.now(UTC))
-        except CameraError as exc:
-            self._spool.drop()
-            log.error("camera.failed reason=%r; dropped", str(exc))  # noqa: TRY400  # because the reason is in the text
-            return False
-        except SpoolFullError as exc:
-            self._say_full(str(exc))
-            return False
-        finally:
-            self.finished = self.finished or (self._limit is not None and self._spool.seq >= self._limit)
-        log.debug("frame.captured id=%s name=%s", header.id, header.name)
-        return True
-
-    def _say_full(self, reason: str) -> None:
-        """Say that new pictures are dropped, at once and then now and again: a full disk must not fill its own log."""
-        if time.monotonic() - self._said_full_at >= SAY_FULL_EVERY_S:
-            self._said_full_at = time.monotonic()
-            log.warning("spool.full reason=%r dropped=%s; older frames are kept", reason, self._spool.counts().dropped)
-
-
-class _Beat:
-    """Once a second: status.json for people and programs, a sign of life for systemd."""
-
-    def __init__(self, settings: Settings, spool: Spool, uplink: Uplink) -> None:
-        self.spool = spool
-        self._station = settings.station
-        self._path = settings.spool.folder / "status.json"
-        self._uplink = uplink
-        self._due_at_s = 0.0
-
-    def if_due(self) -> None:
-        """Write and notify if a second has passed."""
-        now_s = time.monotonic()
-        if now_s < self._due_at_s:
-            return
-        self._due_at_s = now_s + BEAT_S
-        self.write(done=False)
-        if now_s - self._uplink.alive_at_s < HUNG_S:
-            notify(ALIVE)
-
-    def write(self, *, done: bool) -> None:
-        """Write status.json, whole or not at all; not synced, as every number in it can be found again."""
-        counts = self.spool.counts()
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        status = Status(
-            self._station,
-            **asdict(counts),
-            connected=self._uplink.connected,
-            seq=self.spool.seq,
-            updated_at=now,
-            done=done,
-        )
-        temporary = self._path.with_name(f".status.{os.getpid()}.part")
-        try:
-            temporary.write_text(json.dumps(asdict(status)) + "\n", encoding="utf-8")
-            temporary.replace(self._path)
-        except OSError as exc:
-            log.warning("status.not_written reason=%r", exc.strerror)  # a full disk: the frames matter more
+        elif trigger := hardware.wait(stop, timeout_s=BEAT_S / 2):
+            shutter.release(trigger)
 
 
 if __name__ == "__main__":

@@ -1,52 +1,106 @@
 """Hops 1 to 2: frames from the agent's spool over MQTT to the server, until it says that they are durable there.
 
-One thread does it all, so there is nothing to lock. A connection starts with nothing under way: what was sent on an
-earlier one and not acknowledged is sent again, and packet ids of an earlier one mean nothing.
+One thread does it all, so there is nothing to lock. What is sent next and what follows from an answer is in
+delivery.py; here are the connection, its hours, and everything that is no frame: hello, status, health, commands.
 """
 
 import logging
 import socket
 import threading
 import time
+from dataclasses import dataclass
+from datetime import datetime
 
-from edge.link import Broker, Link, LinkLost, Message
-from edge.messages import decode_acks, decode_refusal
-from edge.wire import ROOT, WireError, down_topic, up_topic
+from edge import __version__
+from edge.link import Broker, Link, LinkLost, Message, Will
+from edge.messages import Command, Hello, Progress, ServerTime, Status, decode_acks, decode_refusal
+from edge.wire import ROOT, WireError, down_topic, read_topic, up_topic
 
-from .spool import DamagedFrameError, Spool
-from .window import Window
+from .agent_clock import AgentClock
+from .commands import Desk
+from .delivery import Delivery
+from .schedule import Budget, Hours
 
 log = logging.getLogger(__name__)
 RECONNECT_S = 1.0
+LONGEST_RECONNECT_S = 8.0  # a station with a wrong password must not spend its data plan on asking
 IDLE_S = 1.0  # the longest sleep in one turn: paho's keepalive and `stop` are looked at this often
+GOODBYE_S = 1.0
+ASK_AGAIN_S = 60.0  # until the server tells the time
+ASK_HOURLY_S = 3600.0  # from then on: the clock drifts
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """connected | closed (outside `uplink.windows`) | lost. since_s: on the monotonic clock. reason: of the loss."""
+
+    name: str
+    since_s: float
+    reason: str = ""
 
 
 class Uplink:
-    """Sends what the spool holds, oldest first; deletes a frame only on the server's ack."""
+    """Sends what the spool holds; deletes a frame only on the server's ack. desk: takes commands; None refuses them."""
 
-    def __init__(self, spool: Spool, broker: Broker, *, station: str) -> None:
-        self.connected = False
+    def __init__(
+        self,
+        delivery: Delivery,
+        broker: Broker,
+        *,
+        station: str,
+        boot: str,
+        clock: AgentClock | None = None,
+        desk: Desk | None = None,
+        hours: Hours | None = None,
+        budget: Budget | None = None,
+    ) -> None:
+        self.hours = hours or Hours()
+        self.state = LinkState("lost", time.monotonic(), "not connected yet")
         self.alive_at_s = time.monotonic()  # moves on as long as the thread does its work
-        self._spool = spool
+        self._delivery = delivery
         self._broker = broker
         self._station = station
-        self._last_reason = ""
-        self._window = Window()
-        self._frame_of: dict[int, str] = {}  # packet id → frame id, of this connection; as large as the window
+        self._boot = boot
+        self._clock = clock or AgentClock()
+        self._desk = desk
+        self._budget = budget
+        self._started_s = time.monotonic()
+        self.connections = 0
+        self._failures = 0
+        self._asked: tuple[datetime, float] | None = None
+        self._ask_at_s = 0.0
+        self._looked_at_s = float("-inf")
+        self._health = b""  # the newest, and whether it was sent
+        self._health_sent = True
         self._waker, self._woken = socket.socketpair()
         self._waker.setblocking(False)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the broker has taken us in."""
+        return self.state.name == "connected"
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set; reconnects by itself. What else goes wrong (the disk, a bug) is raised."""
         while not stop.is_set():
             self.alive_at_s = time.monotonic()
+            if not self._is_open():
+                self._set_state("closed", self.state.reason)
+                stop.wait(IDLE_S)
+                continue
             try:
                 self._serve(stop)
             except LinkLost as exc:
-                self._log_once(str(exc))
-            finally:
-                self.connected = False
-            stop.wait(RECONNECT_S)
+                if str(exc) != self.state.reason:
+                    log.warning("uplink.lost reason=%r; tried again until it is back", str(exc))
+                self._set_state("lost", str(exc))
+                self._failures += 1
+                stop.wait(min(RECONNECT_S * 2.0 ** min(self._failures - 1, 8), self._longest_wait_s()))
+        self._set_state("lost", "stopped")
+
+    def say_health(self, payload: bytes) -> None:
+        """Send this when there is a connection; only the newest is kept. Called from any thread."""
+        self._health, self._health_sent = payload, False
 
     def wake(self) -> None:
         """Tell the thread that there is a new frame, or that `stop` is set."""
@@ -59,72 +113,135 @@ class Uplink:
         """Give back what the uplink holds; `run` has ended by then."""
         self._waker.close()
         self._woken.close()
+        if self._budget is not None:
+            self._budget.close()
 
-    def _log_once(self, reason: str) -> None:
-        if reason != self._last_reason:
-            log.warning("uplink.lost reason=%r; tried again every %s s", reason, RECONNECT_S)
-        self._last_reason = reason
+    def _longest_wait_s(self) -> float:
+        return max(RECONNECT_S, min(LONGEST_RECONNECT_S, self._broker.keepalive_s / 4))
+
+    def _set_state(self, name: str, reason: str = "") -> None:
+        since_s = self.state.since_s if self.state.name == name else time.monotonic()
+        self.state = LinkState(name, since_s, reason)
+
+    def _is_open(self) -> bool:
+        now_s = time.monotonic()
+        known = self._clock.best_now()
+        local = known.astimezone() if known is not None else None
+        if self._budget is not None:
+            self._budget.begin(local, now_s=now_s)
+        return self.hours.open_at(self.hours.second_of_day(local, uptime_s=now_s - self._started_s))
 
     def _serve(self, stop: threading.Event) -> None:
-        self._window, self._frame_of = Window(), {}
+        self._delivery.reset()
+        self._asked = None
+        gone = Will(up_topic(self._station, "status"), Status(online=False, boot=self._boot).encode(), retain=True)
         link = Link(
             self._broker,
             client_id=f"{ROOT}-{self._station}",
             subscribe=down_topic(self._station, "+"),
             on_message=self._hear,
             on_sent=self._taken,
+            will=gone,
         )
         with link:
             link.connect()
             while not stop.is_set():
                 now_s = self.alive_at_s = time.monotonic()
-                wait_s = self._window.wait_s(now_s=now_s)
+                wait_s = self._delivery.wait_s(now_s=now_s)
                 link.turn(IDLE_S if wait_s is None else min(wait_s, IDLE_S), wake=self._woken)
-                if link.ready:
-                    if not self.connected:
-                        self.connected, self._last_reason = True, ""
-                        log.info("uplink.connected broker=%s:%s", self._broker.host, self._broker.port)
-                    self._send_what_fits(link)
+                if not link.ready:
+                    continue
+                if not self.connected:
+                    self._greet(link)
+                if now_s - self._looked_at_s >= IDLE_S:
+                    self._looked_at_s = now_s
+                    if not self._is_open():
+                        break
+                self._say_what_is_due(link)
+                self._send_what_fits(link)
+            self._say_goodbye(link, gone)
+
+    def _greet(self, link: Link) -> None:
+        self._failures = 0
+        self.connections += 1
+        self._set_state("connected")
+        log.info("uplink.connected broker=%s:%s", self._broker.host, self._broker.port)
+        online = Status(online=True, boot=self._boot).encode()
+        link.publish(up_topic(self._station, "status"), online, retain=True)
+        self._health_sent = not self._health
+        self._ask_at_s = 0.0
+
+    def _say_goodbye(self, link: Link, gone: Will) -> None:
+        """Say that we go, so that nobody has to find out; not waited for long."""
+        if link.ready:
+            link.publish(gone.topic, gone.body, retain=True)
+            until_s = time.monotonic() + GOODBYE_S
+            while link.busy and time.monotonic() < until_s:
+                link.turn(0.1)
+
+    def _say_what_is_due(self, link: Link) -> None:
+        now_s = time.monotonic()
+        if now_s >= self._ask_at_s:
+            self._ask_at_s = now_s + ASK_AGAIN_S
+            self._asked = (self._clock.now(), now_s)
+            hello = Hello(__version__, self._boot, self._asked[0], clock_ok=self._clock.state == "ok")
+            self._publish(link, "hello", hello.encode())
+        if not self._health_sent:
+            self._health_sent = True
+            self._publish(link, "health", self._health)
+        for answer in self._desk.answers() if self._desk is not None else ():
+            self._publish(link, "result", answer.encode())
+
+    def _publish(self, link: Link, what: str, body: bytes) -> None:
+        """Something small that is no frame: it counts for the day's budget and is not held back by it."""
+        if self._budget is not None:
+            self._budget.spend(len(body))
+        link.publish(up_topic(self._station, what), body)
 
     def _send_what_fits(self, link: Link) -> None:
-        """Hand frames to the network until it is busy: a copy that is due, else the oldest that was not sent yet."""
+        """Hand messages to the network until it is busy."""
         while not link.busy:
-            frame_id = self._window.overdue(now_s=time.monotonic())
-            if frame_id is None:
-                waiting = self._spool.oldest(1, but=self._window.ids)
-                if not waiting or not self._window.has_room(waiting[0][1]):
-                    return
-                frame_id = waiting[0][0]
-            self._send(link, frame_id)
-
-    def _send(self, link: Link, frame_id: str) -> None:
-        try:
-            header, body = self._spool.read(frame_id)
-        except DamagedFrameError as exc:
-            log.error("spool.damaged frame=%s reason=%r; set aside", frame_id, str(exc))  # noqa: TRY400  # because the reason is in the text
-            self._spool.set_aside(frame_id)
-            self._window.forget(frame_id)
-            return
-        mid = link.publish(up_topic(self._station, "frame"), body, properties=header.to_properties())
-        self._frame_of[mid] = frame_id
-        self._window.sent(frame_id, size=len(body))
+            out = self._delivery.next(now_s=time.monotonic())
+            if out is None:
+                return
+            mid = link.publish(up_topic(self._station, out.what), out.body, properties=out.properties)
+            self._delivery.went(out, mid=mid, now_s=time.monotonic())
 
     def _taken(self, mid: int, reason: str) -> None:
-        frame_id = self._frame_of.pop(mid, "")
         if reason:
-            log.warning("uplink.broker_refused frame=%s reason=%r", frame_id, reason)
-        self._window.taken(frame_id, now_s=time.monotonic())
+            log.warning("uplink.broker_refused reason=%r", reason)
+        self._delivery.taken(mid, now_s=time.monotonic())
 
     def _hear(self, message: Message) -> None:
         try:
-            if message.topic == down_topic(self._station, "ack"):
-                for frame_id in decode_acks(message.body):
-                    self._window.acked(frame_id, now_s=time.monotonic())
-                    self._spool.delete(frame_id)
-            elif message.topic == down_topic(self._station, "refused"):
-                frame_id, reason = decode_refusal(message.body)
-                self._window.forget(frame_id)
-                if self._spool.set_aside(frame_id):
-                    log.error("uplink.server_refused frame=%s reason=%r; set aside", frame_id, reason)
+            self._answer(read_topic(message.topic).what, message.body)
         except WireError as exc:
             log.warning("uplink.unreadable topic=%s reason=%r", message.topic, str(exc))
+
+    def _answer(self, what: str, body: bytes) -> None:
+        now_s = time.monotonic()
+        match what:
+            case "ack":
+                self._delivery.acked(decode_acks(body), now_s=now_s)
+            case "refused":
+                frame_id, reason = decode_refusal(body)
+                if self._delivery.refused(frame_id):
+                    log.error("uplink.server_refused frame=%s reason=%r; set aside", frame_id, reason)
+            case "progress":
+                progress = Progress.decode(body)
+                self._delivery.progress(progress.id, progress.offset, now_s=now_s)
+            case "time":
+                self._set_clock(ServerTime.decode(body))
+            case "command" if self._desk is not None:
+                self._desk.take(Command.decode(body), now=self._clock.best_now())
+
+    def _set_clock(self, told: ServerTime) -> None:
+        """Take the server's time, when it answers our last question."""
+        if self._asked is None or told.hello_clock != self._asked[0]:
+            return
+        asked_at_s, self._asked = self._asked[1], None
+        self._ask_at_s = time.monotonic() + ASK_HOURLY_S
+        before = self._clock.state
+        self._clock.tell(told.now, asked_at_s=asked_at_s)
+        if self._clock.state != before or before != "ok":
+            log.info("clock.told state=%s offset_s=%.1f", self._clock.state, self._clock.offset_s or 0.0)

@@ -37,10 +37,10 @@ class Window:
         """The frames under way."""
         return self._under_way.keys()
 
-    def has_room(self, size: int) -> bool:
-        """Whether a frame of this many bytes may be sent now."""
+    def has_room(self, size: int, *, keep_free: int = 0) -> bool:
+        """Whether a frame of this many bytes may be sent now and `keep_free` more after it."""
         used = sum(each.size for each in self._under_way.values())
-        return not used or (len(self._under_way) < self._frames and used + size <= self._bytes)
+        return not used or (len(self._under_way) + keep_free < self._frames and used + size <= self._bytes)
 
     def sent(self, frame_id: str, *, size: int) -> None:
         """A copy of this frame was handed to the network."""
