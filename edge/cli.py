@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import agent, bench, check, demo, doctor, init, models, plugins, process, replay, run
+from .commands import agent, bench, broker, check, demo, doctor, init, models, plugins, process, replay, run, station
 from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
 from .foreign import foreign
@@ -50,7 +50,8 @@ command(
     help=_(
         "Write a commented starter site into a new folder.\n\n"
         "It gets site.yaml (where frames come from, what is done with them, who is told), agent.yaml for a Raspberry "
-        "Pi, and a folder inbox to copy SD cards into. Nothing that is there is overwritten.\n\n"
+        "Pi, a folder inbox to copy SD cards into, and in state/stations the authority that signs stations' "
+        "certificates. Nothing that is there is overwritten.\n\n"
         "Then: edit site.yaml, `tigrillo models pull`, `tigrillo check site.yaml`, `tigrillo run site.yaml`."
     ),
 )(init.init)
@@ -151,6 +152,18 @@ command(
         "picture or for the sizes given with --batch; the daemon uses what it found for installed models."
     ),
 )(bench.bench)
+command(
+    "broker",
+    short_help=_("Run the broker that stations with certificates talk to."),
+    help=_(
+        "Write mosquitto's configuration (TLS, access list, bounds) and run it in the foreground.\n\n"
+        "Stations show the certificate that `tigrillo station add` gave them; a new one needs no change here. Needs "
+        "mosquitto (apt install mosquitto). With broker: {run: true} in the site, `tigrillo run` does the same, and "
+        "starts it again when it ends.\n\n"
+        "Another broker can be named in the site: broker: {external: true, host: …}; what it needs: docs/stations.md."
+    ),
+)(broker.broker)
+app.add_typer(station.app, name="station", help=_("Add, list, show, revoke and enrol stations."))
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

@@ -54,6 +54,18 @@ def load_plan(path: FilePath, registry: Registry) -> Plan:
     return plan_from(text, path, registry)
 
 
+def load_general(path: FilePath) -> tuple[SiteFile, FilePath]:
+    """(the file, its state folder), plugins' own settings not looked at. Raises ConfigError for a fault elsewhere."""
+    try:
+        document = parse(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(_("{path}: can't be read: {reason}").format(path=path, reason=foreign(exc))) from exc
+    file = _validate(SiteFile, document.data or {}, (), document)
+    if document.faults or file is None:
+        raise ConfigError(format_faults(path, document))
+    return file, path.resolve().parent / FilePath(file.state_dir).expanduser()
+
+
 def check_complete(plan: Plan) -> None:
     """Raise ConfigError when nothing would come in, or nothing would look at it: all would pass for blank."""
     for section, entries in (("sources", plan.sources), ("stages", plan.stages)):

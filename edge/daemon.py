@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from .paths import models_dir
 from .pipeline.built import built
 from .pipeline.outbox import Outbox
 from .pipeline.pulse import Pulse
+from .pipeline.roster import StoreRoster
 from .pipeline.runner import Failed, Runner, attempt
 from .pipeline.spool import Spool
 from .pipeline.tally import Observers, Tally, write_status
@@ -37,6 +38,10 @@ from .pipeline.worker import Worker
 from .registry import Registry
 from .sd_notify import ALIVE, READY, STOPPING, notify
 from .services import Log, Services, Sink, Source, VisionCompute
+from .station_site import station_parts
+from .stations.book import Book
+from .stations.folders import Folders
+from .stations.known import KnownStations
 from .store.sql import Store
 
 BEAT_S = 1.0  # heartbeat, status file; the unit's WatchdogSec is a multiple of it
@@ -45,7 +50,7 @@ RESTART_S = 5.0  # pause before a source that failed is started again
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site with everything open and nothing running yet."""
+    """A site with everything open and nothing running yet. broker: keeps the private broker running, if it has one."""
 
     services: Services
     store: Store
@@ -54,6 +59,7 @@ class Site:
     sources: tuple[tuple[str, Source], ...]
     runner: Runner
     notifiers: Mapping[str, Notifier]
+    broker: Callable[[threading.Event], None] | None = None
 
 
 @contextmanager
@@ -67,6 +73,9 @@ def open_services(
     file = plan.file
     fps = file.media.sample_fps if sample_fps is None else sample_fps
     threads, jobs = file.compute.threads, file.limits.compute_jobs
+    folders = Folders.of(plan.state_dir)
+    enforce = file.broker is not None and file.broker.enforce
+    known = KnownStations(Book(folders.book), plan.stations, file.site.timezone, clock, enforce=enforce)
     with open_compute(file.compute.device, threads=threads, jobs=jobs, log=log) as compute:
         yield Services(
             compute=compute,
@@ -76,7 +85,9 @@ def open_services(
             state_dir=plan.state_dir,
             clock=clock,
             decoders=registry.decoders,
-            stations=plan.stations,
+            stations=known,
+            is_allowed=known.is_allowed,
+            identity=folders.identity if file.broker is not None else None,
             default_timezone=file.site.timezone,
             language=file.site.language,
             emit=Observers(tally, log, registry.manager),
@@ -103,8 +114,11 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
     tally = Tally()
     with ExitStack() as stack:
         stack.enter_context(only_one(plan.state_dir))
+        broker = stack.enter_context(station_parts(plan.file, plan.state_dir, log=log, clock=clock))
         services = stack.enter_context(open_services(plan, registry, log=log, clock=clock, tally=tally))
         store = stack.enter_context(Store(plan.database_url))
+        roster = StoreRoster(store, state_dir=plan.state_dir, clock=clock, emit=services.emit, log=log)
+        services = replace(services, roster=roster)
         runner = stack.enter_context(open_runner(plan, services))
         notifiers = {
             name: stack.enter_context(built(name, spec.build, config, services))
@@ -121,7 +135,7 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
             limit_bytes=limits.spool_bytes,
             drop_when_full=limits.when_full == "drop_newest",
         )
-        yield Site(services, store, spool, tally, sources, runner, notifiers)
+        yield Site(services, store, spool, tally, sources, runner, notifiers, broker)
 
 
 @contextmanager
@@ -171,7 +185,7 @@ async def _run(plan: Plan, site: Site) -> None:
     stop, halt = threading.Event(), threading.Event()
     lanes = [f"worker-{number + 1}" for number in range(plan.file.limits.inbox_frames)]
     pulse = Pulse(lanes)
-    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + 2)
+    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + 3)
 
     async def in_thread(work: Callable[[], None]) -> None:
         try:
@@ -187,6 +201,8 @@ async def _run(plan: Plan, site: Site) -> None:
                 in_thread,
                 Worker(lane, site.store, site.services, site.runner, plan.rules, pulse, stop, halt).run,
             )
+        if site.broker is not None:
+            tasks.start_soon(in_thread, partial(site.broker, stop))
         for name, source in site.sources:
             tasks.start_soon(in_thread, partial(_keep_running, name, source, site, stop))
         outbox = Outbox(

@@ -6,7 +6,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
 
 from .alerts.rules import Rule
 from .compute.choice import parse_choice
@@ -101,6 +101,37 @@ class StationConfig(_Strict):
     longitude: float | None = Field(default=None, ge=-180, le=180)
 
 
+class EnrollConfig(_Strict):
+    """The enrolment's address: where Raspberry Pis change their token for a certificate."""
+
+    port: int = Field(default=8884, ge=1, le=65_535)
+    listen: str = ""
+
+
+class BrokerConfig(_Strict):
+    """The broker that stations with certificates talk to.
+
+    host: the name or address by which they reach it; this machine's own when left out. names: more of them, for the
+    certificate. run: `tigrillo run` starts it. external: somebody else's, with our authority. enforce: only stations
+    that were added, or that the site names, may send.
+    """
+
+    host: str = ""
+    port: int = Field(default=8883, ge=1, le=65_535)
+    listen: str = ""
+    names: tuple[str, ...] = ()
+    run: bool = False
+    external: bool = False
+    enroll: EnrollConfig | None = None
+    enforce: bool = False
+
+    @model_validator(mode="after")
+    def _one_owner(self) -> "BrokerConfig":
+        if self.external and (self.run or not self.host):
+            raise ValueError(_("external: true is somebody else's broker: name its `host`, and leave `run` out"))
+        return self
+
+
 class Use(BaseModel):
     """A list entry that names a plugin; the rest are that plugin's own settings."""
 
@@ -122,6 +153,7 @@ class SiteFile(_Strict):
     limits: Limits = Limits()
     compute: ComputeConfig = ComputeConfig()
     media: MediaConfig = MediaConfig()
+    broker: BrokerConfig | None = None
     stations: tuple[StationConfig, ...] = ()
     sources: tuple[Use, ...] = ()
     stages: tuple[Use, ...] = ()

@@ -18,6 +18,8 @@ import zlib
 from dataclasses import dataclass
 from datetime import timedelta
 
+from .i18n import _
+
 LIFE = timedelta(minutes=15)
 SECRET_BYTES = 10
 FINGERPRINT_BYTES = 10
@@ -66,14 +68,14 @@ def read_token(text: str) -> Token:
     try:
         raw = base64.b32decode(plain + "=" * (-len(plain) % 8))
     except ValueError as exc:
-        raise TokenError("has letters that no token has") from exc
+        raise TokenError(_("has letters that no token has")) from exc
     body, check = raw[:-2], raw[-2:]
     if len(raw) < 3 or _check(body) != check:
-        raise TokenError("is not typed right: a group is missing or a letter is wrong")
+        raise TokenError(_("is not typed right: a group is missing or a letter is wrong"))
     length = body[0]
     end = 1 + (4 if length == IPV4 else length)
     if length > MOST_HOST or len(body) != end + 2 + SECRET_BYTES + FINGERPRINT_BYTES:
-        raise TokenError("is from another version of tigrillo")
+        raise TokenError(_("is from another version of tigrillo"))
     host = str(ipaddress.IPv4Address(body[1:end])) if length == IPV4 else body[1:end].decode("ascii", "replace")
     port = int.from_bytes(body[end : end + 2], "big")
     secret = body[end + 2 : end + 2 + SECRET_BYTES]
@@ -91,7 +93,11 @@ def _host_bytes(host: str) -> bytes:
     except ValueError:
         name = host.encode("ascii", "replace")
     if not 1 <= len(name) <= MOST_HOST or b"?" in name:
-        raise TokenError(f"host {host[:80]!r}: a name of 1 to {MOST_HOST} ASCII letters, or an IPv4 address")
+        raise TokenError(
+            _("host {host!r}: a name of 1 to {most} ASCII letters, or an IPv4 address").format(
+                host=host[:80], most=MOST_HOST
+            )
+        )
     return bytes([len(name)]) + name
 
 

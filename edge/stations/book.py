@@ -245,9 +245,8 @@ def _rows(connection: Connection) -> list[StationRow]:
     for row in connection.execute(select(certificates).order_by(certificates.c.issued_at)).mappings():
         kept = Certificate(row["serial"], row["way"], row["issued_at"], row["expires_at"], row["revoked_at"])
         found.setdefault(row["station"], []).append(kept)
-    waiting = dict(
-        connection.execute(select(tokens.c.station, tokens.c.expires_at).where(tokens.c.used_at.is_(None))).tuples()
-    )
+    unused = select(tokens.c.station, tokens.c.expires_at).where(tokens.c.used_at.is_(None))
+    waiting = {str(station): until for station, until in connection.execute(unused)}
     return [
         StationRow(**row, certificates=tuple(found.get(row["name"], ())), token_expires_at=waiting.get(row["name"]))
         for row in connection.execute(select(stations).order_by(stations.c.name)).mappings()

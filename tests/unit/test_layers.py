@@ -22,7 +22,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"site_file", "wording"}),
     frozenset({"config"}),
     frozenset({"api"}),
-    frozenset({"pipeline"}),
+    frozenset({"pipeline", "station_site"}),
     frozenset({"daemon", "fakes"}),
     frozenset({"testing", "process", "doctor", "demo"}),
     frozenset({"commands"}),

@@ -1,0 +1,54 @@
+"""The stations as the running daemon sees them: rows that any process may change, read again twice a second at most."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ..clock import Clock
+from ..services import Station
+from .book import Book, StationRow
+
+FRESH_S = 0.5  # how old an answer may be; a revoked station is refused after 1 s at the latest
+
+
+@dataclass(slots=True)
+class KnownStations(Mapping[str, Station]):
+    """Name → station: those of the site's YAML, then those that were added. May be used from any thread.
+
+    enforce: stations that nobody added or named are not allowed. Raises StoreBusy when the rows can't be read.
+    """
+
+    book: Book
+    named: Mapping[str, Station]
+    site_timezone: str
+    clock: Clock
+    enforce: bool = False
+    _rows: dict[str, StationRow] = field(default_factory=dict, init=False)
+    _read_at_s: float = field(default=float("-inf"), init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def is_allowed(self, name: str) -> bool:
+        """Whether frames of this station are taken."""
+        row = self._current().get(name)
+        if row is not None:
+            return row.revoked_at is None
+        return not self.enforce or name in self.named
+
+    def __getitem__(self, name: str) -> Station:
+        if name in self.named:
+            return self.named[name]
+        return self._current()[name].station(self.site_timezone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self.named, *self._current())))
+
+    def __len__(self) -> int:
+        return len(self.named.keys() | self._current().keys())
+
+    def _current(self) -> dict[str, StationRow]:
+        with self._lock:
+            now_s = self.clock.monotonic_s()
+            if now_s - self._read_at_s > FRESH_S:
+                self._rows = {row.name: row for row in self.book.all()}
+                self._read_at_s = now_s
+            return self._rows
