@@ -46,6 +46,7 @@ from .model import (
     F32,
     I64,
     U8,
+    AgentFacts,
     Alert,
     Answer,
     Box,
@@ -66,7 +67,7 @@ from .model import (
 )
 from .models.taxa import describe_lineage
 from .models.taxonomy import Taxonomy, load_taxonomy
-from .paths import is_safe_name, open_atomically
+from .paths import is_safe_name, open_atomically, sync_dir, write_atomically
 from .placement import Placement
 from .secret import Secret
 from .services import (
@@ -74,6 +75,9 @@ from .services import (
     Incoming,
     Media,
     MotionRule,
+    Received,
+    Roster,
+    Said,
     Scene,
     Seen,
     Services,
@@ -83,17 +87,19 @@ from .services import (
     Station,
     VisionCompute,
 )
+from .tls import Tls
 from .wording import Wording, one_line, percent, word_alert
 
 __all__ = [
-    "F32", "I64", "U8", "Alert", "Answer", "Box", "Boxes", "Broker", "CaptureTime", "Card", "Category",
-    "Classification", "Clip", "Clock", "ConfigError", "DecodeError", "DecoderSpec", "Detection", "DeviceBusy",
-    "DeviceLost", "Event", "Exporter", "ExporterSpec", "FatalError", "Frame", "FrameError", "Incoming", "Kind", "Link",
-    "LinkLost", "Media", "Message", "ModelError", "MotionRule", "Notifier", "NotifierSpec", "NotifyError", "OpenModel",
-    "Outcome", "Picture", "PictureResult", "Placement", "RefusedError", "RetryableError", "Scene", "Secret", "Seen",
-    "Services", "Session", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
-    "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "VisionCompute", "Wording", "_", "boxes_above",
-    "boxes_from_rows", "check_head", "check_numbers", "describe_lineage", "first_of_rank", "foreign", "hookimpl",
-    "is_safe_name", "letterbox", "load_taxonomy", "messages", "nms", "nms_by_class", "one_line", "open_atomically",
-    "open_model", "percent", "softmax", "square_crop", "to_batch", "translate", "wire", "word_alert",
+    "F32", "I64", "U8", "AgentFacts", "Alert", "Answer", "Box", "Boxes", "Broker", "CaptureTime", "Card",
+    "Category", "Classification", "Clip", "Clock", "ConfigError", "DecodeError", "DecoderSpec", "Detection",
+    "DeviceBusy", "DeviceLost", "Event", "Exporter", "ExporterSpec", "FatalError", "Frame", "FrameError",
+    "Incoming", "Kind", "Link", "LinkLost", "Media", "Message", "ModelError", "MotionRule", "Notifier",
+    "NotifierSpec", "NotifyError", "OpenModel", "Outcome", "Picture", "PictureResult", "Placement", "Received",
+    "RefusedError", "RetryableError", "Roster", "Said", "Scene", "Secret", "Seen", "Services", "Session", "Sink",
+    "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy",
+    "Taxon", "Taxonomy", "Tls", "VisionCompute", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head",
+    "check_numbers", "describe_lineage", "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox",
+    "load_taxonomy", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model", "percent",
+    "softmax", "square_crop", "sync_dir", "to_batch", "translate", "wire", "word_alert", "write_atomically",
 ]  # fmt: skip

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 
 from .clock import SteppedClock
-from .errors import DecodeError, EdgeError, ModelError
+from .errors import DecodeError, EdgeError, FrameError, ModelError, RetryableError
 from .model import F32, U8, CaptureTime, Card, Frame, Kind, Picture, SpooledFrame
-from .services import Clip, Incoming, Services, Session
+from .services import Clip, Incoming, Received, Services, Session
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -231,7 +231,34 @@ class MemorySink:
             self.arrived.notify_all()
             return not known
 
-    def refuse(self, *, source: str, name: str, reason: str, body: bytes = b"") -> None:  # noqa: ARG002  # because it is a Sink
+    def receive_many(self, incoming: Sequence[Incoming]) -> list[Received]:
+        """`receive` for each."""
+        answers: list[Received] = []
+        for each in incoming:
+            try:
+                answers.append(self.receive(each))
+            except (FrameError, RetryableError) as exc:
+                answers.append(exc)
+        return answers
+
+    def sha256_of(self, station: str, frame_id: str) -> str | None:
+        """The hash that came with this frame."""
+        mine = (each.sha256 for each in self.received if (each.station, each.id) == (station, frame_id))
+        return next(mine, None)
+
+    def hold(self, source: str, size_bytes: int) -> None:
+        """There is always room."""
+
+    def refuse(
+        self,
+        *,
+        source: str,  # noqa: ARG002  # because it is a Sink
+        name: str,
+        reason: str,
+        body: bytes = b"",  # noqa: ARG002
+        station: str = "",  # noqa: ARG002
+        kind: str = "",  # noqa: ARG002
+    ) -> None:
         """Keep name and reason."""
         with self.arrived:
             self.refused.append((name, reason))

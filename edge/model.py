@@ -26,6 +26,7 @@ Rank = Literal["kingdom", "class", "order", "family", "genus", "species"]
 RANKS: tuple[Rank, ...] = ("kingdom", "class", "order", "family", "genus", "species")
 NV12_PLANES, I420_PLANES = 2, 3
 VERBS = ("capture", "receive", "spool", "claim", "stage", "record", "notify", "show")
+STATION_VERBS = ("station.online", "station.offline", "station.drift", "station.result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +278,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One of the eight verbs happened (or failed): what observers, metrics and logs see."""
+    """Something happened (or failed): what observers, metrics and logs see.
+
+    verb: one of the eight, or of STATION_VERBS. A field `refusal` names the kind of thing that was refused.
+    """
 
     verb: str
     at: datetime

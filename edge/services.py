@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .clock import Clock, SystemClock
-from .model import F32, U8, Box, Boxes, CaptureTime, Card, Event, Kind, Picture
+from .errors import FrameError, RetryableError
+from .messages import Command, Health, Hello, Result, Status
+from .model import F32, U8, AgentFacts, Box, Boxes, CaptureTime, Card, Event, Kind, Picture
 from .placement import Placement
 from .tls import Tls
 
@@ -176,6 +178,8 @@ class Incoming:
     body: the bytes, or the path of a file that stays where it is (it is then read in place and never changed).
     sha256: what the sender says the hash is, "" when it says nothing; a difference is refused.
     captured: None means: find out from the file (EXIF, container, modification time) in the station's zone.
+    ours: the file at `body` lies in state_dir and was put together by the source: a new frame takes it over (it gets a
+    second name; the source removes its own). agent: what a station's agent said of it.
     """
 
     station: str
@@ -186,6 +190,11 @@ class Incoming:
     id: str = ""
     sha256: str = ""
     captured: CaptureTime | None = None
+    ours: bool = False
+    agent: AgentFacts | None = None
+
+
+Received = bool | FrameError | RetryableError
 
 
 class Sink(Protocol):
@@ -198,8 +207,29 @@ class Sink(Protocol):
         sender must not send it again), SpoolFull or StoreBusy (not durable: the sender keeps it and tries again).
         """
 
-    def refuse(self, *, source: str, name: str, reason: str, body: bytes = b"") -> None:
-        """Record something that never became a frame (unknown topic, unreadable payload) in quarantine."""
+    def receive_many(self, incoming: Sequence[Incoming]) -> Sequence[Received]:
+        """`receive` for frames that arrived together: synced one after the other, known to the store all at once.
+
+        For each, in order, what `receive` would have returned or raised; one that is at fault spoils no other. What
+        nobody foresaw is a RetryableError for two times and a RefusedError the third time.
+        """
+
+    def sha256_of(self, station: str, frame_id: str) -> str | None:
+        """The content hash of a frame that is durable already; None when it is unknown. Raises StoreBusy."""
+
+    def hold(self, source: str, size_bytes: int) -> None:
+        """Say how many bytes of unfinished frames a source keeps in state_dir: they count towards the spool's limit.
+
+        Raises SpoolFull, StoreBusy when there is no room for more than it said last; nothing has changed then.
+        """
+
+    def refuse(
+        self, *, source: str, name: str, reason: str, body: bytes = b"", station: str = "", kind: str = ""
+    ) -> None:
+        """Record something that never became a frame (unknown topic, unreadable payload) in quarantine.
+
+        station: whose it is, when that is known. kind: what sort of refusal it is counted as.
+        """
 
     def knows(self, station: str, sha256: str) -> bool:
         """Whether this content of this station was received before."""
@@ -227,13 +257,48 @@ class Station:
     species_list: str = ""
 
 
+Said = Hello | Health | Status | Result
+
+
+class Roster(Protocol):
+    """What stations' agents say of themselves, and what they are to do."""
+
+    def heard(self, said: Sequence[tuple[str, Said]], *, live: bool) -> None:
+        """Keep what agents said, (station, message) in order, in one transaction. Raises StoreBusy.
+
+        live: they said it just now, so that their clocks can be compared with ours; not what waited in the broker.
+        """
+
+    def due_commands(self) -> Sequence[tuple[str, Command]]:
+        """Some commands, (station, command), oldest first, of stations that are connected. Raises StoreBusy."""
+
+    def command_sent(self, command_id: str) -> None:
+        """The broker gets this command now. Raises StoreBusy."""
+
+
+class NoRoster:
+    """A Roster that keeps nothing and commands nothing."""
+
+    def heard(self, said: Sequence[tuple[str, Said]], *, live: bool) -> None:
+        """Forget it."""
+
+    def due_commands(self) -> Sequence[tuple[str, Command]]:
+        """None."""
+        return ()
+
+    def command_sent(self, command_id: str) -> None:
+        """Forget it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """All that a plugin may use of the runtime; arrives once, through `build`.
 
     stations: those the site names and those that were added, as they are now; others take `default_timezone`.
     is_allowed: whether frames of this station are taken; a revoked one's are not, from 1 s after it was revoked at the
-    latest. identity: who the server is at its own broker, None where it has none. language: "en" or "es".
+    latest (raises StoreBusy while that can't be read). identity: who the server is at its own broker, None where it has
+    none. language: "en" or "es".
+    roster: keeps what agents say of themselves and has the commands for them.
     emit: tells observers (metrics, log, tigrillo_event) what happened. used_models: task ("detect", "classify") → name
     of the model that the site's stages use for it; exporters write it down.
     """
@@ -252,6 +317,7 @@ class Services:
     used_models: Mapping[str, str] = field(default_factory=dict)
     is_allowed: Callable[[str], bool] = field(default=lambda _station: True)
     identity: Tls | None = None
+    roster: Roster = field(default_factory=NoRoster)
 
     def timezone_of(self, station: str) -> str:
         """The IANA zone in which the clock of this station's camera is read."""

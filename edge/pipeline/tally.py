@@ -1,8 +1,9 @@
-"""Observers of the eight verbs: counts for the status file, lines for the log, the plugins' event hook."""
+"""Observers of what happens: counts for the status file, lines for the log, the plugins' event hook."""
 
 import json
 import os
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,29 +11,40 @@ from typing import Any
 
 import pluggy
 
-from ..model import VERBS, Event
+from ..model import STATION_VERBS, VERBS, Event
 from ..paths import write_atomically
 from ..services import Log
 from .runner import Failed, attempt
 
+SAY_AGAIN_S = 60.0  # a refusal of one kind by one station is said so often; all are counted
+MOST_SAID = 1_000  # (station, kind) pairs kept in mind: whoever makes up station names must not fill the memory
+
 
 @dataclass(slots=True)
 class Tally:
-    """How often each verb happened and failed since the start."""
+    """How often each verb happened and failed since the start, and how often what was refused, by kind."""
 
     done: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, event: Event) -> None:
         """Count one event."""
         with self._lock:
             (self.done if event.ok else self.failed)[event.verb] += 1
+            if kind := event.fields.get("refusal"):
+                self.refused[str(kind)] += 1
 
     def as_dict(self) -> dict[str, dict[str, int]]:
         """{"receive": {"done": 3, "failed": 0}, …} for all eight verbs, in their order."""
         with self._lock:
             return {verb: {"done": self.done[verb], "failed": self.failed[verb]} for verb in VERBS}
+
+    def refusals(self) -> dict[str, int]:
+        """What sources refused since the start: {"topic": 3, "station": 120}."""
+        with self._lock:
+            return dict(self.refused)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +54,35 @@ class Observers:
     tally: Tally
     log: Log
     manager: pluggy.PluginManager
+    _said_at_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
         """Count it, log it, hand it to the plugins."""
         self.tally.count(event)
-        say = self.log.info if event.ok else self.log.warning
-        say(f"frame.{event.verb}", ok=event.ok, station=event.station, frame_id=event.frame_id, **event.fields)
+        if self._is_news(event):
+            say = self.log.info if event.ok else self.log.warning
+            name = event.verb if event.verb in STATION_VERBS else f"frame.{event.verb}"
+            say(name, ok=event.ok, station=event.station, frame_id=event.frame_id, **event.fields)
         if self.manager.hook.tigrillo_event.get_hookimpls():
             told = attempt(lambda: self.manager.hook.tigrillo_event(event=event))
             if isinstance(told, Failed):
                 self.log.error("event.hook_failed", reason=told.reason)
 
+    def _is_news(self, event: Event) -> bool:
+        """Whether the log is to say it: of refusals one a minute, station and kind."""
+        kind = event.fields.get("refusal")
+        if kind is None:
+            return True
+        key, now_s = (event.station, str(kind)), time.monotonic()
+        if len(self._said_at_s) >= MOST_SAID and key not in self._said_at_s:
+            key = ("", str(kind))
+        if now_s - self._said_at_s.get(key, float("-inf")) < SAY_AGAIN_S:
+            return False
+        self._said_at_s[key] = now_s
+        return True
+
 
 def write_status(path: Path, tally: Tally, **fields: Any) -> None:
     """Write the counts where `tigrillo demo`, `doctor` and people find them; whole or not at all."""
-    body = json.dumps({"pid": os.getpid(), "verbs": tally.as_dict(), **fields}, indent=1)
+    body = json.dumps({"pid": os.getpid(), "verbs": tally.as_dict(), "refused": tally.refusals(), **fields}, indent=1)
     write_atomically(path, body.encode())

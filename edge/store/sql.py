@@ -23,6 +23,7 @@ from sqlalchemy.pool import StaticPool
 from ..errors import SchemaError, StoreBusy
 from ..i18n import _
 from ..model import Alert, Outcome, SpooledFrame
+from . import arrivals
 from .rows import alert_from, detection_to_json, frame_from, frame_values, observation_values, outcome_from
 from .schema import alerts, frames, observations, quarantine
 
@@ -85,18 +86,19 @@ class Store:
 
     # hop 3, spool
 
-    def add_frame(self, frame: SpooledFrame, *, spool_bytes: int) -> bool:
-        """Add a frame's row; False when (station, id) is already there, and nothing is changed then."""
-        statement = insert_or_ignore(frames).values(frame_values(frame, spool_bytes=spool_bytes))
-        with self.transaction() as connection:
-            return connection.execute(statement.on_conflict_do_nothing(["station", "id"])).rowcount == 1
+    def add_frames(self, new: Sequence[tuple[SpooledFrame, int]]) -> list[bool]:
+        """Add the rows of frames, each with the bytes it takes in our own folder, all in one transaction.
 
-    def frame_sha256(self, station: str, frame_id: str) -> str | None:
-        """The content hash of a known frame, None when it is unknown."""
+        For each whether it is new; when (station, id) is already there, nothing is changed.
+        """
+        rows = [frame_values(frame, spool_bytes=spool_bytes) for frame, spool_bytes in new]
         with self.transaction() as connection:
-            return connection.scalar(
-                select(frames.c.sha256).where(frames.c.station == station, frames.c.id == frame_id)
-            )
+            return arrivals.add_frames(connection, rows)
+
+    def known_hashes(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        """The content hash of each of these frames, (station, id), that is known."""
+        with self.transaction() as connection:
+            return arrivals.known_hashes(connection, keys)
 
     def knows(self, station: str, sha256: str) -> bool:
         """Whether a frame of this content is known at this station."""
@@ -106,11 +108,8 @@ class Store:
 
     def waiting_bytes(self) -> int:
         """Bytes in our own folder of frames that wait or are in work."""
-        query = select(func.coalesce(func.sum(frames.c.spool_bytes), 0)).where(
-            frames.c.state.in_(("spooled", "claimed"))
-        )
         with self.transaction() as connection:
-            return int(connection.scalar(query) or 0)
+            return arrivals.waiting_bytes(connection)
 
     # hop 4, claim
 
@@ -274,6 +273,20 @@ class Store:
         with self.transaction() as connection:
             rows = connection.execute(select(frames).where(frames.c.id == frame_id)).mappings()
             return [frame_from(row) for row in rows]
+
+    def thumbnails_of(self, pk: int) -> list[SpooledFrame]:
+        """The thumbnails that came for a full frame."""
+        with self.transaction() as connection:
+            rows = connection.execute(select(frames).where(frames.c.full_pk == pk)).mappings()
+            return [frame_from(row) for row in rows]
+
+    def full_frame_of(self, pk: int) -> SpooledFrame | None:
+        """The full frame that a thumbnail stands for; None while it is not here."""
+        thumb = frames.alias("thumb")
+        query = select(frames).join(thumb, thumb.c.full_pk == frames.c.pk).where(thumb.c.pk == pk)
+        with self.transaction() as connection:
+            row = connection.execute(query).mappings().first()
+        return frame_from(row) if row else None
 
     def outcome(self, pk: int) -> Outcome | None:
         """What was recorded for a frame; None while it is not recorded."""

@@ -1,48 +1,57 @@
 """Source `mqtt`: hop 2, receive, from agents over an MQTT 5 broker (docs/protocol.md).
 
-Message → header checked → sink.receive (durable now) → ack to the agent → PUBACK to the broker, one after the other in
-one thread, so nothing waits in memory: while the sink writes, the network waits. What the sink can't take now gets a
-PUBACK but no ack: the broker need not keep it, because the agent does, and sends it again.
+One thread. What the network holds ready is read, up to a bound; then all of it is dealt with together (durable first,
+then our acks, then the PUBACKs), and only then more is read: while the sink writes, the network waits. What the sink
+can't take now gets a PUBACK but no ack: the broker need not keep it, because the agent does, and sends it again.
+
+This file: settings, connection, when a batch is full. mqtt_receiver.py deals with a batch, mqtt_pieces.py with frames
+that come in pieces.
 """
 
-import hashlib
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from edge.api import (
     Broker,
-    CaptureTime,
     ConfigError,
-    Incoming,
     Link,
     LinkLost,
     Message,
-    RefusedError,
-    RetryableError,
     Secret,
     Services,
     Sink,
     SourceSpec,
+    Tls,
+    _,
     hookimpl,
-    messages,
     wire,
 )
 
+from .mqtt_receiver import Receiver
+
 RECONNECT_S = 1.0
-TURN_S = 0.5  # how often `stop` is looked at while nothing arrives
+TURN_S = 0.5  # how often `stop` and the commands are looked at while nothing arrives
 SESSION_S = 3600  # the broker keeps for us so long; what it loses, the agents send again
-RECEIVE_MAXIMUM = 16  # unacknowledged messages the broker may have under way to us
-SAY_AGAIN_S = 10.0  # a full spool meets every frame: one line in so many seconds is enough
+RECEIVE_MAXIMUM = 16  # messages without our PUBACK that the broker may have under way to us; some allow themselves more
+BATCH = 32  # messages dealt with together
+BATCH_BYTES = 8 * 2**20
+BATCH_S = 0.02  # the first of a batch waits for others so long at most
+MORE_S = 0.002  # no next message within this: nothing is ready
 
 
 class MqttConfig(BaseModel):
-    """Where the broker is and who we are there. client_id: two daemons on one broker need two."""
+    """Where the broker is and who we are there. client_id: two daemons on one broker need two.
+
+    tls: whether the connection is encrypted; by default when the site has a `broker:` of its own, where the server
+    shows its own certificate. ca, cert, key: PEM files for a broker that is somebody else's.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -52,6 +61,10 @@ class MqttConfig(BaseModel):
     password: Secret | None = None
     client_id: str = Field(default_factory=lambda: f"tigrillo-{socket.gethostname()}", min_length=1, max_length=128)
     keepalive_s: int = Field(default=30, ge=5, le=65_535)
+    tls: bool | None = None
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
 
 
 @dataclass(slots=True)
@@ -61,30 +74,35 @@ class MqttSource:
     config: MqttConfig
     services: Services
     _last_reason: str = field(default="", init=False)
-    _said_deferred_at_s: float = field(default=float("-inf"), init=False)
+    _receiver: Receiver | None = field(default=None, init=False)
 
     def run(self, sink: Sink, stop: threading.Event) -> None:
         """Receive until `stop` is set; see Source. A lost connection is replaced, anything else is raised."""
+        if self._receiver is None:  # what it counts outlives an error that ended `run`
+            self._receiver = Receiver(self.services, sink)
         while not stop.is_set():
             try:
-                self._serve(sink, stop)
+                self._serve(self._receiver, stop)
             except LinkLost as exc:
                 if str(exc) != self._last_reason:
                     self.services.log.warning("mqtt.lost", reason=str(exc), again_in_s=RECONNECT_S)
                 self._last_reason = str(exc)
             stop.wait(RECONNECT_S)
 
-    def _serve(self, sink: Sink, stop: threading.Event) -> None:
+    def _serve(self, receiver: Receiver, stop: threading.Event) -> None:
         try:
             password = self.config.password.reveal() if self.config.password else ""
+            tls = tls_of(self.config, self.services)
         except ConfigError as exc:  # it was there at the start: somebody is changing it, or its disk is away
             raise LinkLost(str(exc)) from exc
-        broker = Broker(self.config.host, self.config.port, self.config.username, password, self.config.keepalive_s)
+        config = self.config
+        broker = Broker(config.host, config.port, config.username, password, config.keepalive_s, tls)
+        batch: list[Message] = []
         link = Link(
             broker,
-            client_id=self.config.client_id,
+            client_id=config.client_id,
             subscribe=wire.ALL_UP,
-            on_message=lambda message: self._take(message, sink, link),
+            on_message=batch.append,  # bounded: `_gather` looks at it after each read, and the broker by its window
             manual_ack=True,
             session_expiry_s=SESSION_S,
             receive_maximum=RECEIVE_MAXIMUM,
@@ -92,62 +110,48 @@ class MqttSource:
         said = False
         with link:
             link.connect()
+            receiver.connected()
             while not stop.is_set():
-                link.turn(TURN_S)
+                self._gather(link, batch)
                 if link.ready and not said:
                     said, self._last_reason = True, ""
                     self.services.log.info("mqtt.connected", broker=f"{broker.host}:{broker.port}")
+                taken, batch[:] = list(batch), []
+                receiver.deal_with(taken, link)
+                del taken  # not kept until the next message comes, which may be in hours
+                if link.ready:
+                    receiver.tick(link)
 
-    def _take(self, message: Message, sink: Sink, link: Link) -> None:
-        """Deal with one message so that the broker may forget it."""
-        try:
-            self._receive(message, sink, link)
-        except RetryableError as exc:
-            now_s = time.monotonic()
-            if now_s - self._said_deferred_at_s > SAY_AGAIN_S:
-                self._said_deferred_at_s = now_s
-                self.services.log.warning("mqtt.deferred", topic=message.topic, reason=str(exc))
-        link.ack(message)
+    def _gather(self, link: Link, batch: list[Message]) -> None:
+        """Read until nothing is ready, or the batch is full or old enough."""
+        link.turn(0 if batch else TURN_S)
+        until_s = time.monotonic() + BATCH_S
+        while batch and len(batch) < BATCH and sum(len(each.body) for each in batch) < BATCH_BYTES:
+            before = len(batch)
+            link.turn(MORE_S)
+            if len(batch) == before or time.monotonic() > until_s:
+                return
 
-    def _receive(self, message: Message, sink: Sink, link: Link) -> None:
-        try:
-            address = wire.read_topic(message.topic)
-            station = address.station
-            header = wire.FrameHeader.from_properties(message.properties)
-        except wire.WireError as exc:
-            sink.refuse(source="mqtt", name=message.topic, reason=str(exc), body=message.body)
-            return
-        if address.what != "frame":
-            return
-        try:
-            sink.receive(self._incoming(station, header, message.body))
-        except RefusedError as exc:
-            # The sink has recorded it. Damaged on the way: the agent, unanswered, sends the whole one again.
-            # Whole and yet refused: it will never do, so the agent is told to put it aside.
-            if hashlib.sha256(message.body).hexdigest() == header.sha256:
-                link.publish(wire.down_topic(station, "refused"), messages.encode_refusal(header.id, str(exc)))
-        else:
-            link.publish(wire.down_topic(station, "ack"), messages.encode_acks([header.id]))
 
-    def _incoming(self, station: str, header: wire.FrameHeader, body: bytes) -> Incoming:
-        zone = self.services.timezone_of(station)
-        return Incoming(
-            station=station,
-            name=header.name,
-            kind="still" if header.kind == "still" else "clip",
-            body=body,
-            source="mqtt",
-            id=header.id,
-            sha256=header.sha256,
-            captured=CaptureTime(header.captured_at, header.captured_at.isoformat(), zone, "agent"),
-        )
+def tls_of(config: MqttConfig, services: Services) -> Tls | None:
+    """How the connection is encrypted; None when it is not. Raises ConfigError when a file is missing."""
+    if config.tls is False:
+        return None
+    if config.ca is not None:
+        if missing := [path for path in (config.ca, config.cert, config.key) if path and not path.is_file()]:
+            raise ConfigError(_("source mqtt: {path}: there is no such file").format(path=missing[0]))
+        return Tls(config.ca, config.cert, config.key)
+    if services.identity is None and config.tls:
+        raise ConfigError(_("source mqtt: `tls: true` needs a `broker:` section in the site, or `ca:` here"))
+    return services.identity
 
 
 @contextmanager
 def build(config: MqttConfig, services: Services) -> Iterator[MqttSource]:
-    """Give the source; it connects when it runs. Raises ConfigError when the password is not where it should be."""
+    """Give the source; it connects when it runs. Raises ConfigError when password or certificate are not there."""
     if config.password:
         config.password.reveal()
+    tls_of(config, services)
     yield MqttSource(config, services)
 
 

@@ -49,7 +49,22 @@ class DiskSink:
         path.write_bytes(incoming.body)
         return True
 
-    def refuse(self, *, source, name, reason, body=b""):
+    def receive_many(self, incoming):
+        answers = []
+        for each in incoming:
+            try:
+                answers.append(self.receive(each))
+            except (RefusedError, SpoolFull) as exc:
+                answers.append(exc)
+        return answers
+
+    def sha256_of(self, station, frame_id):
+        return None
+
+    def hold(self, source, size_bytes):
+        pass
+
+    def refuse(self, *, source, name, reason, body=b"", station="", kind=""):
         self.refused.append((name, reason))
 
     def knows(self, station, sha256):
@@ -319,7 +334,7 @@ def header(body: bytes, **changes) -> list[tuple[str, str]]:
         ("wc/1/..etc/up/frame", header(b"x"), "station"),
         ("wc/1/cam-1/up/frame", [], "missing"),
         ("wc/1/cam-1/up/frame", header(b"x", id="../../etc/passwd"), "frame id"),
-        ("wc/1/cam-1/up/frame", header(b"x", kind="virus"), "neither"),
+        ("wc/1/cam-1/up/frame", header(b"x", kind="virus"), "none of"),
         ("wc/1/cam-1/up/frame", header(b"x", captured_at="0001-01-01T00:00:00+14:00"), "captured_at"),
     ],
 )

@@ -139,7 +139,7 @@ class Rig:
         path = tmp_path / "frame.jpg"
         path.write_bytes(simplejpeg.encode_jpeg(np.full((720, 960, 3), GREY, np.uint8), quality=95))
         captured = CaptureTime(NOON, "2026:06:01 07:00:00", "America/Bogota", "exif")
-        store.add_frame(spooled_frame(path, station="cam-03", captured=captured), spool_bytes=0)
+        store.add_frames([(spooled_frame(path, station="cam-03", captured=captured), 0)])
         seen = Detection("animal", 0.9, (0.25, 0.25, 0.5, 0.5), answer=Answer(JAGUAR, 0.93))
         outcome = Outcome(store.claim_next(clock.now()), (PictureResult(0, 0.0, (seen,)),), 960, 720)
         self.alerts = matches(outcome, [Rule(name="felinos grandes", taxon="Felidae", channels=("mail",))])

@@ -86,7 +86,7 @@ def events():
 def queue(store, clock, *channels, frame_id="frame-1", kind="still", number=0):
     """Record a frame with an animal, so that a rule queues an alert for each channel."""
     spooled = spooled_frame(Path(f"/spool/{frame_id}"), id=frame_id, kind=kind)
-    store.add_frame(spooled, spool_bytes=0)
+    store.add_frames([(spooled, 0)])
     claimed = store.claim_next(clock.now())
     seen = PictureResult(number, 0.0, (Detection("animal", 0.9, (0.25, 0.25, 0.5, 0.5)),))
     outcome = Outcome(claimed, (seen,), width=64, height=48)
@@ -373,7 +373,7 @@ def test_alerts_of_a_channel_go_out_oldest_first(store, clock, events):
 
 def test_an_alert_comes_out_of_the_store_as_it_went_in(store, clock):
     spooled = spooled_frame(Path("/spool/clip.mp4"), kind="clip")
-    store.add_frame(spooled, spool_bytes=0)
+    store.add_frames([(spooled, 0)])
     claimed = store.claim_next(clock.now())
     outcome = Outcome(claimed, (PictureResult(3, 0.3, (Detection("person", 0.9, (0.1, 0.1, 0.2, 0.2)),)),), 64, 48)
     queued = matches(outcome, [Rule(name="people", category="person", channels=("mail",))])

@@ -98,7 +98,7 @@ def test_what_may_not_enter_is_refused_and_recorded(store, spool, services, chan
 
 
 def test_refused_bodies_are_kept_up_to_a_bound_and_their_reasons_always(store, spool, monkeypatch, tmp_path):
-    monkeypatch.setattr("edge.pipeline.spool.KEPT_REFUSED_BYTES", 250)
+    monkeypatch.setattr("edge.pipeline.kept.MOST_BYTES", 250)
 
     for number in range(5):
         spool.refuse(source="mqtt", name=f"{number}", reason="unknown topic", body=bytes([number]) * 100)

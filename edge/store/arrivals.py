@@ -1,0 +1,55 @@
+"""Queries of hop 3, spool, on an open transaction: which frames are known, new rows, thumbnails and full frames."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, tuple_, update
+from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
+
+from .schema import counters, frames
+
+Key = tuple[str, str]  # station, frame id
+
+
+def known_hashes(connection: Connection, keys: Collection[Key]) -> dict[Key, str]:
+    """The content hash of each of these frames that is known."""
+    query = select(frames.c.station, frames.c.id, frames.c.sha256).where(
+        tuple_(frames.c.station, frames.c.id).in_(keys)
+    )
+    return {(str(station), str(frame_id)): str(sha256) for station, frame_id, sha256 in connection.execute(query)}
+
+
+def add_frames(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[bool]:
+    """Add rows of frames; for each whether it is new. What is there already is not changed."""
+    known = known_hashes(connection, [_key(row) for row in rows])
+    new = [row for row in rows if _key(row) not in known]
+    if new:
+        connection.execute(insert_or_ignore(frames).on_conflict_do_nothing(["station", "id"]), new)
+        _link_thumbnails(connection, new)
+    return [_key(row) not in known for row in rows]
+
+
+def waiting_bytes(connection: Connection) -> int:
+    """Bytes in our own folder of frames that wait or are in work; one row, however many frames wait."""
+    return int(connection.scalar(select(counters.c.value).where(counters.c.name == "waiting_bytes")) or 0)
+
+
+def _link_thumbnails(connection: Connection, new: Sequence[Mapping[str, Any]]) -> None:
+    """Give thumbnails the pk of the full frame they stand for, whichever of the two has just arrived."""
+    thumb, full = frames.alias("thumb"), frames.alias("full")
+    pairs = select(thumb.c.pk.label("thumb_pk"), full.c.pk.label("its_full")).join(
+        full, (full.c.station == thumb.c.station) & (full.c.id == thumb.c.stands_for)
+    )
+    waiting = (thumb.c.stands_for != "") & thumb.c.full_pk.is_(None)
+    came_full = pairs.where(waiting, tuple_(thumb.c.station, thumb.c.stands_for).in_([_key(row) for row in new]))
+    found = list(connection.execute(came_full).mappings())
+    if thumbs := [_key(row) for row in new if row["stands_for"]]:
+        came_small = pairs.where(waiting, tuple_(thumb.c.station, thumb.c.id).in_(thumbs))
+        found += list(connection.execute(came_small).mappings())
+    if found:
+        link = update(frames).where(frames.c.pk == bindparam("thumb_pk")).values(full_pk=bindparam("its_full"))
+        connection.execute(link, [dict(each) for each in found])
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return row["station"], row["id"]

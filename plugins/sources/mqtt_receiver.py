@@ -1,0 +1,224 @@
+"""What arrives over MQTT, a batch at a time: durable first, then our answers, then the PUBACKs.
+
+frame → sink; offer and chunk → Pieces; health, hello, status, result → roster; anything else is refused: counted by
+kind, said once a minute and station, kept in quarantine as often, and never in memory.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edge.api import (
+    Event,
+    Incoming,
+    Link,
+    Message,
+    Received,
+    RetryableError,
+    Said,
+    Services,
+    Sink,
+    messages,
+    wire,
+)
+
+from .mqtt_incoming import incoming_of, is_damaged
+from .mqtt_pieces import Pieces, Refusal
+
+SAY_AGAIN_S = 10.0  # a full spool meets every frame: one line in so many seconds is enough
+KEEP_AGAIN_S = 60.0  # one refused message of a kind and station is kept in quarantine so often
+MOST_KEPT = 1_000  # (station, kind) pairs kept in mind for that
+COMMANDS_S = 1.0  # how often commands are looked for; two seconds are promised
+CLEAN_S = 3600.0  # how often abandoned pieces are looked for
+LIVE_S = 60.0  # after so long on one connection nothing waits in the broker any more, however busy it is
+MOST_UNSAID = 256  # what agents said while the database was busy
+
+WITH_BYTES = ("frame", "chunk")
+DECODE: Mapping[str, Callable[[bytes], Said]] = {
+    "health": messages.Health.decode,
+    "hello": messages.Hello.decode,
+    "status": messages.Status.decode,
+    "result": messages.Result.decode,
+}
+
+
+@dataclass(slots=True)
+class _Answers:
+    """What is to be published after a batch. acks: frame ids by station; progress: the last of each frame."""
+
+    acks: dict[str, list[str]] = field(default_factory=dict)
+    refusals: list[tuple[str, str, str]] = field(default_factory=list)
+    progress: dict[tuple[str, str], int] = field(default_factory=dict)
+    hellos: list[tuple[str, messages.Hello]] = field(default_factory=list)
+    said: list[tuple[str, Said]] = field(default_factory=list)
+    frames: list[Incoming] = field(default_factory=list)
+
+
+class Receiver:
+    """Deals with batches of messages; outlives connections."""
+
+    def __init__(self, services: Services, sink: Sink) -> None:
+        self._services = services
+        self._sink = sink
+        self._pieces = Pieces(services, sink)
+        self._unsaid: deque[tuple[str, Said]] = deque(maxlen=MOST_UNSAID)
+        self._kept_at_s: dict[tuple[str, str], float] = {}
+        self._said_deferred_at_s = float("-inf")
+        self._connected_at_s = 0.0
+        self._live = False
+        self._commands_at_s = 0.0
+        self._cleaned_at_s = float("-inf")
+
+    def connected(self) -> None:
+        """A new connection begins: what comes first may have waited in the broker."""
+        self._connected_at_s, self._live = time.monotonic(), False
+
+    def deal_with(self, batch: Sequence[Message], link: Link) -> None:
+        """Deal with messages so that the broker may forget them. Raises LinkLost, and what nobody foresaw."""
+        if not batch:
+            self._live = self._live or link.ready
+            return
+        answers = _Answers()
+        for message in batch:
+            self._sort(message, answers)
+        results = self._sink.receive_many(answers.frames) if answers.frames else ()
+        for incoming, result in zip(answers.frames, results, strict=True):
+            self._settle(incoming, result, answers)
+        self._publish(answers, link)
+        self._tell_roster(answers.said)
+        for message in batch:
+            link.ack(message)
+
+    def tick(self, link: Link) -> None:
+        """What is to be done now and then: send commands, tell what the database could not take, clean up."""
+        now_s = time.monotonic()
+        if now_s - self._connected_at_s > LIVE_S:
+            self._live = True
+        if now_s - self._commands_at_s >= COMMANDS_S:
+            self._commands_at_s = now_s
+            self._send_commands(link)
+            self._tell_roster(())
+        if now_s - self._cleaned_at_s >= CLEAN_S:
+            self._cleaned_at_s = now_s
+            self._pieces.clean()
+
+    # in
+
+    def _sort(self, message: Message, answers: _Answers) -> None:
+        """Do what this message asks for, or put it into `answers` to be done together with others."""
+        try:
+            address = wire.read_topic(message.topic)
+        except wire.WireError as exc:
+            self._refuse("", "topic", message, str(exc), keep=True)
+            return
+        station, what = address.station, address.what
+        try:
+            if not self._services.is_allowed(station):
+                self._refuse(station, "station", message, f"station {station!r} is unknown or revoked", keep=False)
+            elif len(message.body) > (wire.CHUNK_BYTES if what in WITH_BYTES else messages.MAX_JSON_BYTES):
+                self._refuse(station, "size", message, f"{len(message.body)} bytes are too many for {what}", keep=False)
+            else:
+                self._read(station, what, message, answers)
+        except wire.WireError as exc:
+            self._refuse(station, "header" if what in WITH_BYTES else "payload", message, str(exc), keep=True)
+        except RetryableError as exc:
+            self._say_deferred(message.topic, exc)
+
+    def _read(self, station: str, what: str, message: Message, answers: _Answers) -> None:
+        if what == "frame":
+            header = wire.FrameHeader.from_properties(message.properties)
+            answers.frames.append(incoming_of(self._services, station, header, message.body))
+        elif what == "offer":
+            self._note(station, self._pieces.offered(station, messages.Offer.decode(message.body)), answers)
+        elif what == "chunk":
+            chunk = wire.ChunkHeader.from_properties(message.properties)
+            self._note(station, self._pieces.arrived(station, chunk, message.body), answers)
+        else:
+            said = DECODE[what](message.body)
+            answers.said.append((station, said))
+            if isinstance(said, messages.Hello):
+                answers.hellos.append((station, said))
+
+    def _note(self, station: str, answer: "str | Refusal | messages.Progress", answers: _Answers) -> None:
+        if isinstance(answer, messages.Progress):
+            answers.progress[station, answer.id] = answer.offset
+        elif isinstance(answer, Refusal):
+            answers.refusals.append((station, answer.id, answer.reason))
+        else:
+            answers.acks.setdefault(station, []).append(answer)
+            answers.progress.pop((station, answer), None)
+
+    def _settle(self, incoming: Incoming, result: Received, answers: _Answers) -> None:
+        if isinstance(result, bool):
+            answers.acks.setdefault(incoming.station, []).append(incoming.id)
+        elif isinstance(result, RetryableError):
+            self._say_deferred(f"{incoming.station}/{incoming.id}", result)
+        elif not is_damaged(incoming):  # damaged on the way: the agent, unanswered, sends the whole one again
+            # Whole and yet refused: it will never do, so the agent is told to put it aside. The sink has recorded it.
+            answers.refusals.append((incoming.station, incoming.id, str(result)))
+
+    # out
+
+    def _publish(self, answers: _Answers, link: Link) -> None:
+        for station, hello in answers.hellos:
+            told = messages.ServerTime(self._services.clock.now(), hello.clock)
+            self._say(link, station, "time", told.encode())
+        for station, ids in answers.acks.items():
+            for start in range(0, len(ids), messages.ACK_BATCH):
+                self._say(link, station, "ack", messages.encode_acks(ids[start : start + messages.ACK_BATCH]))
+        for station, frame_id, reason in answers.refusals:
+            self._say(link, station, "refused", messages.encode_refusal(frame_id, reason))
+        for (station, frame_id), offset in answers.progress.items():
+            self._say(link, station, "progress", messages.Progress(frame_id, offset).encode())
+
+    def _say(self, link: Link, station: str, what: str, body: bytes) -> None:
+        while link.busy:  # a broker that is overrun hangs up; what arrives meanwhile is bounded by its window
+            link.turn(COMMANDS_S)
+        link.publish(wire.down_topic(station, what), body)
+
+    def _send_commands(self, link: Link) -> None:
+        try:
+            for station, command in self._services.roster.due_commands():
+                self._services.roster.command_sent(command.id)
+                self._say(link, station, "command", command.encode())
+        except RetryableError as exc:
+            self._say_deferred("commands", exc)
+
+    def _tell_roster(self, said: Sequence[tuple[str, Said]]) -> None:
+        self._unsaid.extend(said)
+        if not self._unsaid:
+            return
+        try:
+            self._services.roster.heard(list(self._unsaid), live=self._live)
+        except RetryableError as exc:
+            self._say_deferred("agents", exc)
+        else:
+            self._unsaid.clear()
+
+    # what goes wrong
+
+    def _refuse(self, station: str, kind: str, message: Message, reason: str, *, keep: bool) -> None:
+        """Count it; the first of a minute also becomes a row in quarantine, with its bytes if `keep`."""
+        key, now_s = (station, kind), time.monotonic()
+        if key not in self._kept_at_s and len(self._kept_at_s) >= MOST_KEPT:
+            key = ("", kind)
+        if now_s - self._kept_at_s.get(key, float("-inf")) < KEEP_AGAIN_S:
+            fields = {"source": "mqtt", "name": message.topic[:120], "reason": reason, "refusal": kind}
+            now = self._services.clock.now()
+            self._services.emit(Event("receive", now, ok=False, station=station, fields=fields))
+            return
+        self._kept_at_s[key] = now_s
+        body = message.body if keep and len(message.body) <= wire.CHUNK_BYTES else b""
+        try:
+            self._sink.refuse(
+                source="mqtt", name=message.topic[:200], reason=reason, body=body, station=station, kind=kind
+            )
+        except RetryableError as exc:
+            self._say_deferred(message.topic, exc)
+
+    def _say_deferred(self, what: str, exc: RetryableError) -> None:
+        now_s = time.monotonic()
+        if now_s - self._said_deferred_at_s > SAY_AGAIN_S:
+            self._said_deferred_at_s = now_s
+            self._services.log.warning("mqtt.deferred", topic=what[:120], reason=str(exc))
