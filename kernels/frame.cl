@@ -2,8 +2,9 @@
 //
 // frame: uint8, BGR rows of `pitch` bytes; or with YUV 1 a plane of brightness of that pitch and, subsampled 2 × 2,
 // the two of colour at bytes u_at and v_at, rows c_pitch and samples c_step bytes apart (NV12: v_at = u_at + 1, step 2).
-// Y_BIAS, Y_GAIN, R_V, G_U, G_V, B_U: the matrix and range of YUV, see edge.compute.frame.
-// Arithmetic: l = Y_GAIN·(Y − Y_BIAS);  red = l + R_V·(V − 128), green = l − G_U·(U − 128) − G_V·(V − 128), blue alike
+// Y_BIAS, Y_GAIN, R_V, G_U, G_V, B_U: the matrix and range of YUV in 2^13ths, see edge.compute.frame.
+// Arithmetic: as FFmpeg's swscale has it, each product cut off to a whole number: l = Y_GAIN·(8·Y − Y_BIAS) >> 16;
+//   red = l + (R_V·(8·V − 1024) >> 16), green = l + (G_U·(8·U − 1024) >> 16) + (G_V·(8·V − 1024) >> 16), blue alike
 //   brightness of BGR: (3735·blue + 19235·green + 9798·red + 2^14) >> 15, as OpenCV has it; of YUV: its own plane.
 // twin: edge.compute.frame.to_bgr
 
@@ -15,15 +16,15 @@
 #define PART frame, pitch, u_at, v_at, c_pitch, c_step, ox, oy
 
 #if YUV
-static float3 tint(PART_PARAMS, const int x, const int y) {
+static int3 tint(PART_PARAMS, const int x, const int y) {
     const int at = ((y + oy) >> 1) * c_pitch + ((x + ox) >> 1) * c_step;
-    const float u = (float)frame[u_at + at] - 128.0f, v = (float)frame[v_at + at] - 128.0f;
-    return (float3)(B_U * u, -G_U * u - G_V * v, R_V * v);
+    const int u = 8 * frame[u_at + at] - 1024, v = 8 * frame[v_at + at] - 1024;
+    return (int3)(mul24(u, B_U) >> 16, (mul24(u, G_U) >> 16) + (mul24(v, G_V) >> 16), mul24(v, R_V) >> 16);
 }
 
-static int3 tinted(PART_PARAMS, const int x, const int y, const float3 tint) {
-    const float light = Y_GAIN * ((float)frame[(y + oy) * pitch + x + ox] - Y_BIAS);
-    return convert_int3(clamp(light + tint, 0.0f, 255.0f) + 0.5f);  // cut off: PoCL's rounding conversions are slow
+static int3 tinted(PART_PARAMS, const int x, const int y, const int3 tint) {
+    const int light = mul24(8 * frame[(y + oy) * pitch + x + ox] - Y_BIAS, Y_GAIN) >> 16;
+    return clamp(light + tint, 0, 255);
 }
 
 static int3 colours(PART_PARAMS, const int x, const int y) { return tinted(PART, x, y, tint(PART, x, y)); }
@@ -32,7 +33,7 @@ static int3 colours(PART_PARAMS, const int x, const int y) { return tinted(PART,
 static int3 colours_of_four(PART_PARAMS, const int x, const int y) {
     if ((ox | oy) & 1)
         return colours(PART, x, y) + colours(PART, x + 1, y) + colours(PART, x, y + 1) + colours(PART, x + 1, y + 1);
-    const float3 same = tint(PART, x, y);
+    const int3 same = tint(PART, x, y);
     return tinted(PART, x, y, same) + tinted(PART, x + 1, y, same) + tinted(PART, x, y + 1, same) +
            tinted(PART, x + 1, y + 1, same);
 }

@@ -12,8 +12,11 @@ import numpy as np
 from ..model import NV12_PLANES, U8, Matrix, Yuv420
 from .kernel import Defines, defines_of
 
-# Shares of red and blue in brightness. ITU-R BT.601-7 and BT.709-6, section 3.
-SHARES: Final[dict[Matrix, tuple[float, float]]] = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
+# Red by V, blue by U, green by U and by V, in 2^16ths of limited range; FFmpeg's for BT.601 and BT.709.
+COEFFICIENTS: Final[dict[Matrix, tuple[int, int, int, int]]] = {
+    "bt601": (104597, 132201, 25675, 53279),
+    "bt709": (117489, 138438, 13975, 34925),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,38 +65,45 @@ def arrange(picture: U8 | Yuv420) -> tuple[tuple[U8, ...], tuple[int, int], tupl
 
 @cache
 def colours_of(matrix: Matrix, *, full: bool) -> Defines:
-    """How kernels/frame.cl turns brightness and two differences into colours.
+    """How kernels/frame.cl turns brightness and two differences into colours, to the bit as PyAV gives them.
 
-    Source: ITU-R BT.601-7, section 2.5, and BT.709-6, section 3.
+    Source: FFmpeg, libswscale/yuv2rgb.c, ff_yuv2rgb_coeffs and ff_yuv2rgb_c_init_tables; x86/yuv_2_rgb.asm, which takes
+    them as 2^13ths and cuts each product off. Frames of odd sides go another way there.
     """
-    red, blue = SHARES[matrix]
-    green = 1 - red - blue
-    gain, chroma = (1.0, 1.0) if full else (255 / 219, 255 / 224)
+    red, blue, green_u, green_v = COEFFICIENTS[matrix]
+    light, bias = (1 << 16, 0) if full else ((1 << 16) * 255 // 219, 16)
+    if full:
+        red, blue, green_u, green_v = (each * 224 // 255 for each in (red, blue, green_u, green_v))
     return defines_of(
         YUV=True,
-        Y_BIAS=0.0 if full else 16.0,
-        Y_GAIN=gain,
-        R_V=2 * (1 - red) * chroma,
-        G_U=2 * blue * (1 - blue) / green * chroma,
-        G_V=2 * red * (1 - red) / green * chroma,
-        B_U=2 * (1 - blue) * chroma,
+        Y_BIAS=8 * bias,
+        Y_GAIN=_in_8192ths(light),
+        R_V=_in_8192ths(red),
+        G_U=_in_8192ths(-green_u),
+        G_V=_in_8192ths(-green_v),
+        B_U=_in_8192ths(blue),
     )
+
+
+def _in_8192ths(value: int) -> int:
+    """2^16ths as 2^13ths, rounded."""
+    return (value * (1 << 13) + (1 << 15)) >> 16
 
 
 def to_bgr(picture: Yuv420) -> U8:
     """uint8 (height, width, 3), blue first: what kernels/frame.cl makes of the planes, each colour sample on 2 × 2."""
-    names = {name: float(text.strip("(f)")) for name, text in colours_of(picture.matrix, full=picture.full_range)}
+    names = {name: int(text.strip("()")) for name, text in colours_of(picture.matrix, full=picture.full_range)}
     if len(picture.planes) == NV12_PLANES:
         colour = picture.planes[1][:, : 2 * -(-picture.width // 2)]
         halves = colour[:, 0::2], colour[:, 1::2]
     else:
         halves = picture.planes[1], picture.planes[2]
     shape = (picture.height, picture.width)
-    u, v = (_doubled(half)[: shape[0], : shape[1]].astype(np.float32) - 128 for half in halves)
-    light = names["Y_GAIN"] * (picture.planes[0][:, : picture.width].astype(np.float32) - names["Y_BIAS"])
-    green = light - names["G_U"] * u - names["G_V"] * v
-    colours = np.stack([light + names["B_U"] * u, green, light + names["R_V"] * v], axis=2)
-    return np.asarray(np.clip(np.rint(colours), 0, 255), dtype=np.uint8)
+    u, v = (8 * _doubled(half)[: shape[0], : shape[1]].astype(np.int32) - 1024 for half in halves)
+    light = (8 * picture.planes[0][:, : picture.width].astype(np.int32) - names["Y_BIAS"]) * names["Y_GAIN"] >> 16
+    green = light + (names["G_U"] * u >> 16) + (names["G_V"] * v >> 16)
+    colours = np.stack([light + (names["B_U"] * u >> 16), green, light + (names["R_V"] * v >> 16)], axis=2)
+    return np.asarray(np.clip(colours, 0, 255), dtype=np.uint8)
 
 
 def _doubled(plane: U8) -> U8:

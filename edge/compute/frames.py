@@ -1,8 +1,5 @@
 """Pictures on a device: each is uploaded once, and lies there until it has passed all stages.
 
-But for a clip's: motion needs their brightness, which is there, before it is worth while to make their colours. So the
-plane of brightness goes up for motion, and the colours of those pictures that pass it for detector and classifier.
-
 Who passes the stages is known by `Passing`, which threads share and which outlives a lost device; what lies on one
 device by `Frames`. A picture that passes no stages (a test, a bench) is uploaded for one use.
 """

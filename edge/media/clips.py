@@ -21,7 +21,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from ..errors import DecodeError
-from ..model import U8, Picture
+from ..model import U8, Matrix, Picture, Yuv420
 
 CONTAINERS = "avi,asf,mov,mp4,matroska,webm,mpegts,mpeg"
 # Pixel formats whose first plane is 8-bit brightness.
@@ -29,6 +29,11 @@ LUMA_FIRST: Final = frozenset(
     {"gray", "nv12", "nv21", "nv16", "nv24", "yuva420p", "yuva422p", "yuva444p"}
     | {f"yuv{j}{sampling}p" for j in ("", "j") for sampling in (410, 411, 420, 422, 440, 444)}
 )
+# Those whose planes a device makes the colours of, and the matrices and ranges that it knows, by FFmpeg's numbers
+# (libavutil/pixfmt.h); what says nothing is BT.601 and limited, as swscale has it.
+YUV420: Final = frozenset({"yuv420p", "yuvj420p"})
+MATRICES: Final[dict[int, Matrix]] = {1: "bt709", 2: "bt601", 5: "bt601", 6: "bt601"}
+FULL_RANGE = 2
 # The display matrix turns counter-clockwise by these degrees.
 TURNS: Final = {
     90: cv2.ROTATE_90_COUNTERCLOCKWISE,
@@ -71,16 +76,31 @@ class ClipPicture:
         A view without a copy, unless the clip is turned; a format without such a plane is converted, to 0..255.
         """
         frame = self.frame if self.frame.format.name in LUMA_FIRST else self.frame.reformat(format="gray")
-        plane = frame.planes[0]
-        rows: U8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-            : frame.height, : frame.width
-        ]
-        rows.flags.writeable = False  # the decoder predicts its next pictures from these bytes
-        return self._upright(rows)
+        return self._upright(_rows(frame, 0)[:, : frame.width])
+
+    def decoded(self) -> Yuv420 | None:
+        """The decoder's planes, read-only; None when the clip is turned, or has another sampling or matrix.
+
+        None, too, where swscale makes the colours in another way than a device: with odd sides, or from NV12.
+        """
+        frame, matrix = self.frame, MATRICES.get(int(self.frame.colorspace))
+        if frame.format.name not in YUV420 or matrix is None or frame.rotation or frame.width % 2 or frame.height % 2:
+            return None
+        full = frame.format.name == "yuvj420p" or int(frame.color_range) == FULL_RANGE
+        planes = tuple(_rows(frame, number) for number in range(len(frame.planes)))
+        return Yuv420(planes, frame.width, matrix, full)
 
     def _upright(self, pixels: U8) -> U8:
         turn = TURNS.get(self.frame.rotation)
         return pixels if turn is None else np.asarray(cv2.rotate(pixels, turn), dtype=np.uint8)
+
+
+def _rows(frame: VideoFrame, number: int) -> U8:
+    """A plane as uint8 (rows, bytes to the next row), a view that can't be written to."""
+    plane = frame.planes[number]
+    rows: U8 = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]
+    rows.flags.writeable = False  # the decoder predicts its next pictures from these bytes
+    return rows
 
 
 @dataclass(slots=True, eq=False)

@@ -132,7 +132,7 @@ def test_a_decoders_planes_give_what_their_colours_give(vision, kind, matrix, fu
     got, _ = on_device(vision, yuv, card)
 
     want, _ = on_host(to_bgr(yuv), card)
-    assert levels_apart(got, want, card).max() < 1.01  # where a colour lies between two levels
+    assert levels_apart(got, want, card).max() < 1.01  # one level where a sum is rounded the other way
 
 
 @pytest.mark.parametrize(("matrix", "colorspace"), [("bt601", 5), ("bt709", 1)])
@@ -144,15 +144,13 @@ def test_colours_are_those_that_pyav_gives_the_host(matrix, colorspace, full_ran
 
     got = to_bgr(replace(planes_of(yuv, "i420", 96), matrix=matrix, full_range=full_range))
 
-    apart = np.abs(got.astype(int) - frame.to_ndarray(format="bgr24"))
-    assert apart.max() <= 3  # swscale cuts off what it does not count with
-    assert apart.mean() < 1.5
+    np.testing.assert_array_equal(got, frame.to_ndarray(format="bgr24"))
 
 
 def test_a_frame_of_odd_sides_has_colours_at_its_edge():
     yuv = Yuv420((np.full((5, 7), 81, np.uint8), np.tile(np.uint8([90, 240]), (3, 4))), 7)
 
-    assert np.abs(to_bgr(yuv).astype(int) - (0, 0, 255)).max() <= 1  # BT.601's red
+    assert np.abs(to_bgr(yuv).astype(int) - (0, 0, 255)).max() <= 2  # BT.601's red; swscale cuts off
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edge.compute.frame import to_bgr
 from edge.errors import DecodeError
 from edge.media.opener import FileMedia
 
@@ -131,6 +132,29 @@ def test_luma_is_a_read_only_view_of_the_decoders_plane(tmp_path: Path) -> None:
                 picture.luma()[0, 0] = 0
 
 
+@pytest.mark.parametrize(("pix_fmt", "codec", "full_range"), [("yuv420p", "mpeg4", False), ("yuvj420p", "mjpeg", True)])
+def test_a_device_can_make_the_colours_of_the_decoders_planes(
+    tmp_path: Path, pix_fmt: str, codec: str, full_range: bool
+) -> None:
+    path = write_clip(tmp_path / "a.mkv", [scene(3, 106)], codec=codec, pix_fmt=pix_fmt, full_range=full_range)
+    with EVERY.open(path, "clip") as clip:
+        ((_, _, picture),) = clip
+        planes = picture.decoded()
+
+        np.testing.assert_array_equal(planes.planes[0][:, :106], picture.luma())
+        np.testing.assert_array_equal(to_bgr(planes), picture.bgr())
+        with pytest.raises(ValueError, match="read-only"):
+            planes.planes[1][0, 0] = 0
+
+
+def test_planes_of_another_sampling_are_nothing_for_a_device(tmp_path: Path) -> None:
+    path = write_clip(tmp_path / "a.mkv", [scene(3)], codec="mjpeg", pix_fmt="yuvj422p", full_range=True)
+    with EVERY.open(path, "clip") as clip:
+        ((_, _, picture),) = clip
+
+        assert picture.decoded() is None
+
+
 def test_pictures_stay_right_when_they_are_kept_while_decoding_goes_on(tmp_path: Path) -> None:
     with EVERY.open(write_clip(tmp_path / "a.mp4", walk()), "clip") as clip:
         kept = [picture for _, _, picture in clip]
@@ -189,6 +213,7 @@ def test_a_turned_camera_gives_upright_pictures(tmp_path: Path, matrix: tuple[in
         (_, _, picture), _ = clip
         bgr, luma = picture.bgr(), picture.luma()
 
+    assert (picture.decoded() is None) == (turns != 0)
     assert bgr.shape == (picture.height, picture.width, 3)
     assert luma.shape == (picture.height, picture.width)
     clockwise = np.rot90(scene(0), -turns)
