@@ -33,7 +33,7 @@ demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine
 	@$(BIN)/tigrillo demo --keep demo-out $(ARGS)
 
 test: setup  ## everything: unit, contract, kernels, end to end, browser
-	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(GFX803)
+	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze ffmpeg:ffmpeg pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(GFX803)
 	@$(MAKE) models
 	@$(BIN)/python scripts/run_tests.py fast kernels e2e browser
 

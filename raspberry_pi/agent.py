@@ -32,7 +32,6 @@ from .config import AgentConfigError, Settings, load
 from .delivery import Delivery
 from .frame_file import FrameFile
 from .hardware import Hardware
-from .health.collect import HealthReport
 from .needs import HardwareError
 from .orders import Orders
 from .schedule import Budget, Shares
@@ -65,7 +64,6 @@ def run(config_path: Path, stop: threading.Event | None = None) -> int:
         broker = open_broker(settings.broker, config_path)
         clock = AgentClock()
         hardware = Hardware(settings, clock=clock.now)
-        report = HealthReport(settings.health, disk=settings.spool_folder)
     except AgentConfigError as exc:
         print(exc, file=sys.stderr)
         return EXIT_CONFIG
@@ -75,7 +73,7 @@ def run(config_path: Path, stop: threading.Event | None = None) -> int:
     try:
         with hardware, open_spool(settings) as spool:
             clock.not_before(spool.newest)
-            _work(settings, broker, spool, hardware, report, clock, stop)
+            _work(settings, broker, spool, hardware, clock, stop)
     except SpoolError as exc:
         print(f"{config_path}: {exc}", file=sys.stderr)
         return 1
@@ -144,7 +142,6 @@ def _work(
     broker: Broker,
     spool: Spool,
     hardware: Hardware,
-    report: HealthReport,
     clock: AgentClock,
     stop: threading.Event,
 ) -> None:
@@ -206,11 +203,7 @@ def _work(
             budget=budget,
             errors=errors,
             health_every_s=settings.health.every_s,
-            measure=lambda: {
-                **report.collect(),
-                "pir_count": hardware.triggers.pir_count,
-                "camera_error": hardware.camera_error,
-            },
+            measure=hardware.health,
         )
         orders.resume()
         sending = threads.submit(uplink.run, halt)

@@ -48,8 +48,6 @@ class Hardware:
             )
             self.triggers.start()
             opened.callback(self.triggers.close)
-            logging.getLogger().addHandler(self._report.last_error)
-            opened.callback(logging.getLogger().removeHandler, self._report.last_error)
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:
@@ -88,7 +86,7 @@ class Hardware:
         self.triggers.set_schedule(make_schedule(lines, place=self._place))
 
     def health(self) -> dict[str, Value]:
-        """What can be told of Pi, battery, camera and sensors; null for what can't (health/collect.py). Never raises."""
+        """What can be told of Pi, battery, camera and sensors; null for what can't be. Never raises."""
         own: dict[str, Value] = {
             "camera": self._camera.name,
             "camera_error": self.camera_error or None,

@@ -33,6 +33,9 @@ from .yaml_sections import (
 # What the encoder of a Pi 4 and older takes: H.264 level 4.2, 1080p30.
 # Source: Raspberry Pi documentation, "The Picamera2 Library", chapter on encoders.
 CLIP_PIXELS = (1920, 1080)
+# Of a burst and of a clip's end: systemd's watchdog bites after 60 s without a sign of life, and warm-up, a slow card
+# and a camera that gives no picture have their share of them.
+LONGEST_S = 20.0
 Controls = tuple[tuple[str, float | bool], ...]
 
 
@@ -110,7 +113,7 @@ class Picamera2Settings:
         """What the encoder and the buffer need. Raises ValueError."""
         if self.clip and (self.size[0] > CLIP_PIXELS[0] or self.size[1] > CLIP_PIXELS[1]):
             raise ValueError(_("with clip, size is at most 1920x1080: the Pi's encoder takes no more"))
-        _check_standby(self.standby, self.clip)
+        _check_times(self.standby, self.burst, self.clip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ class V4l2Settings:
 
     def __post_init__(self) -> None:
         """What the buffer needs. Raises ValueError."""
-        _check_standby(self.standby, self.clip)
+        _check_times(self.standby, self.burst, self.clip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ class RtspSettings:
         """One address. Raises ValueError."""
         if bool(self.url) == bool(self.url_file):
             raise ValueError(_("give url or url_file, one of the two"))
-        _check_standby(self.standby, self.clip)
+        _check_times(self.standby, self.burst, self.clip)
 
 
 CameraSettings = ReplaySettings | Picamera2Settings | V4l2Settings | RtspSettings
@@ -212,7 +215,7 @@ class LampSettings:
     active_high: bool = True
     when: str = "night"
     settle_s: float = 0.2
-    max_on_s: float = 20.0
+    max_on_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +258,9 @@ class HealthSettings:
     sensors: tuple[SensorSettings, ...] = ()
 
 
-def _check_standby(standby: str, clip: Clip | None) -> None:
+def _check_times(standby: str, burst: Burst, clip: Clip | None) -> None:
+    if burst.count / burst.per_s > LONGEST_S:
+        raise ValueError(_("burst: count / per_s is {limit:g} s at most").format(limit=LONGEST_S))
     if clip and clip.before_s and standby == "stopped":
         raise ValueError(_("clip.before_s needs standby: running, for a camera that is off sees nothing before"))
 
@@ -280,14 +285,14 @@ def _address(node: yaml.Node) -> int:
 _PIN = whole(0, 27)  # the pins of the 40-pin header, BCM numbers
 _ACTIVE = one_of("always", "day", "night")
 _STANDBY = one_of("running", "stopped")
-_UP_TO_A_MINUTE = number(0, 60)
+_WARM_UP = number(0, 10)
 _BURST = Section(Burst, {"count": whole(1, 50), "per_s": number(0.1, 30)})
 _CLIP = Section(
     Clip,
     {
-        # 20 s at 4 Mbit/s are 10 MB of a Pi's memory
+        # 20 s at 4 Mbit/s are 10 MB of memory
         "before_s": number(0, 20),
-        "after_s": number(0.5, 120),
+        "after_s": number(0.5, LONGEST_S),
         "per_s": number(1, 60),
         "bits_per_s": whole(100_000, 25_000_000),
     },
@@ -295,7 +300,7 @@ _CLIP = Section(
 _STREAM: dict[str, Callable[[yaml.Node], object] | Readable] = {
     "per_s": number(0.5, 60),
     "standby": _STANDBY,
-    "warm_up_s": _UP_TO_A_MINUTE,
+    "warm_up_s": _WARM_UP,
     "burst": _BURST,
     "clip": _CLIP,
 }
@@ -314,7 +319,7 @@ CAMERA = Kinds(
                 "quality": whole(1, 100),
                 "rotate": whole(0, 180),
                 "standby": _STANDBY,
-                "warm_up_s": _UP_TO_A_MINUTE,
+                "warm_up_s": _WARM_UP,
                 "burst": _BURST,
                 "clip": _CLIP,
                 "controls": Section(ControlSets, {"day": Plainly(), "night": Plainly()}),

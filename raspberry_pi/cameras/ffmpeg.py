@@ -100,7 +100,11 @@ class FfmpegCamera:
             outputs = ["-map", "0:v:0", *self._encode, "-f", "mpjpeg", "pipe:1"]
             command = [self._program, "-nostdin", "-loglevel", "error", *self._input, *outputs]
             self._stream = _Stream(command, with_luma=self._with_luma, preroll=self._preroll)
-            self._stream.next_picture(after=time.monotonic(), name=self.name)
+            try:
+                self._stream.next_picture(after=time.monotonic(), name=self.name)
+            except CameraError:
+                self.close()
+                raise
             time.sleep(self._warm_up_s)
         return self._stream
 

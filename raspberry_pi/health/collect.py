@@ -19,18 +19,6 @@ Scalar = str | int | float | bool | None
 Value = Scalar | dict[str, Scalar]
 
 
-class LastError(logging.Handler):
-    """Remembers the newest line of the agent's log that is an error."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.text: str | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Keep its text."""
-        self.text = record.getMessage()[:500]
-
-
 class HealthReport:
     """Collects. Opened once; `collect` never raises for something that does not answer."""
 
@@ -40,10 +28,9 @@ class HealthReport:
         self._disk = disk
         self._root = root
         self._silent: set[str] = set()
-        self.last_error = LastError()
 
     def collect(self) -> dict[str, Value]:
-        """temperature_c, supply_low, supply_was_low, disk_free_bytes, disk_bytes, last_error, each sensor's name."""
+        """temperature_c, supply_low, supply_was_low, disk_free_bytes, disk_bytes, and each sensor by its name."""
         supply = self._ask("supply", lambda: board.supply(self._root))
         disk = self._ask("disk", lambda: board.disk_bytes(self._disk))
         values: dict[str, Value] = {
@@ -52,7 +39,6 @@ class HealthReport:
             "supply_was_low": supply.was_low if supply else None,
             "disk_free_bytes": disk[0] if disk else None,
             "disk_bytes": disk[1] if disk else None,
-            "last_error": self.last_error.text,
         }
         for sensor in self._sensors:
             found = self._ask(sensor.name, sensor.read)

@@ -22,7 +22,8 @@ class Interval:
         """Whether it is time; see Trigger."""
         if self._next_at is not None and now.steady_s < self._next_at:
             return False
-        self._next_at = max((self._next_at or now.steady_s) + self.every_s, now.steady_s)
+        due = now.steady_s if self._next_at is None else self._next_at
+        self._next_at = due + self.every_s * ((now.steady_s - due) // self.every_s + 1)
         return True
 
     def wait_s(self, now: Now) -> float | None:

@@ -1,13 +1,10 @@
-"""The replay camera and the interval trigger."""
-
-import threading
-import time
+"""The replay camera: files as they are, in order."""
 
 import pytest
 
-from raspberry_pi.camera import CameraError, Shot, open_camera
-from raspberry_pi.config import CameraSettings, TriggerSettings
-from raspberry_pi.trigger import open_trigger
+from raspberry_pi.cameras.base import CameraError, Shot
+from raspberry_pi.cameras.opening import open_camera
+from raspberry_pi.hardware_config import ReplaySettings
 
 
 @pytest.fixture
@@ -22,10 +19,19 @@ def pictures(tmp_path):
     return folder
 
 
-def test_files_are_sent_byte_for_byte_in_order_and_once(pictures):
-    camera = open_camera(CameraSettings("replay", pictures))
+def one(camera, index):
+    """The only shot of this trigger; None when there are no more."""
+    shots = camera.capture(index)
+    if shots is None:
+        return None
+    [shot] = shots
+    return shot
 
-    shots = [camera.capture(index) for index in range(4)]
+
+def test_files_are_sent_byte_for_byte_in_order_and_once(pictures):
+    camera = open_camera(ReplaySettings("replay", pictures))
+
+    shots = [one(camera, index) for index in range(4)]
 
     assert shots == [
         Shot(b"not a picture at all", "still", "a.png"),
@@ -36,27 +42,25 @@ def test_files_are_sent_byte_for_byte_in_order_and_once(pictures):
 
 
 def test_a_loop_begins_again_and_goes_on_where_the_last_run_was(pictures):
-    camera = open_camera(CameraSettings("replay", pictures, loop=True))
+    camera = open_camera(ReplaySettings("replay", pictures, loop=True))
 
-    shot = camera.capture(3 * 1000 + 1)
-
-    assert shot == Shot(b"b", "still", "b.JPG")
+    assert one(camera, 3 * 1000 + 1) == Shot(b"b", "still", "b.JPG")
 
 
 def test_one_file_may_be_the_camera(pictures):
-    camera = open_camera(CameraSettings("replay", pictures / "sub" / "c.mp4"))
+    camera = open_camera(ReplaySettings("replay", pictures / "sub" / "c.mp4"))
 
-    assert camera.capture(0) == Shot(b"c", "clip", "c.mp4")
-    assert camera.capture(1) is None
+    assert one(camera, 0) == Shot(b"c", "clip", "c.mp4")
+    assert one(camera, 1) is None
 
 
 def test_a_file_that_went_away_is_an_error_of_this_shot_only(pictures):
-    camera = open_camera(CameraSettings("replay", pictures))
+    camera = open_camera(ReplaySettings("replay", pictures))
     (pictures / "a.png").unlink()
 
     with pytest.raises(CameraError, match=r"a\.png"):
-        camera.capture(0)
-    assert camera.capture(1) is not None
+        one(camera, 0)
+    assert one(camera, 1) is not None
 
 
 @pytest.mark.parametrize("name", ["nowhere", "empty"])
@@ -64,22 +68,4 @@ def test_a_camera_with_nothing_to_give_is_refused(tmp_path, name):
     (tmp_path / "empty").mkdir()
 
     with pytest.raises(CameraError, match=name):
-        open_camera(CameraSettings("replay", tmp_path / name))
-
-
-def test_the_interval_fires_at_once_and_then_in_its_rhythm():
-    trigger, stop, start = open_trigger(TriggerSettings("interval", 0.05)), threading.Event(), time.monotonic()
-
-    fired = sum(trigger.wait(stop, timeout_s=1.0) for _ in range(5))
-
-    assert fired == 5
-    assert time.monotonic() - start >= 0.2
-
-
-def test_the_interval_gives_its_caller_time_to_breathe_and_ends_on_stop():
-    trigger, stop = open_trigger(TriggerSettings("interval", 3600)), threading.Event()
-    trigger.wait(stop, timeout_s=0.01)
-
-    assert not trigger.wait(stop, timeout_s=0.01)
-    stop.set()
-    assert not trigger.wait(stop, timeout_s=3600)
+        open_camera(ReplaySettings("replay", tmp_path / name))

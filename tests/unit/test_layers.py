@@ -188,7 +188,7 @@ def test_every_import_points_down():
         ("plugins/stages/motion.py", "from edge.model import Frame", "knows edge.api only"),
         ("plugins/stages/motion.py", "from edge import media", "knows edge.api only"),
         ("raspberry_pi/agent.py", "from edge.model import Frame", "raspberry_pi knows"),
-        ("raspberry_pi/camera.py", "import numpy", "only paho and PyYAML"),
+        ("raspberry_pi/hardware.py", "import numpy", "only paho and PyYAML"),
     ],
 )
 def test_a_wrong_arrow_is_reported(path, source, complaint):
@@ -207,7 +207,7 @@ def test_a_wrong_arrow_is_reported(path, source, complaint):
         ("edge/store/sql.py", "from . import schema"),
         ("plugins/stages/motion.py", "import numpy\nfrom edge.api import Frame"),
         ("raspberry_pi/agent.py", "import paho.mqtt.client\nfrom edge.wire import NAME\nfrom . import spool"),
-        ("raspberry_pi/camera.py", "def f():\n    import av"),
+        ("raspberry_pi/hardware.py", "def f():\n    import av"),
     ],
 )
 def test_a_right_arrow_is_not(path, source):
