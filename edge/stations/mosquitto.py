@@ -28,7 +28,6 @@ acl_file {acl}
 {user}
 # Bounds. What is over them the broker drops, and an agent sends again what nobody acknowledged (docs/protocol.md).
 max_packet_size {packet}
-message_size_limit {packet}
 max_inflight_messages 20
 max_inflight_bytes 0
 max_queued_messages 500

@@ -1,0 +1,155 @@
+"""`tigrillo station`, `tigrillo broker` and `tigrillo run` as a person uses them, with a real mosquitto."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+TIGRILLO = Path(sys.executable).with_name("tigrillo")
+HOST = "127.0.0.1"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition, timeout_s: float = 10.0) -> float:
+    """Seconds until the condition holds."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < timeout_s
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def listens(port: int) -> bool:
+    try:
+        with socket.create_connection((HOST, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def tigrillo(*arguments: object, cwd: Path, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(TIGRILLO), *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "TIGRILLO_LANG": "en"},
+        **options,
+    )
+
+
+def a_site(folder: Path, **broker) -> dict[str, int]:
+    ports = {"port": free_port(), "enroll": free_port()}
+    text = f"host: {HOST}, port: {ports['port']}, listen: {HOST}, enroll: {{port: {ports['enroll']}, listen: {HOST}}}"
+    extra = "".join(f", {key}: {json.dumps(value)}" for key, value in broker.items())
+    folder.mkdir(exist_ok=True)
+    (folder / "inbox").mkdir(exist_ok=True)
+    (folder / "site.yaml").write_text(
+        f"broker: {{{text}{extra}}}\nsources:\n  - {{use: watch, folder: inbox}}\nstages:\n  - use: motion\n"
+    )
+    return ports
+
+
+def test_station_commands_from_add_to_revoke(tmp_path):
+    site = tmp_path / "site"
+    ports = a_site(site)
+    pi = tmp_path / "pi"
+    pi.mkdir()
+    broker = subprocess.Popen([TIGRILLO, "broker"], cwd=site, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    adding = subprocess.Popen(
+        [TIGRILLO, "station", "add", "cam-01", "--lat", "2.5", "--lon=-73.5", "--species-list", "andes", "--wait"],
+        cwd=site,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TIGRILLO_LANG": "en"},
+    )
+    try:
+        wait_until(lambda: listens(ports["enroll"]) and listens(ports["port"]), 30)
+        lines = iter(adding.stdout.readline, "")
+        token = next(line.split()[3] for line in lines if "station enroll" in line)
+        enrolled = tigrillo("station", "enroll", token, "--config", "agent.yaml", cwd=pi)
+        assert enrolled.returncode == 0, enrolled.stderr
+        said = adding.communicate(timeout=20)[0]
+        shown = json.loads(tigrillo("station", "show", "cam-01", "--json", cwd=site).stdout)
+        revoked = tigrillo("station", "revoke", "cam-01", cwd=site)
+        listed = json.loads(tigrillo("station", "list", "--json", cwd=site).stdout)
+    finally:
+        broker.send_signal(signal.SIGTERM)
+        adding.kill()
+        adding.wait()
+        adding.stdout.close()
+    assert broker.wait(20) == 0
+    assert "cam-01: enrolled, certificate until" in said
+    assert (shown["state"], shown["latitude"], shown["species_list"]) == ("enrolled", 2.5, "andes")
+    assert "its connection is closed" in revoked.stdout
+    assert [(row["name"], row["state"]) for row in listed] == [("cam-01", "revoked")]
+    assert not listens(ports["port"])
+
+
+def test_an_unknown_station_is_one_line_and_an_exit_code(tmp_path):
+    a_site(tmp_path)
+
+    for what in (["show"], ["bundle", "--out", "b.tar"]):
+        found = tigrillo("station", *what, "nobody", cwd=tmp_path)
+
+        assert found.returncode == 1
+        assert found.stderr.count("\n") == 1
+        assert "no station of this name was added" in found.stderr
+    assert not (tmp_path / "b.tar").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["add", "server"], "is what the server calls itself"),
+        (["add", "a/b"], "NAME: 'a/b'"),
+        (["add", "a", "--timezone", "Bogota"], "did you mean 'America/Bogota'"),
+        (["enroll", "ABCD-EFGH"], "is not typed right"),
+    ],
+)
+def test_a_wrong_argument_is_one_line(tmp_path, arguments, complaint):
+    a_site(tmp_path)
+
+    found = tigrillo("station", *arguments, cwd=tmp_path)
+
+    assert found.returncode == 1
+    assert complaint in found.stderr
+    assert "Traceback" not in found.stderr
+
+
+def test_the_daemon_keeps_a_broker_also_after_it_was_killed(tmp_path):
+    ports = a_site(tmp_path, run=True)
+    start = [TIGRILLO, "run", "site.yaml"]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    pid_file = tmp_path / "state" / "stations" / "mosquitto.pid"
+    daemon = subprocess.Popen(start, **quiet)
+    try:
+        wait_until(lambda: listens(ports["port"]) and listens(ports["enroll"]), 60)
+        first = pid_file.read_text()
+        os.kill(int(first), signal.SIGKILL)
+        wait_until(lambda: pid_file.exists() and pid_file.read_text() not in ("", first), 20)
+        second = pid_file.read_text()
+        wait_until(lambda: listens(ports["port"]), 20)
+        daemon.kill()
+        daemon.wait()
+        assert listens(ports["port"])
+        daemon = subprocess.Popen(start, **quiet)
+        wait_until(lambda: pid_file.exists() and pid_file.read_text() not in ("", second), 60)
+        wait_until(lambda: listens(ports["port"]), 20)
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        assert daemon.wait(30) == 0
+    assert not listens(ports["port"])
