@@ -121,7 +121,8 @@ class Book:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._engine = create_engine(URL.create("sqlite", database=str(path)), poolclass=NullPool)
+        url, wait = URL.create("sqlite", database=str(path)), {"timeout": BUSY_MS / 1000}
+        self._engine = create_engine(url, poolclass=NullPool, connect_args=wait)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
 
@@ -266,7 +267,7 @@ def _close_tokens(connection: Connection, station: str, now: datetime) -> None:
 
 def _prepare(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # see _begin
-    for pragma in ("synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
+    for pragma in ("synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
 
 

@@ -5,6 +5,8 @@ import json
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -192,6 +194,28 @@ def test_a_pi_with_a_token_becomes_a_station_and_is_heard(yard, tmp_path):
     assert (settings.broker.host, settings.broker.port) == (HOST, yard.place.port)
     assert (heard[0].topic, heard[0].body) == ("wc/1/cámara-01/up/health", b"well")
     assert stat.S_IMODE(files.key.stat().st_mode) == 0o600
+
+
+def test_enrolling_needs_cryptography_and_nothing_else(yard, tmp_path):
+    script = """
+import sys
+for name in ("yaml", "paho", "pydantic", "sqlalchemy", "typer", "rich", "numpy", "segno"):
+    sys.modules[name] = None
+from raspberry_pi.enroll import main
+sys.exit(main(sys.argv[1:]))
+"""
+    config = tmp_path / "agent.yaml"
+    yard.add("cam-01")
+    with enrolment(yard) as port:
+        token = yard.desk.invite("cam-01", host=HOST, port=port).text
+        command = [sys.executable, "-c", script, token, "--config", config, "--folder", tmp_path / "keys"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "keys").iterdir()) == [
+        "ca.pem", "cert.pem", "enrolled.json", "key.pem"
+    ]  # fmt: skip
+    assert "keys/key.pem" in config.read_text()
 
 
 def test_a_token_works_once(yard, tmp_path):
