@@ -18,6 +18,7 @@ from .hardware_config import (
     LampSettings,
     MotionSettings,
     Picamera2Settings,
+    PirSettings,
     Place,
     ProfileSettings,
     RtspSettings,
@@ -113,6 +114,10 @@ def load(path: Path) -> Settings:
         raise AgentConfigError([f"{path}:1:1 {_('the file')}: {what}"])
     faults = Faults(str(path))
     settings = _SCHEMA.read(root, (), base=path.absolute().parent, faults=faults)
+    if isinstance(root, yaml.MappingNode) and not {"trigger", "triggers"} & {
+        str(key.value) for key, _value in root.value
+    }:
+        faults.add(root, ("triggers",), _("is missing"))
     if isinstance(settings, Settings):
         _check_together(settings, root, faults)
     if faults.lines:
@@ -124,7 +129,7 @@ def load(path: Path) -> Settings:
 def _check_together(settings: Settings, root: yaml.Node, faults: Faults) -> None:
     """Faults of sections that need each other."""
     if not settings.all_triggers:
-        faults.add(root, ("triggers",), _("is missing"))
+        faults.add(node_at(root, "triggers"), ("triggers",), _("is empty: no picture would be taken"))
     if settings.spool.folder is None and settings.state_dir is None:
         faults.add(node_at(root, "spool"), ("spool", "folder"), _("is missing"))
     by = settings.profile.use
@@ -147,6 +152,26 @@ def _check_together(settings: Settings, root: yaml.Node, faults: Faults) -> None
         needs_sun = isinstance(trigger, ScheduleSettings) and any(read_plan(each).needs_sun for each in trigger.at)
         if needs_sun and not settings.place.has_sun:
             faults.add(node_at(node, "at"), (name, "at"), _("needs place: {latitude: ..., longitude: ...}"))
+    _check_pins(settings, root, faults)
+
+
+def _check_pins(settings: Settings, root: yaml.Node, faults: Faults) -> None:
+    """No pin serves two."""
+    nodes = [
+        (each.pin, ("triggers", str(number)), node_at(root, "triggers", number, "pin"))
+        for number, each in enumerate(settings.triggers)
+        if isinstance(each, PirSettings)
+    ]
+    if isinstance(settings.trigger, PirSettings):
+        nodes.append((settings.trigger.pin, ("trigger", ""), node_at(root, "trigger", "pin")))
+    if settings.lamp:
+        nodes.append((settings.lamp.pin, ("lamp", ""), node_at(root, "lamp", "pin")))
+    seen = set[int]()
+    for pin, (name, number), node in nodes:
+        if pin in seen:
+            place = f"{name}[{number}]" if number else name
+            faults.add(node, (place, "pin"), _("GPIO{pin} is used twice").format(pin=pin))
+        seen.add(pin)
 
 
 _SCHEMA = Section(

@@ -96,9 +96,9 @@ class Kinds:
 
     def read(self, node: yaml.Node, place: tuple[str, ...], *, base: Path, faults: Faults) -> object:
         """The dataclass of that section; see Readable."""
-        if len(self.sections) == 1 or not isinstance(node, yaml.MappingNode):
-            [*_kinds, last] = self.sections.values()
-            return last.read(node, place, base=base, faults=faults)
+        if not isinstance(node, yaml.MappingNode):
+            faults.add(node, place, _("must be a section with {names}").format(names="use"))
+            return None
         use = next((value for key, value in node.value if key.value == "use"), None)
         if use is None:
             faults.add(node, (*place, "use"), _("is missing"))

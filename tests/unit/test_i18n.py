@@ -368,7 +368,7 @@ def test_doctor_speaks_spanish(tmp_path):
 # ── starter sites ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("name", ["site.yaml", "agent.yaml"])
+@pytest.mark.parametrize("name", ["site.yaml", "agent.yaml", "agent-pi.yaml", "agent-usb.yaml"])
 def test_starter_files_have_the_same_keys_in_both_languages(name):
     english, spanish = (
         yaml.safe_load((REPO / "configs" / language / name).read_text("utf-8")) for language in ("en", "es")
@@ -383,7 +383,7 @@ def _keys(value: object) -> object:
     return [_keys(each) for each in value] if isinstance(value, list) else None
 
 
-@pytest.mark.parametrize("name", ["site.yaml", "agent.yaml"])
+@pytest.mark.parametrize("name", ["site.yaml", "agent.yaml", "agent-pi.yaml", "agent-usb.yaml"])
 def test_starter_files_say_the_same_in_as_many_comments(name):
     english, spanish = (
         [line.strip() for line in (REPO / "configs" / language / name).read_text("utf-8").splitlines() if "#" in line]
