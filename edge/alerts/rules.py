@@ -100,9 +100,11 @@ def _alerts(outcome: Outcome, rule: Rule) -> Iterator[Alert]:
     if not found:
         return
     _score, picture, detection = max(found, key=_by_score)
+    # a thumbnail and its full frame are one event: whichever comes first raises the alert
+    event_id = (spooled.agent and spooled.agent.stands_for) or spooled.id
     for channel in dict.fromkeys(rule.channels):
         yield Alert(
-            key=alert_key(rule=rule.name, channel=channel, station=spooled.station, frame_id=spooled.id),
+            key=alert_key(rule=rule.name, channel=channel, station=spooled.station, frame_id=event_id),
             rule=rule.name,
             channel=channel,
             station=spooled.station,

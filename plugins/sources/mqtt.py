@@ -41,7 +41,7 @@ TURN_S = 0.5  # how often `stop` and the commands are looked at while nothing ar
 SESSION_S = 3600  # the broker keeps for us so long; what it loses, the agents send again
 RECEIVE_MAXIMUM = 16  # messages without our PUBACK that the broker may have under way to us; some allow themselves more
 BATCH = 32  # messages dealt with together
-BATCH_BYTES = 8 * 2**20
+BATCH_BYTES = 4 * 2**20
 BATCH_S = 0.02  # the first of a batch waits for others so long at most
 MORE_S = 0.002  # no next message within this: nothing is ready
 

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from edge.api import (
     Event,
@@ -45,14 +46,50 @@ DECODE: Mapping[str, Callable[[bytes], Said]] = {
 
 @dataclass(slots=True)
 class _Answers:
-    """What is to be published after a batch. acks: frame ids by station; progress: the last of each frame."""
+    """What is to be published, in this order: times, frame ids by station, refusals, the last progress of each frame.
 
+    It waits here, not in paho, while the broker has as many of our messages as it can take: to wait for the broker
+    would be to read more and more frames. Bounded by what agents send without an ack, and by MOST_UNSAID.
+    """
+
+    hellos: dict[str, messages.Hello] = field(default_factory=dict)
     acks: dict[str, list[str]] = field(default_factory=dict)
-    refusals: list[tuple[str, str, str]] = field(default_factory=list)
+    refusals: deque[tuple[str, str, str]] = field(default_factory=lambda: deque(maxlen=MOST_UNSAID))
     progress: dict[tuple[str, str], int] = field(default_factory=dict)
-    hellos: list[tuple[str, messages.Hello]] = field(default_factory=list)
-    said: list[tuple[str, Said]] = field(default_factory=list)
+
+    def ack(self, station: str, frame_id: str) -> None:
+        """This frame is durable."""
+        if len(ids := self.acks.setdefault(station, [])) < MOST_UNSAID:  # what is forgotten is asked for again
+            ids.append(frame_id)
+        self.progress.pop((station, frame_id), None)
+
+    def next(self, now: datetime) -> tuple[str, str, bytes] | None:
+        """The next one, (station, what, payload), and it is no longer here; None when nothing is to be said."""
+        if self.hellos:
+            station = next(iter(self.hellos))
+            return station, "time", messages.ServerTime(now, self.hellos.pop(station).clock).encode()
+        if self.acks:
+            station = next(iter(self.acks))
+            ids = self.acks.pop(station)
+            if more := ids[messages.ACK_BATCH :]:
+                self.acks[station] = more
+            return station, "ack", messages.encode_acks(ids[: messages.ACK_BATCH])
+        if self.refusals:
+            station, frame_id, reason = self.refusals.popleft()
+            return station, "refused", messages.encode_refusal(frame_id, reason)
+        if self.progress:
+            station, frame_id = next(iter(self.progress))
+            offset = self.progress.pop((station, frame_id))
+            return station, "progress", messages.Progress(frame_id, offset).encode()
+        return None
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Of one batch: frames for the sink, words for the roster."""
+
     frames: list[Incoming] = field(default_factory=list)
+    said: list[tuple[str, Said]] = field(default_factory=list)
 
 
 class Receiver:
@@ -62,6 +99,7 @@ class Receiver:
         self._services = services
         self._sink = sink
         self._pieces = Pieces(services, sink)
+        self._answers = _Answers()
         self._unsaid: deque[tuple[str, Said]] = deque(maxlen=MOST_UNSAID)
         self._kept_at_s: dict[tuple[str, str], float] = {}
         self._said_deferred_at_s = float("-inf")
@@ -78,15 +116,16 @@ class Receiver:
         """Deal with messages so that the broker may forget them. Raises LinkLost, and what nobody foresaw."""
         if not batch:
             self._live = self._live or link.ready
+            self._publish(link)
             return
-        answers = _Answers()
+        found = _Batch()
         for message in batch:
-            self._sort(message, answers)
-        results = self._sink.receive_many(answers.frames) if answers.frames else ()
-        for incoming, result in zip(answers.frames, results, strict=True):
-            self._settle(incoming, result, answers)
-        self._publish(answers, link)
-        self._tell_roster(answers.said)
+            self._sort(message, found)
+        results = self._sink.receive_many(found.frames) if found.frames else ()
+        for incoming, result in zip(found.frames, results, strict=True):
+            self._settle(incoming, result)
+        self._publish(link)
+        self._tell_roster(found.said)
         for message in batch:
             link.ack(message)
 
@@ -105,8 +144,8 @@ class Receiver:
 
     # in
 
-    def _sort(self, message: Message, answers: _Answers) -> None:
-        """Do what this message asks for, or put it into `answers` to be done together with others."""
+    def _sort(self, message: Message, found: _Batch) -> None:
+        """Do what this message asks for, or put it into `found` to be done together with others."""
         try:
             address = wire.read_topic(message.topic)
         except wire.WireError as exc:
@@ -119,69 +158,59 @@ class Receiver:
             elif len(message.body) > (wire.CHUNK_BYTES if what in WITH_BYTES else messages.MAX_JSON_BYTES):
                 self._refuse(station, "size", message, f"{len(message.body)} bytes are too many for {what}", keep=False)
             else:
-                self._read(station, what, message, answers)
+                self._read(station, what, message, found)
         except wire.WireError as exc:
             self._refuse(station, "header" if what in WITH_BYTES else "payload", message, str(exc), keep=True)
         except RetryableError as exc:
             self._say_deferred(message.topic, exc)
 
-    def _read(self, station: str, what: str, message: Message, answers: _Answers) -> None:
+    def _read(self, station: str, what: str, message: Message, found: _Batch) -> None:
         if what == "frame":
             header = wire.FrameHeader.from_properties(message.properties)
-            answers.frames.append(incoming_of(self._services, station, header, message.body))
+            found.frames.append(incoming_of(self._services, station, header, message.body))
         elif what == "offer":
-            self._note(station, self._pieces.offered(station, messages.Offer.decode(message.body)), answers)
+            self._note(station, self._pieces.offered(station, messages.Offer.decode(message.body)))
         elif what == "chunk":
             chunk = wire.ChunkHeader.from_properties(message.properties)
-            self._note(station, self._pieces.arrived(station, chunk, message.body), answers)
+            self._note(station, self._pieces.arrived(station, chunk, message.body))
         else:
             said = DECODE[what](message.body)
-            answers.said.append((station, said))
+            found.said.append((station, said))
             if isinstance(said, messages.Hello):
-                answers.hellos.append((station, said))
+                self._answers.hellos[station] = said
 
-    def _note(self, station: str, answer: "str | Refusal | messages.Progress", answers: _Answers) -> None:
+    def _note(self, station: str, answer: str | Refusal | messages.Progress) -> None:
         if isinstance(answer, messages.Progress):
-            answers.progress[station, answer.id] = answer.offset
+            self._answers.progress[station, answer.id] = answer.offset
         elif isinstance(answer, Refusal):
-            answers.refusals.append((station, answer.id, answer.reason))
+            self._answers.refusals.append((station, answer.id, answer.reason))
         else:
-            answers.acks.setdefault(station, []).append(answer)
-            answers.progress.pop((station, answer), None)
+            self._answers.ack(station, answer)
 
-    def _settle(self, incoming: Incoming, result: Received, answers: _Answers) -> None:
+    def _settle(self, incoming: Incoming, result: Received) -> None:
         if isinstance(result, bool):
-            answers.acks.setdefault(incoming.station, []).append(incoming.id)
+            self._answers.ack(incoming.station, incoming.id)
         elif isinstance(result, RetryableError):
             self._say_deferred(f"{incoming.station}/{incoming.id}", result)
         elif not is_damaged(incoming):  # damaged on the way: the agent, unanswered, sends the whole one again
             # Whole and yet refused: it will never do, so the agent is told to put it aside. The sink has recorded it.
-            answers.refusals.append((incoming.station, incoming.id, str(result)))
+            self._answers.refusals.append((incoming.station, incoming.id, str(result)))
 
     # out
 
-    def _publish(self, answers: _Answers, link: Link) -> None:
-        for station, hello in answers.hellos:
-            told = messages.ServerTime(self._services.clock.now(), hello.clock)
-            self._say(link, station, "time", told.encode())
-        for station, ids in answers.acks.items():
-            for start in range(0, len(ids), messages.ACK_BATCH):
-                self._say(link, station, "ack", messages.encode_acks(ids[start : start + messages.ACK_BATCH]))
-        for station, frame_id, reason in answers.refusals:
-            self._say(link, station, "refused", messages.encode_refusal(frame_id, reason))
-        for (station, frame_id), offset in answers.progress.items():
-            self._say(link, station, "progress", messages.Progress(frame_id, offset).encode())
-
-    def _say(self, link: Link, station: str, what: str, body: bytes) -> None:
-        while link.busy:  # a broker that is overrun hangs up; what arrives meanwhile is bounded by its window
-            link.turn(COMMANDS_S)
-        link.publish(wire.down_topic(station, what), body)
+    def _publish(self, link: Link) -> None:
+        """Say what the broker can take now; a broker that is overrun hangs up."""
+        while not link.busy and (answer := self._answers.next(self._services.clock.now())) is not None:
+            station, what, body = answer
+            link.publish(wire.down_topic(station, what), body)
 
     def _send_commands(self, link: Link) -> None:
+        if link.busy:
+            return
         try:
             for station, command in self._services.roster.due_commands():
                 self._services.roster.command_sent(command.id)
-                self._say(link, station, "command", command.encode())
+                link.publish(wire.down_topic(station, "command"), command.encode())
         except RetryableError as exc:
             self._say_deferred("commands", exc)
 
