@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 KEPT_FOR_FRESH = 2  # of the window's frames: a backlog never takes the last two
 HEADER_BYTES = 600  # of topic, header and TCP beside the bytes of a frame, about; for the budget and the shares
 SMALLEST_CHUNK = 65_536
+OWED_AGAIN_S = 2.0
 CHUNK_S = 2.0  # a chunk takes about so long, so that a fresh frame does not wait longer behind one
 
 
@@ -67,6 +68,8 @@ class Delivery:
         self._correct = correct
         self._checked: set[str] = set()  # large frames whose hash was compared in this run; as many as were offered
         self._unusable: set[str] = set()  # damaged ones that a full disk does not let us set aside; until `reset`
+        self._owed: set[str] = set()  # acknowledged, and not deleted for want of room for a note; one at most
+        self._owed_at_s = 0.0
         self._bytes_a_second = SMALLEST_CHUNK * 2.0
         self.reset()
 
@@ -81,6 +84,8 @@ class Delivery:
     def next(self, *, now_s: float) -> Outgoing | None:
         """The message to publish now; None while there is nothing, or nothing more may be under way."""
         self.out_of_budget = False
+        if self._owed and now_s - self._owed_at_s >= OWED_AGAIN_S:
+            self._owed, self._owed_at_s = set(self._spool.delete(self._owed)), now_s
         while True:
             try:
                 return self._next(now_s)
@@ -108,21 +113,22 @@ class Delivery:
             return
         if len(sent.out.body) >= SMALLEST_CHUNK:
             speed = sent.outstanding / max(now_s - sent.at_s, 0.001)
-            self._bytes_a_second += (speed - self._bytes_a_second) / 4
+            self._bytes_a_second += (speed - self._bytes_a_second) / 2
         if sent.out.step is None:
             self._window.taken(sent.out.frame_id, now_s=now_s)
         elif (transfer := self._transfers.get(sent.out.frame_id)) is not None:
             transfer.taken(now_s=now_s)
 
-    def acked(self, frame_ids: Iterable[str], *, now_s: float) -> int:
-        """The server has these durably: they go from the Pi. How many of them were there."""
+    def acked(self, frame_ids: Iterable[str], *, now_s: float) -> None:
+        """The server has these durably: they go from the Pi, on a full disk as soon as that can be noted."""
         ids = list(frame_ids)
         for frame_id in ids:
             self._window.acked(frame_id, now_s=now_s)
             self._transfers.pop(frame_id, None)
             self._checked.discard(frame_id)
         self.acked_at_s = now_s
-        return self._spool.delete(ids)
+        self._owed = set(self._spool.delete({*ids, *self._owed}))
+        self._owed_at_s = now_s
 
     def refused(self, frame_id: str) -> bool:
         """The server will never take this one; False when there is none of this id."""
@@ -148,7 +154,7 @@ class Delivery:
         if (again := self._window.overdue(now_s=now_s)) is not None:
             out = self._whole(again, self._spool.open(again), fresh=False)
             return out if self._pay(out) else None
-        under_way = {*self._window.ids, *self._transfers, *self._unusable}
+        under_way = {*self._window.ids, *self._transfers, *self._unusable, *self._owed}
         fresh = self._pick(self._spool.next_fresh(now_s=now_s, but=under_way), fresh=True)
         rest = self._pick(self._spool.next_rest(now_s=now_s, but=under_way), fresh=False)
         if fresh is None and rest is None:

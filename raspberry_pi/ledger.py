@@ -36,7 +36,12 @@ class Ledger:
     leaving: dict[str, str] = field(default_factory=dict)
     newest: datetime | None = None
     saved_seq: int = 0
-    saved_boots: int = 0
+    _saved_others: tuple[int, int] = (0, 0)
+
+    @property
+    def owes(self) -> bool:
+        """Whether a start or a drop is not on the disk, which no frame's name proves."""
+        return self._saved_others != self._others
 
     def load(self) -> None:
         """Read what an earlier run left; what can't be read is said, and counting starts from the frames."""
@@ -50,7 +55,7 @@ class Ledger:
             )
             self.dropped, self.leaving = Counter(), {}
             return
-        self.saved_seq, self.saved_boots = self.seq, self.boots
+        self.saved_seq, self._saved_others = self.seq, self._others
 
     def save(self) -> None:
         """Write all of it; durable on return. Raises OSError; on a full disk only when the reserve was not enough."""
@@ -62,7 +67,7 @@ class Ledger:
                 raise
             self._reserve.unlink()
             write_atomically(self.path, content)
-        self.saved_seq, self.saved_boots = self.seq, self.boots
+        self.saved_seq, self._saved_others = self.seq, self._others
 
     def keep_reserve(self) -> None:
         """Make the reserve when it is missing and there is room for it."""
@@ -73,6 +78,10 @@ class Ledger:
         except OSError as exc:
             if exc.errno not in DISK_IS_FULL:
                 raise
+
+    @property
+    def _others(self) -> tuple[int, int]:
+        return self.boots, self.dropped.total()
 
     @property
     def _reserve(self) -> Path:

@@ -45,7 +45,7 @@ class Queues:
         self._asked: set[str] = set()  # of `_all`
 
     @property
-    def all(self) -> Mapping[str, Waiting]:
+    def all(self) -> "OrderedDict[str, Waiting]":
         """Every frame that waits, in the order of capture."""
         return self._all
 

@@ -247,20 +247,23 @@ class Spool:
         """Whether a frame's monotonic time is on the clock that runs now."""
         return bool(self._machine) and notes.machine == self._machine
 
-    def delete(self, frame_ids: Iterable[str]) -> int:
-        """Forget frames that the server has; how many of them were there."""
+    def delete(self, frame_ids: Iterable[str]) -> list[str]:
+        """Forget frames that the server has. Gives those that have to stay, because the disk has no room for a note."""
         with self._lock:
             known = [each for each in dict.fromkeys(frame_ids) if each in self._queues.all]
-            if not known:
-                return 0
-            # The files' names prove the sequence number; before they go, the number must stand elsewhere.
-            if self._ledger.saved_seq < self._ledger.seq:
-                known = self._save_before(known)
-            for frame_id in known:
-                self._forget(frame_id)
-                # The folder is not synced: a frame that comes back after a power cut is sent again and known.
-                self._path(frame_id).unlink(missing_ok=True)
-            return len(known)
+            # The newest file's name proves the sequence number; before it goes, the number must stand elsewhere.
+            newest = next(reversed(self._queues.all), None)
+            others = [each for each in known if each != newest]
+            noted = not known or self._note_seq()
+            for frame_id in others:
+                self._remove(frame_id)
+            if len(others) == len(known):
+                return []
+            assert newest is not None
+            if not noted and not self._note_seq():  # what just went may have made room
+                return [newest]
+            self._remove(newest)
+            return []
 
     def set_aside(self, frame_id: str, reason: str) -> bool:
         """Move a frame that can't be delivered to aside/, for a person to look at; counted as dropped.
@@ -273,19 +276,22 @@ class Spool:
             self._leave(frame_id, reason)
             return True
 
-    def _save_before(self, frame_ids: list[str]) -> list[str]:
-        """Save the counters so that these may go. With no room at all one goes first, and its room is enough."""
+    def _note_seq(self) -> bool:
+        """Write the sequence number down, where that is needed; False when there is no room."""
+        if self._ledger.saved_seq == self._ledger.seq:
+            return True
         try:
             self._ledger.save()
         except OSError as exc:
             if exc.errno not in DISK_IS_FULL:
                 raise
-            first = frame_ids[0]
-            self._path(first).unlink(missing_ok=True)
-            self._ledger.save()
-            self._forget(first)
-            return [first, *frame_ids[1:]]
-        return frame_ids
+            return False
+        return True
+
+    def _remove(self, frame_id: str) -> None:
+        self._forget(frame_id)
+        # The folder is not synced: a frame that comes back after a power cut is sent again and known.
+        self._path(frame_id).unlink(missing_ok=True)
 
     def _path(self, frame_id: str) -> Path:
         return self._folder / f"{frame_id}{SUFFIX}"
@@ -315,8 +321,8 @@ class Spool:
         size = len(head) + len(body)
         self._make_room(size)
         try:
-            if self._ledger.saved_boots < self._ledger.boots:
-                self._ledger.save()  # this start's number must never be given again
+            if self._ledger.owes:
+                self._ledger.save()  # or the next start would take what was dropped for acknowledged
             write_frame(self._path(header.id), head, body)
         except OSError as exc:
             if exc.errno not in DISK_IS_FULL:

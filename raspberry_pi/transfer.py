@@ -86,7 +86,8 @@ class Transfer:
         return True
 
     def due_at_s(self) -> float:
-        """When an answer is overdue; infinity while the broker has not taken all: until then TCP looks after it."""
-        if self._not_taken:
+        """When an answer is overdue; infinity while none is, or the broker has not taken all: TCP looks after that."""
+        waits = self._offered if self._asking else self.sent > self.durable or self.durable == self.size
+        if self._not_taken or not waits:
             return float("inf")
         return self._silent_since_s + min(FIRST_WAIT_S * 2.0 ** min(self._tries, 8), LONGEST_WAIT_S)

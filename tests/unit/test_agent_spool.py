@@ -66,7 +66,7 @@ def test_frames_wait_in_the_order_of_capture_over_all_runs(tmp_path):
 def test_a_number_is_never_used_again_even_when_nothing_waits(tmp_path):
     with open_spool(tmp_path) as spool:
         for _ in range(3):
-            assert spool.delete([put(spool, b"x")]) == 1
+            assert spool.delete([put(spool, b"x")]) == []
 
     with open_spool(tmp_path) as spool:
         assert spool.counts() == Counts(captured=3, acked=3, spooled=0, dropped=0)
@@ -77,9 +77,9 @@ def test_deleting_what_is_not_there_changes_nothing(tmp_path):
     with open_spool(tmp_path) as spool:
         frame_id = put(spool, b"x")
 
-        assert spool.delete([frame_id, frame_id]) == 1
-        assert spool.delete([frame_id]) == 0
-        assert spool.delete(["never-1"]) == 0
+        for ids in ([frame_id, frame_id], [frame_id], ["never-1"], []):
+            assert spool.delete(ids) == []
+            assert waiting(spool) == []
         assert spool.counts() == Counts(captured=1, acked=1, spooled=0, dropped=0)
 
 
@@ -154,7 +154,7 @@ def test_on_a_full_disk_the_reserve_holds_what_has_to_be_written_down(tmp_path, 
         ids = [put(spool, b"x"), put(spool, b"y"), put(spool, b"z")]
         full_disk(monkeypatch)
 
-        assert spool.delete(ids[:1]) == 1
+        assert spool.delete(ids[:1]) == []
         assert spool.set_aside(ids[1], "refused")
         assert not (tmp_path / "reserve").exists()
         monkeypatch.undo()
@@ -165,24 +165,31 @@ def test_on_a_full_disk_the_reserve_holds_what_has_to_be_written_down(tmp_path, 
         assert spool.counts() == Counts(captured=4, acked=1, spooled=2, dropped=1)
 
 
-def test_a_frame_is_deleted_even_when_the_disk_is_full_and_the_reserve_gone(tmp_path, monkeypatch):
-    real, calls = ledger.write_atomically, []
-
-    def full_once(path: Path, body: bytes) -> None:
-        calls.append(path.name)
-        if len(calls) == 1:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        real(path, body)
-
+def test_on_a_disk_with_no_room_at_all_only_the_newest_acknowledged_frame_has_to_stay(tmp_path, monkeypatch):
     with open_spool(tmp_path) as spool:
-        frame_id = put(spool, b"x")
+        ids = [put(spool, b"x"), put(spool, b"y")]
         (tmp_path / "reserve").unlink()
-        monkeypatch.setattr(ledger, "write_atomically", full_once)
+        monkeypatch.setattr(ledger, "write_atomically", full)
 
-        assert spool.delete([frame_id]) == 1
+        assert spool.delete(ids) == ids[1:]
+        assert waiting(spool) == ids[1:]
+        monkeypatch.undo()
+        assert spool.delete(ids) == []
 
     with open_spool(tmp_path) as spool:
-        assert spool.counts() == Counts(captured=1, acked=1, spooled=0, dropped=0)
+        assert spool.counts() == Counts(captured=2, acked=2, spooled=0, dropped=0)
+
+
+def test_a_drop_that_could_not_be_noted_is_noted_before_the_next_frame(tmp_path, monkeypatch):
+    with open_spool(tmp_path) as spool:
+        (tmp_path / "reserve").unlink()
+        monkeypatch.setattr(ledger, "write_atomically", full)
+        spool.drop("camera")
+        monkeypatch.undo()
+        put(spool, b"x")
+
+    with open_spool(tmp_path) as spool:
+        assert spool.counts() == Counts(captured=2, acked=0, spooled=1, dropped=1)
 
 
 @pytest.mark.parametrize("damage", [lambda raw: raw[:-1], lambda raw: b"", lambda raw: raw.replace(b"body", b"bode")])
@@ -428,7 +435,7 @@ def test_whatever_happens_each_frame_is_in_one_place_and_each_number_used_once(t
                 assert spool.set_aside(frame_id, "refused")
                 dropped += 1
             else:
-                assert spool.delete([frame_id]) == 1
+                assert spool.delete([frame_id]) == []
                 acked += 1
         assert waiting(spool) == alive
         assert spool.counts() == Counts(len(used), acked, len(alive), dropped)
