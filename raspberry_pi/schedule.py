@@ -30,16 +30,20 @@ class Shares:
     fresh_share: float = 0.75
     _fresh: int = 0
     _rest: int = 0
+    _alone: bool = True
 
     def fresh_is_next(self, *, fresh_waits: bool, rest_waits: bool) -> bool:
         """Which of the two may send now."""
-        if not (fresh_waits and rest_waits):
+        self._alone = not (fresh_waits and rest_waits)
+        if self._alone:
             self._fresh = self._rest = 0
             return fresh_waits
         return self._fresh * (1 - self.fresh_share) <= self._rest * self.fresh_share
 
     def sent(self, size: int, *, fresh: bool) -> None:
         """So many bytes went out."""
+        if self._alone:
+            return
         if fresh:
             self._fresh += size
         else:
