@@ -1,9 +1,9 @@
 """Queries of hop 3, spool, on an open transaction: which frames are known, new rows, thumbnails and full frames."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, bindparam, false, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
 from .schema import counters, frames
@@ -14,7 +14,7 @@ Key = tuple[str, str]  # station, frame id
 def known_hashes(connection: Connection, keys: Collection[Key]) -> dict[Key, str]:
     """The content hash of each of these frames that is known."""
     query = select(frames.c.station, frames.c.id, frames.c.sha256).where(
-        tuple_(frames.c.station, frames.c.id).in_(keys)
+        _is_one_of(frames.c.station, frames.c.id, keys)
     )
     return {(str(station), str(frame_id)): str(sha256) for station, frame_id, sha256 in connection.execute(query)}
 
@@ -40,15 +40,22 @@ def _link_thumbnails(connection: Connection, new: Sequence[Mapping[str, Any]]) -
     pairs = select(thumb.c.pk.label("thumb_pk"), full.c.pk.label("its_full")).join(
         full, (full.c.station == thumb.c.station) & (full.c.id == thumb.c.stands_for)
     )
-    waiting = (thumb.c.stands_for != "") & thumb.c.full_pk.is_(None)
-    came_full = pairs.where(waiting, tuple_(thumb.c.station, thumb.c.stands_for).in_([_key(row) for row in new]))
+    came_full = pairs.where(_is_one_of(thumb.c.station, thumb.c.stands_for, map(_key, new)))
     found = list(connection.execute(came_full).mappings())
     if thumbs := [_key(row) for row in new if row["stands_for"]]:
-        came_small = pairs.where(waiting, tuple_(thumb.c.station, thumb.c.id).in_(thumbs))
+        came_small = pairs.where(_is_one_of(thumb.c.station, thumb.c.id, thumbs))
         found += list(connection.execute(came_small).mappings())
     if found:
         link = update(frames).where(frames.c.pk == bindparam("thumb_pk")).values(full_pk=bindparam("its_full"))
         connection.execute(link, [dict(each) for each in found])
+
+
+def _is_one_of(station: ColumnElement[str], name: ColumnElement[str], keys: Iterable[Key]) -> ColumnElement[bool]:
+    """Whether (station, name) is one of `keys`, in a form for which SQLite uses an index; a list of pairs it scans."""
+    names: dict[str, list[str]] = {}
+    for of_station, each in keys:
+        names.setdefault(of_station, []).append(each)
+    return or_(false(), *((station == of_station) & name.in_(each) for of_station, each in names.items()))
 
 
 def _key(row: Mapping[str, Any]) -> Key:

@@ -47,14 +47,9 @@ def upgrade() -> None:
     for column in COLUMNS:
         op.execute(f"ALTER TABLE frames ADD COLUMN {column}")
     op.create_index(op.f("ix_frames_id"), "frames", ["id"])
-    op.create_index(op.f("ix_frames_full_pk"), "frames", ["full_pk"])
+    op.create_index(op.f("ix_frames_full_pk"), "frames", ["full_pk"], sqlite_where=sa.text("full_pk IS NOT NULL"))
     op.create_index(op.f("ix_frames_station_boot_count_seq"), "frames", ["station", "boot_count", "seq"])
-    op.create_index(
-        op.f("ix_frames_station_stands_for"),
-        "frames",
-        ["station", "stands_for"],
-        sqlite_where=sa.text("stands_for != ''"),
-    )
+    op.create_index(op.f("ix_frames_station_stands_for"), "frames", ["station", "stands_for"])
     op.create_table(
         "counters",
         sa.Column("name", sa.String(length=32), nullable=False),
