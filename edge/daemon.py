@@ -37,7 +37,7 @@ from .pipeline.tally import Observers, Tally, write_status
 from .pipeline.worker import Worker
 from .registry import Registry
 from .sd_notify import ALIVE, READY, STOPPING, notify
-from .services import Log, Services, Sink, Source, VisionCompute
+from .services import Log, Services, Sink, Source, Station, VisionCompute
 from .station_site import station_parts
 from .stations.book import Book
 from .stations.folders import Folders
@@ -75,7 +75,10 @@ def open_services(
     threads, jobs = file.compute.threads, file.limits.compute_jobs
     folders = Folders.of(plan.state_dir)
     enforce = file.broker is not None and file.broker.enforce
-    known = KnownStations(Book(folders.book), plan.stations, file.site.timezone, clock, enforce=enforce)
+    named = {
+        each.name: Station(each.name, each.timezone or "", each.latitude, each.longitude) for each in file.stations
+    }
+    known = KnownStations(Book(folders.book), named, file.site.timezone, clock, enforce=enforce)
     with open_compute(file.compute.device, threads=threads, jobs=jobs, log=log) as compute:
         yield Services(
             compute=compute,

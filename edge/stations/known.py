@@ -15,6 +15,7 @@ FRESH_S = 0.5  # how old an answer may be; a revoked station is refused after 1 
 class KnownStations(Mapping[str, Station]):
     """Name → station: those of the site's YAML, then those that were added. May be used from any thread.
 
+    named: those of the YAML; what it leaves out (timezone "", a place None) is taken from the row of the same name.
     enforce: stations that nobody added or named are not allowed. Raises StoreBusy when the rows can't be read.
     """
 
@@ -35,9 +36,19 @@ class KnownStations(Mapping[str, Station]):
         return not self.enforce or name in self.named
 
     def __getitem__(self, name: str) -> Station:
-        if name in self.named:
-            return self.named[name]
-        return self._current()[name].station(self.site_timezone)
+        row, named = self._current().get(name), self.named.get(name)
+        if row is None and named is None:
+            raise KeyError(name)
+        found = row.station(self.site_timezone) if row else Station(name, self.site_timezone)
+        if named is None:
+            return found
+        return Station(
+            name,
+            named.timezone or found.timezone,
+            found.latitude if named.latitude is None else named.latitude,
+            found.longitude if named.longitude is None else named.longitude,
+            named.species_list or found.species_list,
+        )
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys((*self.named, *self._current())))

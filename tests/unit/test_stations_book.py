@@ -146,13 +146,19 @@ def test_strangers_may_send_unless_that_is_enforced(book, enforce, stranger):
 
 
 def test_the_sites_yaml_wins_over_a_row_and_a_row_over_the_sites_zone(book):
-    for name in ("named", "zoned", "plain"):
-        book.add(row(name, timezone="Asia/Tokyo" if name != "plain" else None))
-    stations = known(book, SteppedClock(NOW))
+    for name in ("named", "zoned", "plain", "placed"):
+        book.add(row(name, latitude=1.0, longitude=2.0, timezone="Asia/Tokyo" if name != "plain" else None))
+    named = {"named": Station("named", "Europe/Madrid", 5.0), "placed": Station("placed", "", 5.0, 6.0)}
+    stations = KnownStations(book, named, "America/Bogota", SteppedClock(NOW))
 
-    zones = {name: station.timezone for name, station in stations.items()}
+    found = {name: (each.timezone, each.latitude, each.longitude) for name, each in stations.items()}
 
-    assert zones == {"named": "Europe/Madrid", "zoned": "Asia/Tokyo", "plain": "America/Bogota"}
+    assert found == {
+        "named": ("Europe/Madrid", 5.0, 2.0),
+        "placed": ("Asia/Tokyo", 5.0, 6.0),
+        "plain": ("America/Bogota", 1.0, 2.0),
+        "zoned": ("Asia/Tokyo", 1.0, 2.0),
+    }
     assert stations.get("stranger") is None
 
 
