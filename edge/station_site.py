@@ -26,7 +26,7 @@ def broker_place(file: SiteFile) -> BrokerPlace:
 def site_desk(file: SiteFile, state_dir: Path, clock: Clock) -> Desk:
     """The site's desk; makes the authority where there is none yet. Raises FatalError."""
     broker, folders = file.broker or BrokerConfig(), Folders.of(state_dir)
-    names = {*own_names(), *broker.names, *([broker.host] if broker.host and not broker.external else [])}
+    names = {*own_names(), *broker.names, *([broker.host] if broker.host else [])}
     return open_desk(
         state_dir, site=file.site.name, names=names, clock=clock, list_changed=lambda: _tell_broker(folders)
     )

@@ -32,7 +32,8 @@ def broker(
 
     path = site_path(site)
     file, state_dir = load_general(path)
-    require_private(file, path)
+    if not write_only:
+        require_private(file, path)
     desk, place = site_desk(file, state_dir, SystemClock()), broker_place(file)
     write_config(desk.folders, place)
     if write_only or check:
