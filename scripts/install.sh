@@ -33,8 +33,13 @@ mkdir -p "$(dirname "$target")"
 # Without pip inside: what runs as a service should not be able to install.
 if [ "$role" = agent ]; then
     "$python" -m venv --without-pip --system-site-packages "$target"
+    # The extra `pi`, and astral: of what the extra `hardware` names, only that is too old in Debian.
+    needed="$("$python" -c 'import re, sys, tomllib
+extras = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]
+print("\n".join([*extras["pi"], *(each for each in extras["hardware"] if re.match("astral", each))]))')"
+    mapfile -t needed <<<"$needed"
+    pip --python "$target/bin/python" install --no-compile --no-warn-script-location "${needed[@]}"
     pip --python "$target/bin/python" install --no-compile --no-deps "${wheel[0]}"
-    pip --python "$target/bin/python" install --no-compile --no-warn-script-location 'paho-mqtt>=2.1,<3' 'pyyaml>=6.0.1,<7'
 else
     "$python" -m venv --without-pip "$target"
     pip --python "$target/bin/python" install --no-compile --no-warn-script-location "${wheel[0]}"
