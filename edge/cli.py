@@ -8,7 +8,22 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .commands import agent, bench, broker, check, demo, doctor, init, models, plugins, process, replay, run, station
+from .commands import (
+    agent,
+    bench,
+    broker,
+    check,
+    demo,
+    doctor,
+    init,
+    models,
+    plugins,
+    process,
+    replay,
+    run,
+    station,
+    station_command,
+)
 from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
 from .foreign import foreign
@@ -163,7 +178,19 @@ command(
         "Another broker can be named in the site: broker: {external: true, host: …}; what it needs: docs/stations.md."
     ),
 )(broker.broker)
-app.add_typer(station.app, name="station", help=_("Add, list, show, revoke and enrol stations."))
+station.command(
+    "command",
+    short_help=_("Ask a station to take a picture, send a full image, change its schedule, reboot."),
+    help=_(
+        "Ask a station's agent to do something, once. `tigrillo run` sends it within two seconds when the station is "
+        "connected, else when it connects.\n\n"
+        "capture: take what the trigger would take. snapshot: one picture, now. want frame=ID: send the full image of "
+        "this thumbnail first. schedule at=06:00,18:30 windows=06:00-07:30 fresh_share=0.9: other times for pictures "
+        "and for sending; without arguments as in AGENT.yaml again. reboot: only where AGENT.yaml allows it.\n\n"
+        "Exit 1 with --wait when it failed or was not answered in time."
+    ),
+)(station_command.send)
+app.add_typer(station.app, name="station", help=_("Add, list, show, revoke, enrol and command stations."))
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

@@ -1,0 +1,92 @@
+"""`tigrillo station command`: ask a station's agent to do something; `tigrillo station` takes it into its group."""
+
+import json
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import quote
+
+import typer
+
+from ..errors import FatalError
+from ..i18n import _
+from .station import JsonOption, NameArgument, SiteOption, site_path
+
+if TYPE_CHECKING:
+    from ..messages import Value
+    from ..store.agents import CommandRow
+
+LISTS = ("at", "windows")  # arguments that are lists of texts, also with one text in them
+LOOK_S = 0.2
+OPEN = ("queued", "sent")
+
+WhatArgument = Annotated[
+    str, typer.Argument(metavar="WHAT", help=_("capture, snapshot, want, schedule or reboot; what each does: above."))
+]
+
+
+def send(
+    name: NameArgument,
+    what: WhatArgument,
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help=_("Arguments of the command."))
+    ] = None,
+    hours: Annotated[
+        float, typer.Option(min=0.01, max=24 * 90, help=_("Forget it when it was not done after so many hours."))
+    ] = 24.0,
+    wait: Annotated[float, typer.Option(min=0, help=_("Wait so many seconds for the answer and print it."))] = 0.0,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Queue a command; exit 1 when the station answers that it failed, or not at all within `wait`."""
+    from ..clock import SystemClock
+    from ..config import load_general
+    from ..errors import RefusedError
+    from ..pipeline.roster import queue_command
+
+    _file, state_dir = load_general(site_path(site))
+    now = SystemClock().now()
+    try:
+        args = dict(map(_argument, arguments or []))
+        command_id = queue_command(state_dir, name, what, args, now=now, expires_at=now + timedelta(hours=hours))
+    except RefusedError as exc:
+        raise FatalError(str(exc)) from exc
+    row = _wait_for(state_dir, command_id, wait) if wait else None
+    if as_json:
+        answer = {"state": row.state, "text": row.text} if row else {"state": "queued", "text": ""}
+        typer.echo(json.dumps({"id": command_id, **answer}, ensure_ascii=False))
+    elif row is None or row.state in OPEN:
+        typer.echo(_("{id}: queued; sent as soon as {name} is connected").format(id=command_id, name=name))
+    else:
+        typer.echo(f"{row.state}: {row.text}")
+    if wait and (row is None or row.state != "done"):
+        raise typer.Exit(1)
+
+
+def _argument(text: str) -> "tuple[str, Value]":
+    """KEY=VALUE; a value is JSON where it can be read as such, else text. Raises FatalError."""
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise FatalError(_("{text!r}: write KEY=VALUE, such as frame=0badcafe-00000012").format(text=text))
+    if key in LISTS:
+        return key, [each.strip() for each in value.split(",") if each.strip()]
+    try:
+        found: Value = json.loads(value)
+    except ValueError:
+        return key, value
+    return key, found
+
+
+def _wait_for(state_dir: Path, command_id: str, seconds: float) -> "CommandRow | None":
+    """The command's row once it is answered, or as it is after so many seconds; None while no daemon took it in."""
+    from ..store.agents import Agents
+    from ..store.sql import Store
+
+    until, row = time.monotonic() + seconds, None
+    with Store(f"sqlite:///{quote(str(state_dir / 'tigrillo.sqlite'))}", read_only=True) as store:
+        while True:
+            row = Agents(store).command(command_id)
+            if (row and row.state not in OPEN) or time.monotonic() >= until:
+                return row
+            time.sleep(LOOK_S)
