@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..errors import FatalError
-from ..i18n import _
+from ..i18n import _, mark
 from .words import Command, Group
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ app = typer.Typer(no_args_is_help=True, cls=Group)
 command = partial(app.command, cls=Command)
 SITES = (Path("site.yaml"), Path("/etc/tigrillo/site.yaml"))
 LOOK_S = 0.5
+WAYS = {"enroll": mark("enrolled"), "renew": mark("renewed"), "bundle": mark("in a bundle")}  # Certificate.way
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help=_("The station's name."))]
 SiteOption = Annotated[
@@ -133,7 +134,7 @@ def show(name: NameArgument, site: SiteOption = None, as_json: JsonOption = Fals
     for each in row.certificates:
         ended = _("revoked {day}").format(day=_moment(each.revoked_at)) if each.revoked_at else ""
         until = _("{way} {day}, until {end}").format(
-            way=each.way, day=_moment(each.issued_at), end=each.expires_at.date().isoformat()
+            way=_(WAYS.get(each.way, each.way)), day=_moment(each.issued_at), end=each.expires_at.date().isoformat()
         )
         table.add_row(_("certificate"), f"{each.serial[-12:]}  {until}  {ended}".rstrip())
     Console(markup=False, highlight=False).print(table)
@@ -228,8 +229,6 @@ def enroll(
 
 def state_of(row: "StationRow", now: datetime) -> str:
     """One word for it, English: revoked, enrolled, expired, invited or added."""
-    from ..i18n import mark
-
     if row.revoked_at is not None:
         return mark("revoked")
     if row.expires_at is not None:
