@@ -103,16 +103,6 @@ command(
     ),
 )(process.process)
 command(
-    "agent",
-    short_help=_("Run the agent of a Raspberry Pi."),
-    help=_(
-        "Run the agent of a Raspberry Pi: take pictures, keep them on its own disk, send them.\n\n"
-        "Each picture is deleted only when the server has said that it is safe there. Without a network they wait and "
-        "are sent later; when the disk's limit is reached, new pictures are dropped and counted.\n\n"
-        "On a bare Pi, with nothing but paho-mqtt and PyYAML: python -m raspberry_pi.agent agent.yaml"
-    ),
-)(agent.agent)
-command(
     "demo",
     short_help=_("Show the whole way of a frame, on this machine, in about a minute."),
     help=_(
@@ -191,6 +181,7 @@ station.command(
     ),
 )(station_command.send)
 app.add_typer(station.app, name="station", help=_("Add, list, show, revoke, enrol and command stations."))
+app.add_typer(agent.app, name="agent", help=_("Run the agent of a Raspberry Pi, look at it, test its way."))
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

@@ -62,6 +62,7 @@ class Delivery:
     ) -> None:
         self.shares = shares or Shares()
         self.out_of_budget = False
+        self.last_refusal = ""
         self.acked_at_s: float | None = None  # when the last ack came, on the caller's clock
         self._spool = spool
         self._budget = budget
@@ -130,8 +131,9 @@ class Delivery:
         self._owed = set(self._spool.delete({*ids, *self._owed}))
         self._owed_at_s = now_s
 
-    def refused(self, frame_id: str) -> bool:
+    def refused(self, frame_id: str, reason: str) -> bool:
         """The server will never take this one; False when there is none of this id."""
+        self.last_refusal = reason
         return self._set_aside(frame_id, "refused")
 
     def progress(self, frame_id: str, offset: int, *, now_s: float) -> None:

@@ -105,7 +105,7 @@ class Orders:
         try:
             settings = _changed(self._settings, args)
             if "at" in args:
-                self._hardware.set_schedule([str(each) for each in args["at"]])
+                self._hardware.set_schedule(_texts(args["at"]))
         except (ValueError, TypeError, HardwareError, PlanError) as exc:
             return False, f"schedule: {exc}"
         self.apply(settings)
@@ -131,7 +131,7 @@ def _changed(settings: UplinkSettings, args: Mapping[str, Any]) -> UplinkSetting
     """The settings with what `args` says of them. Raises ValueError or TypeError."""
     changes: dict[str, Any] = {}
     if "windows" in args:
-        changes["windows"] = tuple(str(each) for each in args["windows"])
+        changes["windows"] = tuple(_texts(args["windows"]))
     if "bytes_per_day" in args:
         given = args["bytes_per_day"]
         if given is not None and not (isinstance(given, int) and given > 0):
@@ -147,6 +147,15 @@ def _changed(settings: UplinkSettings, args: Mapping[str, Any]) -> UplinkSetting
             raise ValueError(f"thumbnails {args['thumbnails']!r} is none of {', '.join(THUMBNAILS)}")
         changes["thumbnails"] = args["thumbnails"]
     return replace(settings, **changes)
+
+
+def _texts(given: object) -> list[str]:
+    """A list of texts, also from one text. Raises ValueError."""
+    if isinstance(given, str):
+        return [each.strip() for each in given.split(",") if each.strip()]
+    if not isinstance(given, list | tuple):
+        raise ValueError(f"{given!r} is no list of times")  # noqa: TRY004  # because all faults of args are one kind
+    return [str(each) for each in given]
 
 
 def _reboot_machine() -> None:

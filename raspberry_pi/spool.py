@@ -167,6 +167,11 @@ class Spool:
         with self._lock:
             return len(self._queues.held)
 
+    def has(self, frame_id: str) -> bool:
+        """Whether this frame waits."""
+        with self._lock:
+            return frame_id in self._queues.all
+
     def waits(self) -> bool:
         """Whether a frame is to be sent; what is held until it is asked for does not count."""
         with self._lock:

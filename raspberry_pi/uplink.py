@@ -80,6 +80,11 @@ class Uplink:
         """Whether the broker has taken us in."""
         return self.state.name == "connected"
 
+    @property
+    def failed(self) -> bool:
+        """Whether a connection was tried and lost since the last one that worked."""
+        return self._failures > 0
+
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set; reconnects by itself. What else goes wrong (the disk, a bug) is raised."""
         while not stop.is_set():
@@ -225,7 +230,7 @@ class Uplink:
                 self._delivery.acked(decode_acks(body), now_s=now_s)
             case "refused":
                 frame_id, reason = decode_refusal(body)
-                if self._delivery.refused(frame_id):
+                if self._delivery.refused(frame_id, reason):
                     log.error("uplink.server_refused frame=%s reason=%r; set aside", frame_id, reason)
             case "progress":
                 progress = Progress.decode(body)

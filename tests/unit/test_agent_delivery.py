@@ -172,7 +172,7 @@ class World(RuleBasedStateMachine):
             case ("progress", frame_id, offset):
                 self.delivery.progress(frame_id, offset, now_s=self.now_s)
             case ("refused", frame_id):
-                self.delivery.refused(frame_id)
+                self.delivery.refused(frame_id, "")
 
     @rule(seconds=st.sampled_from([0.1, 3.0, 40.0, 4000.0]))
     def time_passes(self, seconds):
