@@ -18,6 +18,7 @@ from ..messages import Command, Hello, Result, Status, Value
 from ..model import Event
 from ..paths import write_atomically
 from ..services import Emit, Log, Said
+from ..stations.folders import give_to_owner
 from ..store.agents import Agents, AgentState, answered, keep_health, say, send_again
 from ..store.sql import Store
 from ..wire import checked_station
@@ -44,7 +45,10 @@ def queue_command(
         raise RefusedError(str(exc)) from exc
     folder = state_dir / "commands"
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / f"{command.id}.json", json.dumps({"station": station, "command": body.decode()}).encode())
+    give_to_owner(folder)
+    path = folder / f"{command.id}.json"
+    write_atomically(path, json.dumps({"station": station, "command": body.decode()}).encode())
+    give_to_owner(path)
     return command.id
 
 
