@@ -6,6 +6,7 @@ with the next trigger. What is not installed ends the start with one line.
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, nullcontext
 from datetime import datetime
@@ -21,6 +22,7 @@ from .profile import Profile
 from .triggers.opening import Triggers, make_schedule, open_triggers, wall_clock
 
 log = logging.getLogger(__name__)
+AGAIN_S = 30.0  # between tries to start a camera that motion and brightness wait for
 
 
 class Hardware:
@@ -34,6 +36,7 @@ class Hardware:
         looks = looks or settings.profile.use == "brightness"
         self.camera_error = ""
         self._started = False
+        self._again_at_s = 0.0
         with ExitStack() as opened:
             self._camera: Camera = open_camera(settings.camera, with_luma=looks)
             opened.callback(self._camera.close)
@@ -116,17 +119,27 @@ class Hardware:
             return
         try:
             self._camera.start()
-            self._started = True
+            self._started, self.camera_error = True, ""
         except CameraError as exc:
             self.camera_error = str(exc)
             raise
 
     def _luma(self) -> Luma | None:
-        """What the camera sees, if it runs; a fault is kept, not raised: the next picture will raise it."""
+        """What the camera sees; None, and a new try after a while, when it does not run.
+
+        Here it is brought back by itself: a trap with motion as its only trigger would wait for ever.
+        """
         try:
+            if not self._started:
+                if time.monotonic() < self._again_at_s:
+                    return None
+                self._start_camera()
             return self._camera.luma()
         except (CameraError, RuntimeError, OSError) as exc:
             if not self.camera_error:
-                log.warning("camera.blind reason=%r", str(exc))
+                log.warning("camera.blind reason=%r; tried again every %s s", str(exc), AGAIN_S)
             self.camera_error = str(exc)
+            self._started = False
+            self._again_at_s = time.monotonic() + AGAIN_S
+            self._camera.close()
             return None

@@ -86,8 +86,12 @@ class FfmpegCamera:
         return self._shots(index)
 
     def luma(self) -> Luma | None:
-        """The newest small picture, a quarter of a second old at most; None while the camera is off."""
-        return None if self._stream is None else self._stream.luma
+        """The newest small picture, a quarter of a second old; None while the camera is off. Raises CameraError."""
+        if self._stream is None:
+            return None
+        if self._stream.ended:
+            raise CameraError(f"{self.name}: {self._stream.last_words}")
+        return self._stream.luma
 
     def close(self) -> None:
         """End ffmpeg."""
@@ -127,6 +131,8 @@ class FfmpegCamera:
             self.close()  # opened again for the next picture
             raise
         finally:
+            if self._preroll:
+                self._preroll.end()
             if self._standby == "stopped":
                 self.close()
 
@@ -139,7 +145,7 @@ class _Stream:
         self._preroll = preroll
         self._changed = threading.Condition()
         self._newest: tuple[float, bytes] | None = None
-        self._ended = False
+        self.ended = False
         self._luma_end, luma_in = os.pipe()
         if with_luma:
             width, height = LUMA
@@ -161,12 +167,16 @@ class _Stream:
             limit = max(after, time.monotonic()) + ANSWER_S
             while self._newest is None or self._newest[0] <= after:
                 left = limit - time.monotonic()
-                if self._ended or left <= 0:
-                    words = self._words.decode("utf-8", "replace").strip() or "ffmpeg ended"
-                    reason = words if self._ended else f"no picture within {ANSWER_S:g} s"
-                    raise CameraError(f"{name}: {without_password(reason)}")
+                if self.ended or left <= 0:
+                    reason = self.last_words if self.ended else f"no picture within {ANSWER_S:g} s"
+                    raise CameraError(f"{name}: {reason}")
                 self._changed.wait(left)
             return self._newest[1]
+
+    @property
+    def last_words(self) -> str:
+        """What ffmpeg complained of last."""
+        return without_password(self._words.decode("utf-8", "replace").strip()) or "ffmpeg ended"
 
     def close(self) -> None:
         """End the process: asked once, then killed."""
@@ -195,7 +205,7 @@ class _Stream:
         self._process.wait()
         self._threads[2].join(1)  # its last words first
         with self._changed:
-            self._ended = True
+            self.ended = True
             self._changed.notify_all()
 
     def _read_luma(self) -> None:

@@ -12,13 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from .. import needs
-from ..hardware_config import Picamera2Settings
+from ..hardware_config import Controls, Picamera2Settings
 from .base import CameraError, Luma, Shot
 from .preroll import Packet, PreRoll, fragmented_mp4
 
 log = logging.getLogger(__name__)
 ANSWER_S = 10.0  # a camera that gives no picture for so long is gone; systemd's watchdog waits 60 s
 LUMA_WIDTH = 64
+CONTROLS_S = 0.3  # until new controls have come through libcamera's pipeline, some frames long
 FAULTS = (RuntimeError, OSError, IndexError)  # what picamera2 raises for a camera that is not there or fell silent
 
 
@@ -35,6 +36,7 @@ class PiCamera:
             needs.load("av", wanted_by="camera.clip")
         self._camera: Any = None
         self._running = False
+        self._controls: Controls = ()  # those that the camera has
         self._preroll = PreRoll(before_s=settings.clip.before_s) if settings.clip else None
 
     def start(self) -> None:
@@ -72,28 +74,31 @@ class PiCamera:
 
     def close(self) -> None:
         """Give the sensor back."""
-        camera, self._camera, self._running = self._camera, None, False
+        camera, self._camera, self._running, self._controls = self._camera, None, False, ()
         if camera is None:
             return
-        try:
-            camera.stop_encoder()
-            camera.stop()
-            camera.close()
-        except FAULTS as exc:
-            log.warning("camera.not_closed reason=%r", str(exc))
+        for step in (camera.stop_encoder, camera.stop, camera.close):
+            try:
+                step()
+            except FAULTS as exc:
+                log.warning("camera.not_closed reason=%r", str(exc))
 
     def _shots(self, index: int, *, night: bool) -> Iterator[Shot]:
         try:
             if not self._running:
                 self._run()
             chosen = self._settings.controls.night if night else self._settings.controls.day
-            if chosen:
+            if chosen and chosen != self._controls:
                 self._camera.set_controls(dict(chosen))
+                time.sleep(CONTROLS_S)
+                self._controls = chosen
             yield from self._pictures(index)
         except FAULTS as exc:
             self.close()  # opened again for the next picture
             raise CameraError(f"camera {self._settings.number} gave no picture: {exc}") from exc
         finally:
+            if self._preroll:
+                self._preroll.end()
             if self._settings.standby == "stopped":
                 self._pause()
 

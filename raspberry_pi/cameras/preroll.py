@@ -59,6 +59,11 @@ class PreRoll:
         first = next((number for number, each in enumerate(packets) if each.is_key), len(packets))
         return packets[first:]
 
+    def end(self) -> None:
+        """Back to the last `before_s`, where nobody takes what was kept."""
+        with self._lock:
+            self._recording = False
+
     def _is_old(self, now_us: int) -> bool:
         # a picture can't be shown without the key picture before it: leave only when the next key is old enough, too
         if self._recording:

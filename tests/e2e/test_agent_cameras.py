@@ -102,6 +102,8 @@ def test_a_camera_that_ends_is_an_error_and_is_opened_again():
     with started(camera_over(short)) as camera:
         time.sleep(1.2)
         with pytest.raises(CameraError):
+            camera.luma()
+        with pytest.raises(CameraError):
             list(camera.capture(0))
         assert len(list(camera.capture(1))) == 1
 

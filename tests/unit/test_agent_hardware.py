@@ -158,6 +158,29 @@ def test_a_camera_that_is_not_there_is_told_and_tried_again(tmp_path, pins, scen
         assert trap.health()["camera_error"] is None
 
 
+def test_a_trap_with_motion_alone_brings_its_camera_back(tmp_path, pins, scene, monkeypatch):
+    text = PI.replace("use: night", "use: day").replace(
+        "{use: pir, pin: 17, warm_up_s: 0, debounce_s: 0}", "{use: motion}"
+    )
+    stop = threading.Event()
+    with hardware(tmp_path, text) as trap:
+        trap.start()
+        scene.fault = TimeoutError("no answer")
+        assert trap.wait(stop, timeout_s=0) == ""
+        assert "no answer" in trap.camera_error
+        opened = scene.calls.count("open")
+        time.sleep(0.6)
+        trap.wait(stop, timeout_s=0)
+        assert scene.calls.count("open") == opened, "not at every look"
+
+        monkeypatch.setattr(trap, "_again_at_s", 0.0)
+        time.sleep(0.6)
+        trap.wait(stop, timeout_s=0)
+
+        assert scene.calls.count("open") == opened + 1
+        assert trap.camera_error == ""
+
+
 def test_pins_are_given_back(tmp_path, pins, scene):
     for _ in range(2):
         with hardware(tmp_path) as trap:

@@ -103,6 +103,17 @@ def test_the_night_has_controls_of_its_own(opened, scene):
     assert scene.controls["Saturation"] == 1.0
 
 
+def test_a_clip_that_nobody_takes_does_not_fill_the_memory(opened):
+    camera = opened(clip=Clip(before_s=0.1, after_s=0.5, per_s=30, bits_per_s=500_000))
+    shots = camera.capture(0)
+    next(shots)
+
+    shots.close()
+    time.sleep(0.5)
+
+    assert len(camera._preroll.take()) < 40  # 30 a second, a key picture each second
+
+
 def test_a_stopped_camera_runs_only_for_its_pictures(opened, scene):
     camera = opened(standby="stopped")
     assert "start" not in scene.calls
