@@ -29,7 +29,7 @@ app = typer.Typer(no_args_is_help=True, cls=Group)
 command = partial(app.command, cls=Command)
 SITES = (Path("site.yaml"), Path("/etc/tigrillo/site.yaml"))
 LOOK_S = 0.5
-WAYS = {"enroll": mark("enrolled"), "renew": mark("renewed"), "bundle": mark("in a bundle")}  # Certificate.way
+WAYS = {"enroll": mark("by token"), "renew": mark("renewed"), "bundle": mark("in a bundle")}  # Certificate.way
 
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help=_("The station's name."))]
 SiteOption = Annotated[

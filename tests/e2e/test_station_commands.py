@@ -153,3 +153,40 @@ def test_the_daemon_keeps_a_broker_also_after_it_was_killed(tmp_path):
         daemon.send_signal(signal.SIGTERM)
         assert daemon.wait(30) == 0
     assert not listens(ports["port"])
+
+
+def test_init_makes_the_authority_once_and_the_broker_starts_with_it(tmp_path):
+    made = tigrillo("init", "site", cwd=tmp_path)
+    stations = tmp_path / "site" / "state" / "stations"
+    key = (stations / "ca-key.pem").read_bytes()
+    (tmp_path / "site" / "site.yaml").unlink()
+    (tmp_path / "site" / "agent.yaml").unlink()
+
+    again = tigrillo("init", "site", cwd=tmp_path)
+    checked = tigrillo("broker", "--check", cwd=tmp_path / "site")
+
+    assert (made.returncode, again.returncode, checked.returncode) == (0, 0, 0), checked.stderr
+    assert (stations / "ca-key.pem").read_bytes() == key
+    assert "mosquitto starts with it" in checked.stdout
+
+
+def test_a_configuration_that_mosquitto_refuses_is_said(tmp_path):
+    a_site(tmp_path)
+    tigrillo("broker", "--write-only", cwd=tmp_path)
+    (tmp_path / "state" / "stations" / "crl.pem").write_text("no list")
+
+    checked = tigrillo("broker", "--check", cwd=tmp_path)
+
+    assert checked.returncode == 1
+    assert "crl.pem" in checked.stderr
+
+
+def test_somebody_elses_broker_is_not_run(tmp_path):
+    (tmp_path / "site.yaml").write_text("broker: {external: true, host: broker.example}\n")
+
+    run = tigrillo("broker", cwd=tmp_path)
+    written = tigrillo("broker", "--write-only", cwd=tmp_path)
+
+    assert run.returncode == 1
+    assert "somebody else's" in run.stderr
+    assert written.returncode == 0
