@@ -42,7 +42,7 @@ if [ -n "$root" ]; then
     [ -x "$root/usr/bin/apt-get" ] || die "$root: holds no Debian system (debootstrap bookworm $root)"
     inside="$(mktemp -d "$root/tmp/tigrillo.XXXXXX")"
     trap 'rm -rf "$inside"' EXIT
-    tar -c --exclude=./.venv --exclude=./.git --exclude=./.cache --exclude='__pycache__' . | tar -x -C "$inside"
+    tar -c --exclude='./.[!.]*' --exclude='__pycache__' . | tar -x -C "$inside"
     again=()
     for word in "${given[@]}"; do
         case "$word" in --root | "$root") ;; "$bundle") cp "$bundle" "$inside/.bundle" && again+=("${inside#"$root"}/.bundle") ;; *) again+=("$word") ;; esac

@@ -31,6 +31,7 @@ class PiCamera:
     def __init__(self, settings: Picamera2Settings) -> None:
         self._settings = settings
         self._library = needs.load("picamera2", wanted_by="camera")
+        logging.getLogger("picamera2").setLevel(logging.WARNING)  # two lines a picture otherwise, on an SD card
         self._image: Any = needs.load("PIL.Image", wanted_by="camera")
         if settings.clip:
             needs.load("av", wanted_by="camera.clip")

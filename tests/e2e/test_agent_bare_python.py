@@ -17,6 +17,7 @@ before = set(sys.modules)
 import raspberry_pi.agent
 new = {name for name in set(sys.modules) - before if getattr(sys.modules[name], "__file__", None)}
 tops = {name.partition(".")[0] for name in new}
+tops = {top for top in tops if not top.startswith("_sysconfigdata")}  # Python's own, named after the machine
 print(sorted(tops - sys.stdlib_module_names - {"raspberry_pi", "edge"}))
 print([name for name in ("numpy", "cv2", "pydantic") if importlib.util.find_spec(name)])
 """

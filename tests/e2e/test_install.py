@@ -132,6 +132,25 @@ def test_a_configuration_that_is_there_stays_as_it_is(pi):
     assert (pi / "etc/tigrillo/site.yaml").is_file()
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--help"], "--token TOKEN"),
+        (["--tokn"], "unknown option --tokn"),
+        (["--bundle", "nowhere.tar"], "nowhere.tar: no such file"),
+        (["--token", "a", "--bundle", "b"], "give one of the two"),
+        (["--root", "nowhere"], "holds no Debian system"),
+    ],
+)
+def test_the_installer_for_a_pi_says_what_it_wants_and_changes_nothing(options, said, need):
+    need(os.geteuid() == 0, "root")
+
+    done = subprocess.run([REPO / "scripts/install_agent.sh", *options], capture_output=True, text=True, check=False)
+
+    assert said in done.stdout + done.stderr
+    assert done.returncode == (0 if options == ["--help"] else 1)
+
+
 def test_uninstall_leaves_what_belongs_to_people_and_nothing_else(pi):
     frame = pi / "var/lib/tigrillo/media/frame.jpg"
     frame.parent.mkdir(parents=True)
