@@ -34,6 +34,7 @@ from .frame_file import FrameFile
 from .hardware import Hardware
 from .needs import HardwareError
 from .orders import Orders
+from .renew import renew_if_due
 from .schedule import Budget, Shares
 from .shutter import Shutter
 from .spool import Spool, SpoolError
@@ -42,6 +43,8 @@ from .uplink_config import BrokerSettings
 
 log = logging.getLogger(__name__)
 EXIT_CONFIG = 78  # EX_CONFIG of sysexits.h: the unit does not start us again for it
+RENEW_EVERY_S = 86_400.0
+RENEW_AGAIN_S = 60.0  # while nobody knows what time it is
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -207,6 +210,8 @@ def _work(
         )
         orders.resume()
         sending = threads.submit(uplink.run, halt)
+        # A daemon, as asking for a certificate may take a minute and nobody need wait for it at the end.
+        threading.Thread(target=_keep_certificate, args=(settings, clock, halt), name="renewal", daemon=True).start()
         try:
             hardware.start()
             notify(READY)
@@ -220,6 +225,15 @@ def _work(
     sending.result()
     beat.write(done=shutter.finished and not spool.waits())
     log.info("agent.stopped %s", spool.counts())
+
+
+def _keep_certificate(settings: Settings, clock: AgentClock, halt: threading.Event) -> None:
+    """Once a day, as soon as the time is known, look whether our certificate ends soon, and have it renewed."""
+    while not halt.is_set():
+        now = clock.best_now()
+        if now is not None:
+            renew_if_due(settings, now)
+        halt.wait(RENEW_EVERY_S if now is not None else RENEW_AGAIN_S)
 
 
 def _take_pictures(

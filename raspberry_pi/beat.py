@@ -37,7 +37,9 @@ class LastError(logging.Handler):
         self.at = ""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep this one."""
+        """Keep this one; what can't be measured is not one, health says so where the value would be."""
+        if record.name.startswith("raspberry_pi.health"):
+            return
         self.text = record.getMessage()[:ERROR_CHARACTERS]
         self.at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="seconds")
 
