@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from .compute.choice import FoundDevice, match, parse_choice
 from .compute.probe import probe_devices
 from .config import Plan
-from .errors import EdgeError, NoDeviceError
+from .errors import EdgeError, FatalError, NoDeviceError
 from .foreign import foreign
 from .i18n import _, decimal
 from .models.installed import InstalledModels
 from .paths import cache_dir, models_dir
 from .registry import Registry
+from .stations.broker import find_mosquitto
 
 if TYPE_CHECKING:
     from .inference.opencl.check import Verdict as Checked
@@ -199,12 +200,23 @@ def _writable(what: str, folder: Path) -> Finding:
 
 
 def _servers(plan: Plan) -> Iterator[Finding]:
+    broker = plan.file.broker
+    own = broker.port if broker is not None and broker.run else None
+    if own is not None:
+        yield _mosquitto()
     for spec, config in plan.sources:
-        if hasattr(config, "host"):
+        if hasattr(config, "host") and getattr(config, "port", None) != own:  # ours runs with the daemon only
             yield _reachable(spec.name, config, "bad", _("start the broker, or mend host and port"))
     for name, (_spec, config) in plan.channels.items():
         if hasattr(config, "host"):
             yield _reachable(name, config, "warn", _("alerts wait until it answers"))
+
+
+def _mosquitto() -> Finding:
+    try:
+        return Finding("broker", "good", find_mosquitto())
+    except FatalError as exc:
+        return Finding("broker", "bad", str(exc), _("apt install mosquitto, or leave broker.run out"))
 
 
 def _reachable(what: str, config: Any, otherwise: Verdict, next_step: str) -> Finding:

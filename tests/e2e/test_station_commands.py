@@ -190,3 +190,15 @@ def test_somebody_elses_broker_is_not_run(tmp_path):
     assert run.returncode == 1
     assert "somebody else's" in run.stderr
     assert written.returncode == 0
+
+
+def test_doctor_asks_for_mosquitto_and_not_for_a_broker_that_the_daemon_starts(tmp_path):
+    ports = a_site(tmp_path, run=True)
+    site = tmp_path / "site.yaml"
+    site.write_text(site.read_text().replace("stages:", f"  - {{use: mqtt, port: {ports['port']}}}\nstages:"))
+
+    done = tigrillo("doctor", "site.yaml", "--json", cwd=tmp_path)
+
+    found = {line["what"]: line["verdict"] for line in json.loads(done.stdout)}
+    assert found["broker"] == "good"
+    assert "mqtt" not in found
