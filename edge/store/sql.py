@@ -11,11 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, event, func, insert, make_url, select, update
+from sqlalchemy import Connection, create_engine, event, func, insert, inspect, make_url, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -354,19 +350,20 @@ def _set_pragmas_read_only(connection: Any, _record: object) -> None:
 
 
 def _migrate(connection: Connection, *, read_only: bool) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
-    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
-    current = MigrationContext.configure(connection).get_current_revision()
+    """Bring the schema to the newest of ours. Alembic, 12 MB of memory, is loaded only when it has something to do."""
+    known = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py"))
+    found = inspect(connection).has_table("alembic_version")
+    current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if found else None
     if current is not None and current not in known:
         raise SchemaError(
             _("the database has schema {current}, made by a newer tigrillo: upgrade this program").format(
                 current=current
             )
         )
-    if not read_only:
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+    if current != known[-1] and not read_only:
+        from .upgrade import upgrade  # noqa: PLC0415  # because of the memory
+
+        upgrade(connection, MIGRATIONS)
 
 
 def _first_line(exc: BaseException) -> str:
