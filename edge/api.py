@@ -1,6 +1,6 @@
 """All that a plugin author imports."""
 
-from . import messages, wire
+from . import crash, messages, wire
 from .clock import Clock
 from .errors import (
     ConfigError,
@@ -99,7 +99,7 @@ __all__ = [
     "RefusedError", "RetryableError", "Roster", "Said", "Scene", "Secret", "Seen", "Services", "Session", "Sink",
     "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy",
     "Taxon", "Taxonomy", "Tls", "VisionCompute", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head",
-    "check_numbers", "describe_lineage", "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox",
+    "check_numbers", "crash", "describe_lineage", "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox",
     "load_taxonomy", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model", "percent",
     "softmax", "square_crop", "sync_dir", "to_batch", "translate", "wire", "word_alert", "write_atomically",
 ]  # fmt: skip

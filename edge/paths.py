@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from .crash import reached
 from .wire import NAME
 
 
@@ -68,11 +69,14 @@ def open_atomically(path: Path, *, mode: int | None = None) -> Iterator[BinaryIO
             yield file
             file.flush()
             os.fsync(file.fileno())
+            reached("file.synced", path.name)
         temporary.replace(path)
+        reached("file.renamed", path.name)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_dir(path.parent)
+    reached("file.kept", path.name)
 
 
 def sync_dir(folder: Path) -> None:

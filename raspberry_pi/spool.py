@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge.crash import reached
 from edge.foreign import foreign
 from edge.i18n import _
 from edge.paths import sync_dir
@@ -297,6 +298,7 @@ class Spool:
         self._forget(frame_id)
         # The folder is not synced: a frame that comes back after a power cut is sent again and known.
         self._path(frame_id).unlink(missing_ok=True)
+        reached("spool.removed")
 
     def _path(self, frame_id: str) -> Path:
         return self._folder / f"{frame_id}{SUFFIX}"

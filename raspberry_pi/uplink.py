@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from edge import __version__
+from edge.crash import reached
 from edge.link import Broker, Link, LinkLost, Message, Will
 from edge.messages import Command, Hello, Progress, ServerTime, Status, decode_acks, decode_refusal
 from edge.wire import ROOT, WireError, down_topic, read_topic, up_topic
@@ -211,11 +212,13 @@ class Uplink:
                 return
             mid = link.publish(up_topic(self._station, out.what), out.body, properties=out.properties)
             self._delivery.went(out, mid=mid, now_s=time.monotonic())
+            reached("uplink.sent")
 
     def _taken(self, mid: int, reason: str) -> None:
         if reason:
             log.warning("uplink.broker_refused reason=%r", reason)
         self._delivery.taken(mid, now_s=time.monotonic())
+        reached("uplink.puback")
 
     def _hear(self, message: Message) -> None:
         try:
@@ -227,7 +230,9 @@ class Uplink:
         now_s = time.monotonic()
         match what:
             case "ack":
+                reached("uplink.ack")
                 self._delivery.acked(decode_acks(body), now_s=now_s)
+                reached("uplink.acked")
             case "refused":
                 frame_id, reason = decode_refusal(body)
                 if self._delivery.refused(frame_id, reason):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from ..crash import reached
 from ..errors import FrameError, RefusedError, RetryableError, SpoolFull
 from ..media.times import capture_time
 from ..model import CaptureTime, Event, Kind, SpooledFrame
@@ -214,6 +215,7 @@ class Spool:
             else:  # a second name for the file, so that the first is there until the frame has a row
                 path.unlink(missing_ok=True)
                 path.hardlink_to(incoming.body)
+                reached("media.linked")
         except OSError as exc:
             raise SpoolFull(f"spool: {folder}: {exc.strerror or exc}") from exc
         frame.path = path
@@ -225,7 +227,9 @@ class Spool:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
+                reached("media.synced")
             temporary.replace(path)
+            reached("media.renamed")
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -235,6 +239,7 @@ class Spool:
         try:
             for folder in {frame.path.parent for frame in frames if frame.spool_bytes}:
                 sync_dir(folder)
+                reached("media.kept")
         except OSError as exc:
             raise SpoolFull(f"spool: {exc.strerror or exc}") from exc
         rows = [(self._row(frame), frame.spool_bytes) for frame in frames]

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
+from ..crash import reached
 from ..errors import SchemaError, StoreBusy
 from ..i18n import _
 from ..model import Alert, Outcome, SpooledFrame
@@ -89,7 +90,9 @@ class Store:
         """
         rows = [frame_values(frame, spool_bytes=spool_bytes) for frame, spool_bytes in new]
         with self.transaction() as connection:
-            return arrivals.add_frames(connection, rows)
+            is_new = arrivals.add_frames(connection, rows)
+        reached("store.added")
+        return is_new
 
     def known_hashes(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """The content hash of each of these frames, (station, id), that is known."""
@@ -126,7 +129,10 @@ class Store:
         )
         with self.transaction() as connection:
             row = connection.execute(taken).mappings().first()
-        return frame_from(row) if row else None
+        if row is None:
+            return None
+        reached("store.claimed")
+        return frame_from(row)
 
     def release(self, pk: int, *, not_before: datetime, reason: str, count_attempt: bool) -> None:
         """Put a claimed frame back; it is claimed again after `not_before`."""
@@ -182,6 +188,7 @@ class Store:
                 connection.execute(
                     insert_or_ignore(alerts).values(_alert_values(alert, pk, now)).on_conflict_do_nothing()
                 )
+        reached("store.recorded")
         return True
 
     def quarantine_frame(self, frame: SpooledFrame, *, reason: str, now: datetime) -> None:

@@ -20,6 +20,7 @@ from edge.api import (
     Services,
     Sink,
     SpoolFull,
+    crash,
     messages,
     sync_dir,
     wire,
@@ -122,6 +123,7 @@ class Pieces:
                 self._truncate(station, frame_id, 0)
                 self._hold(self._total_bytes - offer.size)
                 return messages.Progress(frame_id, 0)
+        crash.reached("pieces.whole")
         self._forget(station, frame_id)
         return frame_id if isinstance(result, bool) else Refusal(frame_id, str(result))
 
@@ -133,6 +135,7 @@ class Pieces:
                 file.write(body)
                 file.flush()
                 os.fsync(file.fileno())
+            crash.reached("pieces.synced")
         except OSError as exc:
             self._truncate(station, frame_id, offset)
             self._hold(self._total_bytes - len(body))
@@ -150,6 +153,7 @@ class Pieces:
         """Remove what is here of a frame; the offer last, as it stands for the piece."""
         size = self._size_of(station, frame_id)
         self._part(station, frame_id).unlink(missing_ok=True)
+        crash.reached("pieces.removed")
         self._offer_path(station, frame_id).unlink(missing_ok=True)
         self._offers.pop((station, frame_id), None)
         self._damaged.pop((station, frame_id), None)

@@ -20,6 +20,7 @@ from edge.api import (
     Said,
     Services,
     Sink,
+    crash,
     messages,
     wire,
 )
@@ -128,6 +129,7 @@ class Receiver:
         self._tell_roster(found.said)
         for message in batch:
             link.ack(message)
+            crash.reached("mqtt.puback")
 
     def tick(self, link: Link) -> None:
         """What is to be done now and then: send commands, tell what the database could not take, clean up."""
@@ -203,6 +205,7 @@ class Receiver:
         while not link.busy and (answer := self._answers.next(self._services.clock.now())) is not None:
             station, what, body = answer
             link.publish(wire.down_topic(station, what), body)
+            crash.reached("mqtt.answered")
 
     def _send_commands(self, link: Link) -> None:
         if link.busy:

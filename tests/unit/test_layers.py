@@ -13,7 +13,7 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
-    frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify"}),
+    frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify", "crash"}),
     frozenset({"placement", "messages", "tls", "tokens"}),
     frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
@@ -25,6 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"pipeline", "station_site"}),
     frozenset({"daemon", "fakes"}),
     frozenset({"testing", "process", "doctor", "demo"}),
+    frozenset({"chaos"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
 )
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "plugins": {"edge.api"},
     "raspberry_pi": {
         "edge.wire",
+        "edge.crash",
         "edge.messages",
         "edge.sd_notify",
         "edge.link",
