@@ -66,7 +66,7 @@ def run(config_path: Path, stop: threading.Event | None = None) -> int:
         settings = load(config_path)
         broker = open_broker(settings.broker, config_path)
         clock = AgentClock()
-        hardware = Hardware(settings, clock=clock.now)
+        hardware = Hardware(settings, clock=lambda: clock.best_now() or clock.now())
     except AgentConfigError as exc:
         print(exc, file=sys.stderr)
         return EXIT_CONFIG
