@@ -166,7 +166,7 @@ def only_one(state_dir: Path) -> Iterator[None]:
 def run_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> None:
     """Run a site until SIGTERM or SIGINT. Raises FatalError when it can't start or go on."""
     with open_site(plan, registry, log=log, clock=clock) as site:
-        given_back = site.store.reclaim_all()
+        given_back = site.store.reclaim_all(clock.now())
         log.info("site.started", version=__version__, site=str(plan.path), reclaimed=given_back)
         try:
             anyio.run(_run, plan, site)

@@ -6,12 +6,12 @@ Debian 12's SQLite has a WAL-reset bug that needs two writing connections to bit
 import threading
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from sqlalchemy import Connection, create_engine, event, func, insert, inspect, make_url, select, update
+from sqlalchemy import ColumnElement, Connection, create_engine, event, func, insert, inspect, make_url, select, update
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -29,6 +29,9 @@ READ_ONLY = {"mode": "ro", "uri": "true"}
 # How long SQLite waits for another process's lock before it says so. Threads wait one after the other, and everybody
 # tries again, so this times the number of sources and workers must stay far below the watchdog's 60 s.
 BUSY_MS = 2_000
+# No pause is longer. What is to wait beyond it was given its time by a clock that has been set back since.
+LONGEST_PAUSE = timedelta(hours=1)
+SUSPECT_S = 2.0  # of a pause after a crash: times the attempts of what was in work, and between two of them
 
 
 class Store:
@@ -116,7 +119,7 @@ class Store:
         """Take the oldest waiting frame into work and count the attempt; None when nothing waits."""
         oldest = (
             select(frames.c.pk)
-            .where(frames.c.state == "spooled", (frames.c.not_before.is_(None)) | (frames.c.not_before <= now))
+            .where(frames.c.state == "spooled", (frames.c.not_before.is_(None)) | _is_due(frames.c.not_before, now))
             .order_by(frames.c.pk)
             .limit(1)
             .scalar_subquery()
@@ -144,12 +147,21 @@ class Store:
                 .values(state="spooled", attempts=attempts, not_before=not_before, reason=reason)
             )
 
-    def reclaim_all(self) -> int:
-        """At start: what was in work when the last process ended is put back. Returns how many."""
+    def reclaim_all(self, now: datetime | None = None) -> int:
+        """At start: what was in work when the last process ended is put back. Returns how many.
+
+        With `now` they wait a little, longer with each attempt: one of them may have taken the process down, and the
+        others are to get on before it does so again. They come one after the other, most attempts first, so that a
+        frame which merely was in work beside it is not taken for it.
+        """
+        in_work = select(frames.c.pk, frames.c.attempts).where(frames.c.state == "claimed")
         with self.transaction() as connection:
-            return connection.execute(
-                update(frames).where(frames.c.state == "claimed").values(state="spooled")
-            ).rowcount
+            found = connection.execute(in_work.order_by(frames.c.attempts.desc(), frames.c.pk)).all()
+            for rank, (pk, _attempts) in enumerate(found):
+                not_before = now and now + timedelta(seconds=SUSPECT_S * (found[0].attempts + rank))
+                back = update(frames).where(frames.c.pk == pk).values(state="spooled", not_before=not_before)
+                connection.execute(back)
+        return len(found)
 
     # hop 6, record
 
@@ -235,7 +247,11 @@ class Store:
                 frames.c.captured_origin,
             )
             .join(frames, frames.c.pk == alerts.c.frame_pk)
-            .where(alerts.c.state == "pending", alerts.c.next_attempt_at <= now, alerts.c.channel.not_in(tuple(busy)))
+            .where(
+                alerts.c.state == "pending",
+                _is_due(alerts.c.next_attempt_at, now),
+                alerts.c.channel.not_in(tuple(busy)),
+            )
             .order_by(alerts.c.next_attempt_at, alerts.c.pk)
             .limit(limit)
         )
@@ -325,6 +341,11 @@ class Store:
         with self.transaction() as connection:
             rows = connection.execute(select(quarantine.c.name, quarantine.c.reason).order_by(quarantine.c.pk))
             return [(str(name), str(reason)) for name, reason in rows]
+
+
+def _is_due(at: ColumnElement[datetime | None], now: datetime) -> ColumnElement[bool]:
+    """Whether a pause that ends at `at` is over; also when the clock was set back during it."""
+    return (at <= now) | (at > now + LONGEST_PAUSE)
 
 
 def _alert_values(alert: Alert, frame_pk: int, now: datetime) -> dict[str, Any]:

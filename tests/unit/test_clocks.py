@@ -126,3 +126,15 @@ def test_a_thumbnail_and_its_full_frame_raise_one_alert(store, tmp_path, clock):
     arrive(store, tmp_path, clock, replace(HEADER, id="b-2", stands_for="b-1"), HEADER)
 
     assert store.counts()["alerts_pending"] == 1
+
+
+def test_a_server_clock_that_is_set_back_by_a_year_holds_no_alert_back(store, tmp_path, clock):
+    arrive(store, tmp_path, clock, HEADER)
+    channel = Channel()
+    outbox = Outbox(store, {"screen": channel}, media=FakeMedia(), clock=clock, emit=lambda _event: None)
+    outbox.dispatch_due()
+
+    clock.at -= YEAR
+    channel.fails = False
+
+    assert outbox.dispatch_due() == 1

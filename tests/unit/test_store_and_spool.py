@@ -179,6 +179,51 @@ def test_what_was_in_work_at_a_crash_is_claimed_again_and_counted(store, spool):
     assert store.claim_next(NOW).attempts == 2
 
 
+def test_after_a_crash_others_come_first_and_what_was_in_work_comes_back_one_by_one(store, spool):
+    for number in range(3):
+        spool.receive(incoming(id=f"a-{number}", body=bytes([number])))
+    for _lane in range(2):
+        store.claim_next(NOW)
+
+    store.reclaim_all(NOW)
+
+    came = {}
+    for second in range(10):
+        while frame := store.claim_next(NOW + timedelta(seconds=second)):
+            came[frame.id] = second
+    assert came == {"a-2": 0, "a-0": 2, "a-1": 4}
+
+
+def test_a_frame_beside_the_one_that_takes_the_process_down_is_not_taken_for_it(store, spool):
+    for number in range(20):
+        spool.receive(incoming(id=f"a-{number:02}", body=bytes([number])))
+    now, attempts = NOW, {}
+    for _second in range(60):
+        now += timedelta(seconds=1)
+        lanes = [frame for _lane in range(2) if (frame := store.claim_next(now))]
+        attempts |= {frame.id: frame.attempts for frame in lanes}
+        if any(frame.id == "a-00" and frame.attempts <= 3 for frame in lanes):
+            store.reclaim_all(now)
+            continue
+        for frame in lanes:
+            store.record(outcome_of(frame), queued=[], now=now)
+
+    assert attempts.pop("a-00") == 4
+    assert len(attempts) == 19
+    assert max(attempts.values()) == 2
+
+
+def test_a_clock_that_is_set_back_makes_no_frame_wait(store, spool):
+    spool.receive(incoming())
+    claimed = store.claim_next(NOW)
+    store.release(claimed.pk, not_before=NOW + timedelta(seconds=30), reason="busy", count_attempt=False)
+
+    soon, a_year_ago = NOW + timedelta(seconds=29), NOW - timedelta(days=365)
+
+    assert store.claim_next(soon) is None
+    assert store.claim_next(a_year_ago) is not None
+
+
 def test_a_released_frame_waits_until_its_time(store, spool):
     spool.receive(incoming())
     claimed = store.claim_next(NOW)
