@@ -125,6 +125,7 @@ class Book:
         self._engine = create_engine(url, poolclass=NullPool, connect_args=wait)
         event.listen(self._engine, "connect", _prepare)
         event.listen(self._engine, "begin", _begin)
+        self._reader = self._engine.execution_options(reading=True)
 
     @property
     def path(self) -> Path:
@@ -217,28 +218,39 @@ class Book:
     @contextmanager
     def _reading(self) -> Iterator[Connection | None]:
         """A connection; None while nobody has written yet."""
-        if not self._path.exists():
+        try:
+            there = self._path.exists()
+        except PermissionError as exc:
+            raise StoreBusy(f"{self._path}: {exc.strerror}") from exc
+        if not there:
             yield None
             return
-        with self._writing() as connection:
-            yield connection
+        with self._told(), self._reader.begin() as connection:
+            yield connection if _version(connection, self._path) == VERSION else None
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:
         made = not self._path.exists()
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._told(), self._engine.begin() as connection:
+            if _version(connection, self._path) < VERSION:
+                metadata.create_all(connection)
+                connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+            yield connection
+        if made:
+            give_to_owner(self._path)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """The database's errors as ours."""
         try:
-            with self._engine.begin() as connection:
-                _migrate(connection, self._path)
-                yield connection
+            yield
         except OperationalError as exc:
             raise StoreBusy(f"{self._path}: {exc.orig}") from exc
         except DatabaseError as exc:
             raise SchemaError(
                 _("{path}: is no database this program can open ({reason})").format(path=self._path, reason=exc.orig)
             ) from exc
-        if made:
-            give_to_owner(self._path)
 
 
 def _rows(connection: Connection) -> list[StationRow]:
@@ -272,11 +284,13 @@ def _prepare(connection: Any, _record: object) -> None:
 
 
 def _begin(connection: Connection) -> None:
-    """With the lock from the start: two that read first and write then would refuse each other."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    """To write, with the lock from the start: two that read first and write then would refuse each other."""
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 
 
-def _migrate(connection: Connection, path: Path) -> None:
+def _version(connection: Connection, path: Path) -> int:
+    """Of the tables; 0 for a file that is new. Raises SchemaError when they are newer than this program."""
     version = int(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
     if version > VERSION:
         raise SchemaError(
@@ -284,6 +298,4 @@ def _migrate(connection: Connection, path: Path) -> None:
                 path=path, current=version
             )
         )
-    if version < VERSION:
-        metadata.create_all(connection)
-        connection.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+    return version

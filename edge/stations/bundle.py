@@ -21,16 +21,24 @@ def write_bundle(desk: Desk, station: str, out: Path, *, agent_yaml: str, origin
         file = os.fdopen(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE), "wb")
     except OSError as exc:
         raise FatalError(_("{path}: can't be written: {reason}").format(path=out, reason=exc.strerror)) from exc
-    with file, tarfile.open(fileobj=file, mode="w") as tar:
-        granted, key = desk.bundle(station)
-        for name, body, mode in (
-            ("agent.yaml", agent_yaml, PUBLIC),
-            ("identity/ca.pem", granted.ca, PUBLIC),
-            ("identity/cert.pem", granted.certificate, PUBLIC),
-            ("identity/key.pem", key.decode(), PRIVATE),
-            ("identity/enrolled.json", json.dumps({"host": origin[0], "port": origin[1]}), PUBLIC),
-        ):
-            entry = tarfile.TarInfo(name)
-            raw = body.encode()
-            entry.size, entry.mode, entry.mtime = len(raw), mode, desk.clock.now().timestamp()
-            tar.addfile(entry, io.BytesIO(raw))
+    try:
+        with file, tarfile.open(fileobj=file, mode="w") as tar:
+            _fill(tar, desk, station, agent_yaml=agent_yaml, origin=origin)
+    except BaseException:
+        out.unlink()
+        raise
+
+
+def _fill(tar: tarfile.TarFile, desk: Desk, station: str, *, agent_yaml: str, origin: tuple[str, int]) -> None:
+    granted, key = desk.bundle(station)
+    for name, body, mode in (
+        ("agent.yaml", agent_yaml, PUBLIC),
+        ("identity/ca.pem", granted.ca, PUBLIC),
+        ("identity/cert.pem", granted.certificate, PUBLIC),
+        ("identity/key.pem", key.decode(), PRIVATE),
+        ("identity/enrolled.json", json.dumps({"host": origin[0], "port": origin[1]}), PUBLIC),
+    ):
+        entry = tarfile.TarInfo(name)
+        raw = body.encode()
+        entry.size, entry.mode, entry.mtime = len(raw), mode, desk.clock.now().timestamp()
+        tar.addfile(entry, io.BytesIO(raw))

@@ -172,3 +172,15 @@ def test_a_locked_file_is_a_reason_to_wait_and_not_to_refuse(book, monkeypatch):
             known(Book(book.path), SteppedClock(NOW)).is_allowed("a")
     finally:
         connection.close()
+
+
+def test_reading_waits_for_nobody_who_only_means_to_write(book):
+    book.add(row("a"))
+    connection = sqlite3.connect(book.path, isolation_level=None)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        found = book.find("a")
+    finally:
+        connection.close()
+
+    assert found == row("a")
