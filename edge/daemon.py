@@ -117,7 +117,8 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
     tally = Tally()
     with ExitStack() as stack:
         stack.enter_context(only_one(plan.state_dir))
-        broker = stack.enter_context(station_parts(plan.file, plan.state_dir, log=log, clock=clock))
+        refusals = Observers(tally, log, registry.manager)
+        broker = stack.enter_context(station_parts(plan.file, plan.state_dir, log=log, clock=clock, emit=refusals))
         services = stack.enter_context(open_services(plan, registry, log=log, clock=clock, tally=tally))
         store = stack.enter_context(Store(plan.database_url))
         roster = StoreRoster(store, state_dir=plan.state_dir, clock=clock, emit=services.emit, log=log)

@@ -8,13 +8,14 @@ from pathlib import Path
 from .clock import Clock
 from .errors import FatalError
 from .i18n import _
-from .services import Log
+from .services import Emit, Log
 from .site_file import BrokerConfig, EnrollConfig, SiteFile
 from .stations.addresses import best_address, own_names
 from .stations.broker import BrokerPlace, PrivateBroker, reload, write_config
 from .stations.desk import Desk, open_desk
 from .stations.enrolment import open_enrolment
 from .stations.folders import Folders
+from .stations.overheard import Overheard
 
 
 def broker_place(file: SiteFile) -> BrokerPlace:
@@ -34,20 +35,20 @@ def site_desk(file: SiteFile, state_dir: Path, clock: Clock) -> Desk:
 
 @contextmanager
 def station_parts(
-    file: SiteFile, state_dir: Path, *, log: Log, clock: Clock
+    file: SiteFile, state_dir: Path, *, log: Log, clock: Clock, emit: Emit = lambda _event: None
 ) -> Iterator[Callable[[threading.Event], None] | None]:
     """What a site with a `broker:` section needs beside its sources, while the context lasts. Raises FatalError.
 
     Gives what keeps the private broker running until an event is set, None where the site has none to run. The
-    enrolment answers from here on, where the YAML asks for it.
+    enrolment answers from here on, where the YAML asks for it. emit: told of what the private broker refuses.
     """
     if file.broker is None:
         yield None
         return
     desk, place = site_desk(file, state_dir, clock), broker_place(file)
     if file.broker.run:
-        write_config(desk.folders, place)
-    run = PrivateBroker(desk.folders, log).run if file.broker.run else None
+        write_config(desk.folders, place, overheard=True)
+    run = PrivateBroker(desk.folders, log, Overheard(emit, clock)).run if file.broker.run else None
     if file.broker.enroll is None:
         yield run
         return

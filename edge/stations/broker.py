@@ -1,5 +1,7 @@
 """The private broker: a mosquitto of our own, its files, its process, and how a revoked station is thrown out of it."""
 
+import contextlib
+import fcntl
 import os
 import shutil
 import signal
@@ -25,12 +27,14 @@ from .authority import key_pem
 from .desk import Desk
 from .folders import PRIVATE, Folders, write_file
 from .mosquitto import acl_text, config_text
+from .overheard import Overheard
 
 PLACES = ("/usr/sbin", "/usr/local/sbin")  # where Debian puts it, and no user's PATH leads
 AGAIN_S = 2.0  # pause before a broker that ended is started again; doubled up to AGAIN_MOST_S
 AGAIN_MOST_S = 60.0
 WELL_S = 60.0  # a broker that ran so long had a good start
 END_S = 5.0  # what it may take to end
+PIPE_BYTES = 2**20  # of what it prints, unread: a daemon that is busy for a second does not stop its broker
 RELOAD_S = 0.3  # mosquitto looks at its signals ten times a second
 CUT_S = 5.0
 GUEST_LIFE = timedelta(minutes=10)
@@ -62,10 +66,13 @@ def find_mosquitto() -> str:
     return found
 
 
-def write_config(folders: Folders, place: BrokerPlace) -> None:
-    """Write mosquitto.conf and the access list. Raises FatalError when they can't be written."""
+def write_config(folders: Folders, place: BrokerPlace, *, overheard: bool = False) -> None:
+    """Write mosquitto.conf and the access list. Raises FatalError when they can't be written.
+
+    overheard: what it prints is read by an Overheard, not by people.
+    """
     try:
-        config = config_text(folders, port=place.port, listen=place.listen)
+        config = config_text(folders, port=place.port, listen=place.listen, log_messages=overheard)
         write_file(folders.broker_acl, acl_text().encode(), mode=PRIVATE)  # mosquitto 2.1 refuses one others can read
         write_file(folders.broker_config, config.encode(), mode=PRIVATE)
     except (OSError, ValueError) as exc:
@@ -96,10 +103,14 @@ def reload(folders: Folders) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PrivateBroker:
-    """A mosquitto that runs as long as we do. log: what it prints goes to our own standard error."""
+    """A mosquitto that runs as long as we do.
+
+    overheard: reads what it prints; without one that goes to our own standard error.
+    """
 
     folders: Folders
     log: Log
+    overheard: Overheard | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Keep it running until `stop` is set; one that ends is started again after a pause. Raises FatalError."""
@@ -108,12 +119,15 @@ class PrivateBroker:
         while not stop.is_set():
             began_s = time.monotonic()
             with self._start(program) as process:
+                listener = self._listen_to(process)
                 try:
                     while process.poll() is None and not stop.wait(0.2):
                         pass
                 finally:
                     _end(process)
                     self.folders.broker_pid.unlink(missing_ok=True)
+                    if listener is not None:
+                        listener.join(END_S)
             if stop.is_set():
                 return
             pause_s = AGAIN_S if time.monotonic() - began_s > WELL_S else min(pause_s * 2, AGAIN_MOST_S)
@@ -121,10 +135,22 @@ class PrivateBroker:
             stop.wait(pause_s)
 
     def _start(self, program: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([program, "-c", str(self.folders.broker_config.absolute())])
+        command = [program, "-c", str(self.folders.broker_config.absolute())]
+        process = subprocess.Popen(command, stderr=None if self.overheard is None else subprocess.PIPE)
         write_file(self.folders.broker_pid, str(process.pid).encode(), mode=PRIVATE)
         self.log.info("broker.started", pid=process.pid, config=str(self.folders.broker_config))
         return process
+
+    def _listen_to(self, process: subprocess.Popen[bytes]) -> threading.Thread | None:
+        if self.overheard is None or process.stderr is None:
+            return None
+        with contextlib.suppress(OSError):  # a user may have used up what all pipes may hold
+            fcntl.fcntl(process.stderr, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        listener = threading.Thread(
+            target=self.overheard.listen, args=(process.stderr,), name="broker-says", daemon=True
+        )
+        listener.start()
+        return listener
 
     def _end_old(self) -> None:
         """End a broker that outlived a killed daemon: it holds our port."""

@@ -46,7 +46,7 @@ log_dest stderr
 log_type error
 log_type warning
 log_type notice
-connection_messages {connections}
+{messages}connection_messages {connections}
 """
 
 ACL = """\
@@ -60,8 +60,13 @@ pattern read {prefix}/%u/down/#
 """
 
 
-def config_text(folders: Folders, *, port: int, listen: str, log_connections: bool = True) -> str:
-    """The text of mosquitto.conf. listen: the address, "" for all. Raises ValueError for a folder it can't name."""
+def config_text(
+    folders: Folders, *, port: int, listen: str, log_connections: bool = True, log_messages: bool = False
+) -> str:
+    """The text of mosquitto.conf. listen: the address, "" for all. log_messages: print each message, see overheard.py.
+
+    Raises ValueError for a folder it can't name.
+    """
     if any("\n" in str(path) or str(path) != str(path).strip() for path in (folders.folder,)):
         raise ValueError(str(folders.folder))
     return CONFIG.format(
@@ -75,6 +80,7 @@ def config_text(folders: Folders, *, port: int, listen: str, log_connections: bo
         # Started by root it would become `mosquitto`, who may not read these files; the service is never root.
         user="user root" if os.geteuid() == 0 else "",
         packet=PACKET_BYTES,
+        messages="log_type debug\n" if log_messages else "",
         connections="true" if log_connections else "false",
     )
 
