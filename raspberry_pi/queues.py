@@ -36,18 +36,26 @@ class Queues:
     def __init__(self, *, fresh_s: float = FRESH_S, only_wanted: bool = False) -> None:
         self._fresh_s = fresh_s
         self._only_wanted = only_wanted
-        self._all: OrderedDict[str, Waiting] = OrderedDict()  # bounded by the spool's max_bytes, as all here
+        # Bounded by the spool's max_bytes, as all here. A plain dict is smaller, and slow only at its front, once much
+        # of it is deleted; the others are asked for their front.
+        self._all: dict[str, Waiting] = {}
         self._thumbnails: OrderedDict[str, Waiting] = OrderedDict()
         self._fresh: OrderedDict[str, Waiting] = OrderedDict()
         self._wanted: OrderedDict[str, Waiting] = OrderedDict()
         self._backlog: OrderedDict[str, Waiting] = OrderedDict()
         self._held: OrderedDict[str, Waiting] = OrderedDict()
+        self._queues = (self._thumbnails, self._fresh, self._wanted, self._backlog, self._held)
         self._asked: set[str] = set()  # of `_all`
 
     @property
-    def all(self) -> "OrderedDict[str, Waiting]":
+    def all(self) -> dict[str, Waiting]:
         """Every frame that waits, in the order of capture."""
         return self._all
+
+    def first(self) -> Waiting | None:
+        """The one that waits longest."""
+        fronts = (_first(queue, ()) for queue in self._queues)
+        return min((each for each in fronts if each), key=lambda each: each.id.rpartition("-")[2], default=None)
 
     @property
     def held(self) -> Mapping[str, Waiting]:
@@ -57,7 +65,7 @@ class Queues:
     def rule(self, *, fresh_s: float, only_wanted: bool) -> None:
         """Change the rules, also for what waits already."""
         self._fresh_s, self._only_wanted = fresh_s, only_wanted
-        for queue in (self._thumbnails, self._fresh, self._wanted, self._backlog, self._held):
+        for queue in self._queues:
             queue.clear()
         for frame in self._all.values():
             self._queue_for(frame)[frame.id] = frame
@@ -71,7 +79,7 @@ class Queues:
         """A frame less; None when it is none of ours."""
         frame = self._all.pop(frame_id, None)
         self._asked.discard(frame_id)
-        for queue in (self._thumbnails, self._fresh, self._wanted, self._backlog, self._held):
+        for queue in self._queues:
             queue.pop(frame_id, None)
         return frame
 

@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from sys import intern
 from types import TracebackType
 from typing import Self
 
@@ -186,7 +187,7 @@ class Spool:
     def first(self) -> Waiting | None:
         """The frame that waits longest; None when none waits."""
         with self._lock:
-            return next(iter(self._queues.all.values()), None)
+            return self._queues.first()
 
     def begin_shot(self) -> None:
         """Count a release of the shutter; the frames that follow belong to it."""
@@ -470,7 +471,7 @@ class Spool:
         if header.clock != "unknown" and notes.shot >= ledger.shots:
             ledger.newest = header.captured_at
         taken_s = notes.monotonic_s if self.same_machine_start(notes) else float("-inf")
-        return Waiting(path.stem, size, header.kind, taken_s, bool(header.stands_for), notes.thumbnail)
+        return Waiting(path.stem, size, intern(header.kind), taken_s, bool(header.stands_for), notes.thumbnail)
 
     def _release(self) -> None:
         if self._folder_lock >= 0:
