@@ -24,7 +24,7 @@ def heard(*lines: bytes):
         ("Client cam-01 disconnected due to oversize packet.", "cam-01", "packet"),
         ("Client cámara disconnected due to malformed packet.", "cámara", "packet"),
         (TLS, "", "certificate"),
-        ("Client connection from 10.0.0.9 failed: error:0A000086:SSL routines::certificate expired.", "", "certificate"),
+        ("Client connection from 10.0.0.9 failed: error:0A86:SSL routines::certificate expired.", "", "certificate"),
         ("OpenSSL Error[0]: error:0A0000C7:SSL routines::peer did not return a certificate", "", "certificate"),
         ("Client connection from 127.0.0.1 failed: error:0A00009C:SSL routines::http request.", "", "handshake"),
     ],
