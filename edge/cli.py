@@ -12,6 +12,7 @@ from .commands import (
     agent,
     bench,
     broker,
+    chaos,
     check,
     demo,
     doctor,
@@ -168,6 +169,21 @@ command(
         "Another broker can be named in the site: broker: {external: true, host: …}; what it needs: docs/stations.md."
     ),
 )(broker.broker)
+command(
+    "chaos",
+    short_help=_("Kill agents, broker and server again and again; say whether a frame is lost or doubled."),
+    help=_(
+        "Kill agents, broker and server again and again, and hold together in the end what the cameras took and what "
+        "the server has.\n\n"
+        "Starts a broker that keeps nothing on disk, a server and agents whose camera replays pictures, all on this "
+        "machine and in a folder of their own. About half of the kills come from outside at any moment; the others "
+        "are stops at the most awkward places, right after a file was synced or renamed, a row committed or an answer "
+        "sent. Needs no camera, no models and no network.\n\n"
+        "Exit 1 when a frame is lost, recorded twice or not what the camera took, when the agents' counts are wrong, "
+        "or when a process ended by itself; then everything is kept and the place is said. 200 kills take about five "
+        "minutes."
+    ),
+)(chaos.chaos)
 station.command(
     "command",
     short_help=_("Ask a station to take a picture, send a full image, change its schedule, reboot."),

@@ -279,7 +279,7 @@ def run(*arguments: str | Path, language: str, cwd: Path) -> tuple[int, str, str
 
 
 COMMANDS = (
-    "init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "bench",
+    "init", "check", "run", "process", "agent", "demo", "plugins", "replay", "doctor", "bench", "chaos",
     "models list", "models show", "models pull", "models verify", "models import",
 )  # fmt: skip
 
