@@ -154,6 +154,9 @@ class Receiver:
             self._refuse("", "topic", message, str(exc), keep=True)
             return
         station, what = address.station, address.what
+        if address.way != "up":
+            self._refuse(station, "topic", message, "only agents are listened to", keep=True)
+            return
         try:
             if not self._services.is_allowed(station):
                 self._refuse(station, "station", message, f"station {station!r} is unknown or revoked", keep=False)
