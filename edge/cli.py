@@ -197,7 +197,15 @@ station.command(
     ),
 )(station_command.send)
 app.add_typer(station.app, name="station", help=_("Add, list, show, revoke, enrol and command stations."))
-app.add_typer(agent.app, name="agent", help=_("Run the agent of a Raspberry Pi, look at it, test its way."))
+app.add_typer(
+    agent.app,
+    name="agent",
+    short_help=_("Run the agent of a Raspberry Pi, look at it, test its way."),
+    help=_(
+        "Run the agent of a Raspberry Pi, look at it, test its way to the server.\n\n"
+        "`tigrillo agent AGENT.yaml` is short for `tigrillo agent run AGENT.yaml`."
+    ),
+)
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

@@ -100,7 +100,7 @@ def _take(settings: Settings, spool: Spool, clock: AgentClock) -> str:
             raise HopError(_("camera: it has no more pictures to give (replay without loop: true)"))
         raise HopError(_("spool: no room for a picture ({used} bytes wait)").format(used=spool.used_bytes))
     size = spool.open(kept[0].id).size
-    _say(_("camera"), _("{name}, {size} bytes").format(name=kept[0].name, size=size))
+    _say(_("camera"), f"{kept[0].name}, {size / 1000:.1f} kB")
     _say(_("spool"), _("kept as {id}").format(id=kept[0].id))
     return kept[0].id
 
