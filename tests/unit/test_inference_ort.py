@@ -1,6 +1,8 @@
 """Sessions on small ONNX models made here: batches, types, threads, and files that are no models."""
 
 import hashlib
+import subprocess
+import sys
 import threading
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +15,8 @@ from onnx import TensorProto, helper
 from edge.api import DeviceBusy, ModelError, StageError
 from edge.errors import UnsupportedOpError
 from edge.inference.model_file import load_onnx
-from edge.inference.ort import PIXELS_AT_ONCE, OrtCompute
+from edge.inference.ort import OrtCompute
+from edge.inference.ort_session import PIXELS_AT_ONCE
 from edge.testing import fake_card
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
@@ -228,3 +231,9 @@ def test_a_model_file_that_cannot_be_read_is_told_in_the_readers_language(tmp_pa
 
     with pytest.raises(ModelError, match="es una carpeta"):
         load_onnx(tmp_path)
+
+
+def test_a_daemon_that_runs_no_model_has_no_onnx_runtime_in_memory():
+    code = "import sys, edge.daemon; sys.exit('onnxruntime' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
