@@ -105,7 +105,7 @@ def onnxruntime_call(subject: Subject, model: onnx.ModelProto, batch: int) -> Ca
     import onnxruntime  # noqa: PLC0415
     from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors  # noqa: PLC0415
 
-    from .ort import FAILED, LOG_NOTHING, NOISE, UNREADABLE  # noqa: PLC0415
+    from .ort_session import FAILED, LOG_NOTHING, NOISE, UNREADABLE  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = LOG_NOTHING
