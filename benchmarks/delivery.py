@@ -85,8 +85,9 @@ def load(folder: Path, seconds: float) -> bool:
     rate = sum(acked) / seconds
     print(
         f"  {AGENTS} agents × {FRAME_BYTES // 1000} KB, {seconds:g} s: {rate * FRAME_BYTES / 1e6:.0f} MB/s; "
-        f"{rows} rows, {recorded} looked at",
+        f"{rows} rows, {recorded} looked at; {found['unanswered']} frames unanswered",
     )
+    print(f"  server: idle {server.first_mb:.0f} MB, {server.cpu_s / (seconds + WARM_S):.0%} of a core")
     print(
         f"  from the first byte to the ack: median {statistics.median(delays):.0f} ms, "
         f"p99 {delays[len(delays) * 99 // 100]:.0f} ms"

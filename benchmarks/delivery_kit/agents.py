@@ -22,6 +22,7 @@ from edge.link import Broker, Link, Message  # noqa: E402
 from edge.messages import decode_acks  # noqa: E402
 from edge.wire import FrameHeader, down_topic, up_topic  # noqa: E402
 
+LATE_S = 5.0  # without an ack; the real one sends it again, which nothing here should make necessary
 WINDOW = 4  # frames of one agent under way; the real one allows itself eight
 COMMENT = b"\xff\xfe\x00\x0a"  # of a JPEG, eight bytes follow
 
@@ -98,8 +99,17 @@ def main() -> None:
         for _now_s in turns(agents, began_s + seconds):
             pass
     within = [[ms for at_s, ms in agent.acked if at_s >= began_s] for agent in agents]
+    late = sum(time.monotonic() - sent_s > LATE_S for agent in agents for sent_s in agent.under_way.values())
     delays = sorted(ms for each in within for ms in each)
-    print(json.dumps({"acked": [len(each) for each in within], "delays_ms": delays[:: max(1, len(delays) // 1000)]}))
+    print(
+        json.dumps(
+            {
+                "acked": [len(each) for each in within],
+                "unanswered": late,
+                "delays_ms": delays[:: max(1, len(delays) // 1000)],
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
