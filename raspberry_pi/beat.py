@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 BEAT_S = 1.0
 HUNG_S = 45.0  # an uplink that has not turned for so long hangs; a name look-up may take half of it
 WRITE_AT_LEAST_S = 10.0  # status.json, when nothing in it changed: SD cards wear
+SAY_AGAIN_S = 60.0
 ERROR_CHARACTERS = 300
 
 
@@ -105,7 +106,7 @@ class Beat:
         self._measured: Mapping[str, Any] = {}
         self._due_at_s = 0.0
         self._health_due_at_s = 0.0
-        self._wrote_at_s = float("-inf")
+        self._wrote_at_s = self._said_at_s = float("-inf")
         self._wrote: dict[str, Any] = {}
         self._oldest: tuple[str, datetime] | None = None  # of an earlier start, read once
 
@@ -137,7 +138,10 @@ class Beat:
             temporary.replace(self._path)
         except OSError as exc:
             temporary.unlink(missing_ok=True)
-            log.warning("status.not_written reason=%r", exc.strerror)  # a full disk: the frames matter more
+            if now_s - self._said_at_s >= SAY_AGAIN_S:  # a full disk: the frames matter more
+                self._said_at_s = now_s
+                log.warning("status.not_written reason=%r; tried again each second", exc.strerror)
+            return
         self._wrote, self._wrote_at_s = compared, now_s
 
     def _status(self, *, done: bool) -> Status:

@@ -78,12 +78,6 @@ class Hours:
             for begin, end in self.spans
         )
 
-    def opens_in_s(self, second_of_day: float) -> float:
-        """Seconds until sending is allowed; 0 while it is."""
-        if self.open_at(second_of_day):
-            return 0.0
-        return min((begin - second_of_day) % DAY_S for begin, _end in self.spans)
-
     def second_of_day(self, local: datetime | None, *, uptime_s: float) -> float:
         """The second of the day by the local time; without a clock a day that begins with the first span at the start.
 

@@ -452,8 +452,6 @@ class PowerCut(BaseException):
 class Cutter:
     """Stops everything at the n-th step on the disk, before or after it is done."""
 
-    STEPS = ("fsync", "replace", "unlink", "rename", "write")
-
     def __init__(self, monkeypatch, at: int, *, before: bool) -> None:
         self.left, self.before, self.dead = at, before, False
         for name in ("fsync", "replace", "unlink", "rename"):
