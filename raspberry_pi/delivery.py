@@ -137,10 +137,12 @@ class Delivery:
         return self._set_aside(frame_id, "refused")
 
     def progress(self, frame_id: str, offset: int, *, now_s: float) -> None:
-        """The server has this much of a large frame; below 0: it has to be offered again."""
+        """The server has this much of a large frame; below 0: it is to be offered, or sent, again."""
         transfer = self._transfers.get(frame_id)
         if transfer is not None:
             transfer.progress(offset, now_s=now_s)
+        elif offset < 0:
+            self._window.again(frame_id)
 
     def wait_s(self, *, now_s: float) -> float | None:
         """Seconds until something is overdue; None when nothing will be."""

@@ -16,6 +16,7 @@ class _UnderWay:
     first_taken_at: float | None = None
     taken_at: float | None = None
     copies: int = 1
+    asked_for: bool = False
 
 
 class Window:
@@ -50,6 +51,7 @@ class Window:
         else:
             known.taken_at = None
             known.copies += 1
+            known.asked_for = False
 
     def taken(self, frame_id: str, *, now_s: float) -> None:
         """The broker has this frame, or will not have it; the wait starts."""
@@ -63,6 +65,11 @@ class Window:
         if known is not None and known.first_taken_at is not None:
             delay_s = min(now_s - known.first_taken_at, GIVEN_UP_DELAY_S)
             self._usual_delay_s += (delay_s - self._usual_delay_s) / 4
+
+    def again(self, frame_id: str) -> None:
+        """The server asks for this frame, for which it had no room before."""
+        if (known := self._under_way.get(frame_id)) is not None:
+            known.asked_for = True
 
     def forget(self, frame_id: str) -> None:
         """This frame is not to be sent again."""
@@ -80,6 +87,8 @@ class Window:
     def _due_at(self, known: _UnderWay) -> float:
         if known.taken_at is None:
             return float("inf")
+        if known.asked_for:
+            return known.taken_at
         first_s = max(FIRST_WAIT_S, 3 * self._usual_delay_s)
         doublings = min(known.copies - 1, 8)  # more would only overflow
         return known.taken_at + min(first_s * 2.0**doublings, LONGEST_WAIT_S)

@@ -27,11 +27,17 @@ class Tally:
     done: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     refused: Counter[str] = field(default_factory=Counter)
+    deferred: int = 0  # how often a sender was left without an answer for want of room; it sends again
+    _deferred_last: Event | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def count(self, event: Event) -> None:
         """Count one event."""
         with self._lock:
+            if "deferred" in event.fields:
+                self.deferred += 1
+                self._deferred_last = event
+                return
             (self.done if event.ok else self.failed)[event.verb] += 1
             if kind := event.fields.get("refusal"):
                 self.refused[str(kind)] += 1
@@ -40,6 +46,13 @@ class Tally:
         """{"receive": {"done": 3, "failed": 0}, …} for all eight verbs, in their order."""
         with self._lock:
             return {verb: {"done": self.done[verb], "failed": self.failed[verb]} for verb in VERBS}
+
+    def deferrals(self) -> dict[str, object]:
+        """{"count", "at", "reason"}, the last two of the newest; "at" and "reason" are "" when nothing had to wait."""
+        with self._lock:
+            last = self._deferred_last
+            at, reason = (last.at.isoformat(), str(last.fields["deferred"])) if last else ("", "")
+            return {"count": self.deferred, "at": at, "reason": reason}
 
     def refusals(self) -> dict[str, int]:
         """What sources refused since the start: {"topic": 3, "station": 120}."""
@@ -70,6 +83,8 @@ class Observers:
 
     def _is_news(self, event: Event) -> bool:
         """Whether the log is to say it: of refusals one a minute, station and kind."""
+        if "deferred" in event.fields:
+            return False  # the source says it, once for all that wait
         kind = event.fields.get("refusal")
         if kind is None:
             return True
@@ -84,5 +99,5 @@ class Observers:
 
 def write_status(path: Path, tally: Tally, **fields: Any) -> None:
     """Write the counts where `tigrillo demo`, `doctor` and people find them; whole or not at all."""
-    body = json.dumps({"pid": os.getpid(), "verbs": tally.as_dict(), "refused": tally.refusals(), **fields}, indent=1)
-    write_atomically(path, body.encode())
+    counts = {"verbs": tally.as_dict(), "refused": tally.refusals(), "deferred": tally.deferrals()}
+    write_atomically(path, json.dumps({"pid": os.getpid(), **counts, **fields}, indent=1).encode())

@@ -25,8 +25,9 @@ from edge.api import (
     wire,
 )
 
+from .mqtt_deferred import Deferred
 from .mqtt_incoming import incoming_of, is_damaged
-from .mqtt_pieces import Pieces, Refusal
+from .mqtt_pieces import Answer, Pieces, Refusal
 
 SAY_AGAIN_S = 10.0  # a full spool meets every frame: one line in so many seconds is enough
 KEEP_AGAIN_S = 60.0  # one refused message of a kind and station is kept in quarantine so often
@@ -101,6 +102,7 @@ class Receiver:
         self._sink = sink
         self._pieces = Pieces(services, sink)
         self._answers = _Answers()
+        self._deferred = Deferred()
         self._unsaid: deque[tuple[str, Said]] = deque(maxlen=MOST_UNSAID)
         self._kept_at_s: dict[tuple[str, str], float] = {}
         self._said_deferred_at_s = float("-inf")
@@ -117,6 +119,7 @@ class Receiver:
         """Deal with messages so that the broker may forget them. Raises LinkLost, and what nobody foresaw."""
         if not batch:
             self._live = self._live or link.ready
+            self._ask_again()
             self._publish(link)
             return
         found = _Batch()
@@ -125,6 +128,7 @@ class Receiver:
         results = self._sink.receive_many(found.frames) if found.frames else ()
         for incoming, result in zip(found.frames, results, strict=True):
             self._settle(incoming, result)
+        self._ask_again()
         self._publish(link)
         self._tell_roster(found.said)
         for message in batch:
@@ -174,28 +178,43 @@ class Receiver:
             header = wire.FrameHeader.from_properties(message.properties)
             found.frames.append(incoming_of(self._services, station, header, message.body))
         elif what == "offer":
-            self._note(station, self._pieces.offered(station, messages.Offer.decode(message.body)))
+            offer = messages.Offer.decode(message.body)
+            self._note(station, offer.header.id, lambda: self._pieces.offered(station, offer))
         elif what == "chunk":
             chunk = wire.ChunkHeader.from_properties(message.properties)
-            self._note(station, self._pieces.arrived(station, chunk, message.body))
+            self._note(station, chunk.id, lambda: self._pieces.arrived(station, chunk, message.body))
         else:
             said = DECODE[what](message.body)
             found.said.append((station, said))
             if isinstance(said, messages.Hello):
                 self._answers.hellos[station] = said
 
-    def _note(self, station: str, answer: str | Refusal | messages.Progress) -> None:
+    def _note(self, station: str, frame_id: str, ask: Callable[[], Answer]) -> None:
+        """Keep the answer to an offer or a piece. Raises WireError, and RetryableError when there is no room for it."""
+        try:
+            answer = ask()
+        except RetryableError:
+            self._deferred.add(station, frame_id, now_s=time.monotonic())
+            raise
         if isinstance(answer, messages.Progress):
             self._answers.progress[station, answer.id] = answer.offset
         elif isinstance(answer, Refusal):
             self._answers.refusals.append((station, answer.id, answer.reason))
         else:
             self._answers.ack(station, answer)
+            self._deferred.taken(station, answer)
+
+    def _ask_again(self) -> None:
+        """Ask agents for frames for which there may be room by now."""
+        for station, frame_id in self._deferred.due(now_s=time.monotonic()):
+            self._answers.progress[station, frame_id] = messages.UNKNOWN
 
     def _settle(self, incoming: Incoming, result: Received) -> None:
         if isinstance(result, bool):
             self._answers.ack(incoming.station, incoming.id)
+            self._deferred.taken(incoming.station, incoming.id)
         elif isinstance(result, RetryableError):
+            self._deferred.add(incoming.station, incoming.id, now_s=time.monotonic())
             self._say_deferred(f"{incoming.station}/{incoming.id}", result)
         elif not is_damaged(incoming):  # damaged on the way: the agent, unanswered, sends the whole one again
             # Whole and yet refused: it will never do, so the agent is told to put it aside. The sink has recorded it.
@@ -253,7 +272,10 @@ class Receiver:
             self._say_deferred(message.topic, exc)
 
     def _say_deferred(self, what: str, exc: RetryableError) -> None:
+        """Count it, and say it now and then."""
         now_s = time.monotonic()
+        fields = {"source": "mqtt", "deferred": str(exc)}
+        self._services.emit(Event("receive", self._services.clock.now(), ok=False, fields=fields))
         if now_s - self._said_deferred_at_s > SAY_AGAIN_S:
             self._said_deferred_at_s = now_s
             self._services.log.warning("mqtt.deferred", topic=what[:120], reason=str(exc))
