@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ..model import Kind, Picture
 from ..services import Clip
-from .clips import open_clip
 from .stills import StillPicture, read_still
 
 
@@ -51,5 +50,7 @@ class FileMedia:
         if kind == "still":
             yield StillClip(read_still(path, max_pixels=self.max_pixels))
             return
+        from .clips import open_clip  # noqa: PLC0415  # because FFmpeg takes 16 MB, which a site of stills need not pay
+
         with open_clip(path, sample_fps=self.sample_fps, max_pixels=self.max_pixels, threads=self.threads) as clip:
             yield clip

@@ -14,10 +14,7 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-import av
-
 from ..model import CaptureTime, Kind
-from .clips import open_container
 from .exif import ExifDate, read_exif
 
 EXIF_FORMAT = "%Y:%m:%d %H:%M:%S"
@@ -94,6 +91,10 @@ def _parse_offset(text: str) -> timedelta | None:
 
 
 def _from_clip(path: Path) -> Iterator[_Stated]:
+    import av  # noqa: PLC0415  # because FFmpeg is loaded with the first clip, see opener.py
+
+    from .clips import open_container  # noqa: PLC0415
+
     try:
         with open_container(path) as container:
             tags = [container.metadata, *(stream.metadata for stream in container.streams.video)]
