@@ -1,0 +1,1 @@
+"""Faults of network, disk, clock, frames and people against the real agent, broker and daemon, with their figures."""
