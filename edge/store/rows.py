@@ -1,5 +1,6 @@
 """Rows ↔ values: how frames, detections and alerts stand in the database."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ from sqlalchemy import RowMapping
 
 from ..model import AgentFacts, Alert, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
 
+# From capture to arrival: what the agents, too, do not send first (uplink.fresh_s); but older than any backlog is a
+# clock that is wrong, and its frames must not wait for that.
+LATE = (timedelta(seconds=120), timedelta(days=200))
 _DETECTION = TypeAdapter(Detection)
 
 
@@ -39,8 +43,17 @@ def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
         "captured_timezone": frame.captured.timezone,
         "captured_origin": frame.captured.origin,
         "received_at": frame.received_at,
+        "late": _is_late(frame),
         **_agent_values(frame.agent),
     }
+
+
+def _is_late(frame: SpooledFrame) -> bool:
+    """Whether it waited somewhere before it came to us."""
+    if frame.captured.utc is None:
+        return False
+    first, last = LATE
+    return first <= frame.received_at - frame.captured.utc < last
 
 
 def _agent_values(agent: AgentFacts | None) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class Utc(TypeDecorator[datetime]):
 
 # state: spooled → claimed → recorded, or quarantined with `reason`. spool_bytes: 0 when the file lies where the source
 # keeps it. pictures: JSON list of [number, time_s, rejected]. not_before: a frame given back waits until then.
+# late: it came long after it was taken, and gives way to those that did not.
 # boot … stands_for: what the agent said; clock is "" for frames of other sources. (boot_count, seq) is the order of a
 # station's frames whatever its clock said. full_pk: of a thumbnail, the full frame it stands for, once that is here.
 frames = Table(
@@ -87,12 +88,13 @@ frames = Table(
     Column("triggered_by", String(16), nullable=False, default=""),
     Column("stands_for", String(64), nullable=False, default=""),
     Column("full_pk", ForeignKey("frames.pk")),
+    Column("late", Boolean, nullable=False, default=False),
     UniqueConstraint("station", "id"),
     Index(None, "full_pk", sqlite_where=text("full_pk IS NOT NULL")),
     Index(None, "id"),
     Index(None, "station", "boot_count", "seq"),
     Index(None, "station", "stands_for"),  # of all rows: SQLite takes no partial index for several stations at once
-    Index(None, "state", "pk"),
+    Index(None, "state", "late", "pk"),
     Index(None, "station", "sha256"),
     Index(None, "station", "captured_utc"),
 )

@@ -11,7 +11,19 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
-from sqlalchemy import ColumnElement, Connection, create_engine, event, func, insert, inspect, make_url, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    RowMapping,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
@@ -29,6 +41,7 @@ READ_ONLY = {"mode": "ro", "uri": "true"}
 # How long SQLite waits for another process's lock before it says so. Threads wait one after the other, and everybody
 # tries again, so this times the number of sources and workers must stay far below the watchdog's 60 s.
 BUSY_MS = 2_000
+LATE_TURN = 4  # every so many-th frame claimed is one that came late: as agents share their link by default
 # No pause is longer. What is to wait beyond it was given its time by a clock that has been set back since.
 LONGEST_PAUSE = timedelta(hours=1)
 SUSPECT_S = 2.0  # of a pause after a crash: times the attempts of what was in work, and between two of them
@@ -49,6 +62,7 @@ class Store:
         target = address.set(database=f"file:{quote(path)}", query=READ_ONLY) if read_only else address
         self._engine = create_engine(target, poolclass=StaticPool, connect_args={"check_same_thread": False})
         self._lock = threading.RLock()
+        self._claims = 0
         event.listen(self._engine, "connect", _set_pragmas_read_only if read_only else _set_pragmas)
         event.listen(self._engine, "begin", _begin)
         try:
@@ -116,24 +130,17 @@ class Store:
     # hop 4, claim
 
     def claim_next(self, now: datetime) -> SpooledFrame | None:
-        """Take the oldest waiting frame into work and count the attempt; None when nothing waits."""
-        oldest = (
-            select(frames.c.pk)
-            .where(frames.c.state == "spooled", (frames.c.not_before.is_(None)) | _is_due(frames.c.not_before, now))
-            .order_by(frames.c.pk)
-            .limit(1)
-            .scalar_subquery()
-        )
-        taken = (
-            update(frames)
-            .where(frames.c.pk == oldest)
-            .values(state="claimed", attempts=frames.c.attempts + 1)
-            .returning(frames)
-        )
+        """Take a waiting frame into work and count the attempt; None when nothing waits.
+
+        Fresh ones go before those that came late, so that an outage's backlog holds up no alert; of each the oldest.
+        Every fourth is a late one where there is any, so that busy days leave none of them lying.
+        """
+        late_first = self._claims % LATE_TURN == LATE_TURN - 1
         with self.transaction() as connection:
-            row = connection.execute(taken).mappings().first()
+            row = _claim(connection, now, late=late_first) or _claim(connection, now, late=not late_first)
         if row is None:
             return None
+        self._claims += 1  # two workers may count one claim: it only sets the shares
         reached("store.claimed")
         return frame_from(row)
 
@@ -341,6 +348,27 @@ class Store:
         with self.transaction() as connection:
             rows = connection.execute(select(quarantine.c.name, quarantine.c.reason).order_by(quarantine.c.pk))
             return [(str(name), str(reason)) for name, reason in rows]
+
+
+def _claim(connection: Connection, now: datetime, *, late: bool) -> RowMapping | None:
+    oldest = (
+        select(frames.c.pk)
+        .where(
+            frames.c.state == "spooled",
+            frames.c.late == late,
+            frames.c.not_before.is_(None) | _is_due(frames.c.not_before, now),
+        )
+        .order_by(frames.c.pk)
+        .limit(1)
+        .scalar_subquery()
+    )
+    taken = (
+        update(frames)
+        .where(frames.c.pk == oldest)
+        .values(state="claimed", attempts=frames.c.attempts + 1)
+        .returning(frames)
+    )
+    return connection.execute(taken).mappings().first()
 
 
 def _is_due(at: ColumnElement[datetime | None], now: datetime) -> ColumnElement[bool]:

@@ -170,6 +170,41 @@ def test_frames_are_claimed_oldest_first_and_one_at_a_time(store, spool):
     assert store.claim_next(NOW) is None
 
 
+def arrive(spool, name, *, after_s):
+    at = NOW - timedelta(seconds=after_s)
+    spool.receive(incoming(id=name, body=name.encode(), captured=CaptureTime(at, at.isoformat(), "UTC", "agent")))
+
+
+def test_what_an_outage_held_back_gives_way_to_fresh_frames_and_gets_every_fourth_turn(store, spool):
+    for number in range(4):
+        arrive(spool, f"late-{number}", after_s=86_400 - number)
+    for number in range(4):
+        arrive(spool, f"new-{number}", after_s=119)
+
+    claimed = [store.claim_next(NOW).id for _ in range(8)]
+
+    assert claimed == ["new-0", "new-1", "new-2", "late-0", "new-3", "late-1", "late-2", "late-3"]
+
+
+def test_a_frame_whose_clock_is_a_year_behind_or_tells_nothing_does_not_count_as_late(store, spool):
+    arrive(spool, "late", after_s=120)
+    arrive(spool, "behind", after_s=365 * 86_400)
+    spool.receive(incoming(id="unknown", captured=CaptureTime(None, "", "UTC", "agent")))
+
+    assert [store.claim_next(NOW).id for _ in range(3)] == ["behind", "unknown", "late"]
+
+
+def test_a_claim_reads_no_more_rows_however_many_wait(store):
+    with store.transaction() as connection:
+        plan = connection.exec_driver_sql(
+            "explain query plan select pk from frames where state = 'spooled' and late = 0 order by pk limit 1"
+        ).all()
+
+    assert [row[3] for row in plan] == [
+        "SEARCH frames USING COVERING INDEX ix_frames_state_late_pk (state=? AND late=?)"
+    ]
+
+
 def test_what_was_in_work_at_a_crash_is_claimed_again_and_counted(store, spool):
     spool.receive(incoming())
     assert store.claim_next(NOW).attempts == 1
