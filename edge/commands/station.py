@@ -69,19 +69,26 @@ def add(
         bool, typer.Option("--wait", help=_("Wait until the Pi has enrolled, 15 minutes at most."))
     ] = False,
     site: SiteOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Add a station and print its token."""
     from ..station_site import broker_place, enroll_settings
 
+    if wait and as_json:
+        raise typer.BadParameter(_("waits and tells people how it goes: leave --json out"), param_hint="--wait")
     opened = _open(site)
     row = _checked_row(opened, name, lat=lat, lon=lon, timezone=timezone, species_list=species_list)
     opened.desk.add(row)
     enroll = enroll_settings(opened.file)
     token = _invite(opened, name, host or broker_place(opened.file).host, enroll.port)
+    answered = opened.file.broker is not None and opened.file.broker.enroll is not None
+    if as_json:
+        typer.echo(json.dumps({"station": name, "token": token.text, "answered": answered}, ensure_ascii=False))
+        return
     _print_token(name, token)
     if wait:
         _wait(opened, name, token)
-    elif opened.file.broker is None or opened.file.broker.enroll is None:
+    elif not answered:
         typer.echo(
             _("Nobody answers the Pi yet: add --wait, or write broker: {{enroll: {{}}}} into {path}").format(
                 path=opened.path

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from edge.tokens import read_token
+
 TIGRILLO = Path(sys.executable).with_name("tigrillo")
 HOST = "127.0.0.1"
 
@@ -202,3 +204,21 @@ def test_doctor_asks_for_mosquitto_and_not_for_a_broker_that_the_daemon_starts(t
     found = {line["what"]: line["verdict"] for line in json.loads(done.stdout)}
     assert found["broker"] == "good"
     assert "mqtt" not in found
+
+
+def test_a_program_reads_the_token_of_a_new_station(tmp_path):
+    a_site(tmp_path / "site")
+
+    added = tigrillo("station", "add", "cam-01", "--json", cwd=tmp_path / "site")
+
+    said = json.loads(added.stdout)
+    assert (said["station"], said["answered"]) == ("cam-01", True)
+    assert read_token(said["token"]).host
+
+
+def test_waiting_is_for_people_and_json_for_programs(tmp_path):
+    a_site(tmp_path / "site")
+
+    done = tigrillo("station", "add", "cam-01", "--json", "--wait", cwd=tmp_path / "site")
+
+    assert done.returncode == 2
