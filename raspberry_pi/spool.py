@@ -110,6 +110,7 @@ class Spool:
         self._under_way: frozenset[str] = frozenset()
         self._used_bytes = 0
         self._folder_lock = -1
+        self._said_unsaved = False
 
     def __enter__(self) -> Self:
         """Take the folder and find what an earlier run left. Raises SpoolError."""
@@ -431,10 +432,13 @@ class Spool:
         self._ledger.dropped[reason] += 1
         try:
             self._ledger.save()
+            self._said_unsaved = False
         except OSError as exc:
             if exc.errno not in DISK_IS_FULL:
                 raise
-            log.warning("spool.counters_not_saved reason=%r (saved with the next change)", exc.strerror)
+            if not self._said_unsaved:  # a line for each picture would fill what room there is
+                log.warning("spool.counters_not_saved reason=%r (saved when there is room)", exc.strerror)
+            self._said_unsaved = True
 
     def _count_start(self) -> None:
         self._ledger.boots += 1

@@ -28,6 +28,7 @@ LONGEST_RECONNECT_S = 8.0  # a station with a wrong password must not spend its 
 IDLE_S = 1.0  # the longest sleep in one turn: paho's keepalive and `stop` are looked at this often
 GOODBYE_S = 1.0
 ASK_AGAIN_S = 60.0  # until the server tells the time
+ASK_SOON_S = 5.0  # the same while frames wait for it
 ASK_HOURLY_S = 3600.0  # from then on: the clock drifts
 
 
@@ -188,7 +189,7 @@ class Uplink:
     def _say_what_is_due(self, link: Link) -> None:
         now_s = time.monotonic()
         if now_s >= self._ask_at_s:
-            self._ask_at_s = now_s + ASK_AGAIN_S
+            self._ask_at_s = now_s + (ASK_SOON_S if self._waits_for_time() else ASK_AGAIN_S)
             self._asked = (self._clock.now(), now_s)
             hello = Hello(__version__, self._boot, self._asked[0], clock_ok=self._clock.state == "ok")
             self._publish(link, "hello", hello.encode())
@@ -206,13 +207,21 @@ class Uplink:
 
     def _send_what_fits(self, link: Link) -> None:
         """Hand messages to the network until it is busy."""
-        while not link.busy:
+        while not link.busy and not self._waits_for_time():
             out = self._delivery.next(now_s=time.monotonic())
             if out is None:
                 return
             mid = link.publish(up_topic(self._station, out.what), out.body, properties=out.properties)
             self._delivery.went(out, mid=mid, now_s=time.monotonic())
             reached("uplink.sent")
+
+    def _waits_for_time(self) -> bool:
+        """Whether nobody knows yet what time it is.
+
+        A frame that went now would never have a time. A server that is there tells it at once, and without one nobody
+        would acknowledge the frame.
+        """
+        return self._clock.offset_s is None and self._clock.state == "unknown"
 
     def _taken(self, mid: int, reason: str) -> None:
         if reason:

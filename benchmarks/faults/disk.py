@@ -120,7 +120,7 @@ def at_the_agent(folder: Path) -> Figures:
         try:
             wait_until(lambda: agent.status().get("acked", 0) > 3, 20, agent.said)
             with full(card):
-                wait_until(lambda: "disk_full" in _health(daemon), 25, daemon.said)
+                wait_until(lambda: "full" in _health(daemon), 25, daemon.said)
                 said = f"health at the server: dropped {_health(daemon)}"
             back_s = _next_ack_s(agent)
             time.sleep(1)

@@ -1,0 +1,156 @@
+"""Clocks that jump by an hour and by a year, both ways, and one that was never set; libfaketime turns them.
+
+Only the wall clock is turned: the monotonic one goes on, as it does on a real machine.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from .parts import Agent, Daemon, Mosquitto, still, wait_until
+
+HOUR, YEAR = 3_600, 365 * 86_400
+JUMPS = (HOUR, -HOUR, YEAR, -YEAR)
+STAY_S = 2.0  # at each of them
+RIGHT_S = 5.0  # a time that is nearer to the truth counts as right
+SITE = """
+sources: [{{use: mqtt, port: {port}}}]
+stages: [{{use: motion}}]
+"""
+
+
+def library() -> str:
+    """Where libfaketime is; "" when it is not installed."""
+    return next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Turned:
+    """A clock that is turned by writing into a file."""
+
+    file: Path
+
+    def environment(self) -> Mapping[str, str]:
+        return {
+            "LD_PRELOAD": library(),
+            "FAKETIME_TIMESTAMP_FILE": str(self.file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "DONT_FAKE_MONOTONIC": "1",  # its older name
+        }
+
+    def by(self, seconds: int) -> None:
+        """From now on it is off by so much."""
+        temporary = self.file.with_suffix(".new")
+        temporary.write_text(f"{seconds:+d}\n")
+        temporary.replace(self.file)
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """frames: captured. in_order: whether (boot_count, seq) and the times that are used are in the order of capture.
+
+    right: frames whose time is within 5 s of the truth. said_wrong: how many the camera itself dated wrongly.
+    """
+
+    what: str
+    frames: int
+    arrived: int
+    in_order: bool
+    right: int
+    said_wrong: int
+    flagged: bool
+    recorded: int
+
+
+def agent_jumps(folder: Path) -> Figures:
+    """The station's clock jumps four times, while it takes ten pictures a second."""
+    folder.mkdir()
+    turned = Turned(folder / "faketime")
+    turned.by(0)
+
+    def hurt(agent: Agent) -> None:
+        wait_until(lambda: agent.status().get("acked", 0) > 3, 20, agent.said)
+        for jump in JUMPS:
+            turned.by(jump)
+            time.sleep(STAY_S)
+
+    return _watch(folder, "the station's clock: +-1 h, +-1 year", turned, hurt, frames=120)
+
+
+def no_clock_at_boot(folder: Path) -> Figures:
+    """1970 at the start, and no server for the first pictures."""
+    folder.mkdir()
+    turned = Turned(folder / "faketime")
+    turned.by(-int(time.time()) + 86_400)
+
+    def hurt(agent: Agent) -> None:
+        wait_until(lambda: agent.status().get("acked", 0) > 20, 20, agent.said)
+
+    return _watch(folder, "no clock at boot, no server for 2 s", turned, hurt, frames=50, alone_s=2.0)
+
+
+def _watch(folder: Path, what: str, turned: Turned, hurt: Any, *, frames: int, alone_s: float = 0.0) -> Figures:
+    broker = Mosquitto(folder)
+    daemon = Daemon(folder / "server", SITE.format(port=broker.port))
+    agent = Agent(
+        folder, broker.port, pictures=[still(each) for each in range(5)], every_s=0.1, frames=frames,
+        environment=turned.environment(), more="health: {every_s: 10}\n",
+    )  # fmt: skip
+    try:
+        broker.start()
+        if alone_s:
+            agent.start()
+            wait_until(lambda: agent.status().get("captured", 0) > 5, 20, agent.said)
+            time.sleep(alone_s)
+            daemon.start()
+        else:
+            daemon.start()
+            agent.start()
+        hurt(agent)
+        wait_until(agent.has_all, 40, agent.said)
+        wait_until(lambda: daemon.count("recorded") == frames, 10, daemon.said)
+    finally:
+        agent.end()
+        daemon.end()
+        broker.end()
+    return _figures(what, daemon, frames)
+
+
+def _figures(what: str, daemon: Daemon, captured: int) -> Figures:
+    rows = sorted(daemon.rows(), key=lambda row: (row["boot_count"], row["seq"]))
+    used = [_moment(row["captured_utc"]) for row in rows if row["captured_utc"]]
+    said = [datetime.fromisoformat(row["captured_original"]) for row in rows]
+    first = rows[0]
+    # uptime never jumps: it tells when each was taken, from the first one that the server saw come at once
+    newest = max(rows, key=lambda row: row["seq"])
+    zero = _moment(newest["received_at"]).timestamp() - newest["uptime_s"]
+    truth = [zero + row["uptime_s"] for row in rows]
+    right = sum(
+        bool(row["captured_utc"]) and abs(_moment(row["captured_utc"]).timestamp() - true_s) < RIGHT_S
+        for row, true_s in zip(rows, truth, strict=True)
+    )
+    wrong = sum(abs(each.timestamp() - true_s) > RIGHT_S for each, true_s in zip(said, truth, strict=True))
+    uptimes = [row["uptime_s"] for row in rows]
+    in_order = uptimes == sorted(uptimes) and used == sorted(used) and first["seq"] == 1
+    flagged = bool(daemon.lines("station.drift"))
+    recorded = sum(row["state"] == "recorded" for row in rows)
+    return Figures(what, captured, len(rows), in_order, right, wrong, flagged, recorded)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFigures:
+    """longest_s: what a frame waited for its row, by our own clock, while the server's clock jumped."""
+
+    what: str
+    frames: int
+    recorded: int
+    alerts: dict[str, int]
+    longest_s: float
