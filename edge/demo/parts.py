@@ -110,7 +110,7 @@ def broker_command(folder: Path, port: int) -> tuple[str, list[str]]:
         config = folder / "mosquitto.conf"
         config.write_text(
             f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n"
-            f"message_size_limit {BROKER_MAX_BYTES}\nmax_queued_messages 100\n"
+            f"message_size_limit {BROKER_MAX_BYTES}\nmax_queued_messages 100\nset_tcp_nodelay true\n"
         )
         return "mosquitto", [mosquitto, "-c", str(config)]
     config = folder / "iotcore.toml"
