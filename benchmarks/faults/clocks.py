@@ -147,10 +147,46 @@ def _moment(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class ServerFigures:
-    """longest_s: what a frame waited for its row, by our own clock, while the server's clock jumped."""
+    """longest_s: the longest time from one new row to the next, by our own clock, with ten pictures a second."""
 
     what: str
     frames: int
+    arrived: int
     recorded: int
-    alerts: dict[str, int]
+    in_order: bool
     longest_s: float
+
+
+def server_jumps(folder: Path) -> ServerFigures:
+    """The server's clock jumps four times, while a station sends."""
+    folder.mkdir()
+    turned = Turned(folder / "faketime")
+    turned.by(0)
+    broker = Mosquitto(folder)
+    daemon = Daemon(folder / "server", SITE.format(port=broker.port), turned.environment())
+    agent = Agent(folder, broker.port, pictures=[still(each) for each in range(5)], every_s=0.1, frames=100)
+    jumps = iter(JUMPS)
+    try:
+        broker.start()
+        daemon.start()
+        agent.start()
+        wait_until(lambda: daemon.count("recorded") > 3, 20, daemon.said)
+        known, longest_s, seen_s, jumped_s = daemon.count("recorded"), 0.0, time.monotonic(), time.monotonic()
+        while known < 100 and time.monotonic() - seen_s < 20:
+            time.sleep(0.05)
+            now_s = time.monotonic()
+            if now_s - jumped_s > STAY_S and (jump := next(jumps, None)) is not None:
+                turned.by(jump)
+                jumped_s = now_s
+            if (count := daemon.count("recorded")) > known:
+                known, longest_s, seen_s = count, max(longest_s, now_s - seen_s), now_s
+        wait_until(agent.has_all, 20, agent.said)
+    finally:
+        agent.end()
+        daemon.end()
+        broker.end()
+    rows = daemon.rows()
+    uptimes = [row["uptime_s"] for row in sorted(rows, key=lambda row: (row["boot_count"], row["seq"]))]
+    in_order = uptimes == sorted(uptimes)
+    what = "the server's clock: +-1 h, +-1 year"
+    return ServerFigures(what, 100, len(rows), daemon.count("recorded"), in_order, longest_s)

@@ -130,7 +130,7 @@ def at_the_agent(folder: Path) -> Figures:
 
 
 def _health(daemon: Daemon) -> str:
-    rows = daemon.rows("select json_extract(health, '$.values.dropped') dropped from station_state")
+    rows = daemon.rows("select json_extract(health, '$.dropped') dropped from station_state")
     return str(rows[0]["dropped"]) if rows else ""
 
 

@@ -197,7 +197,7 @@ class Bench:
         def hurt(_agent: Agent) -> None:
             self.net.drop(f"tcp dport != 0 numgen random mod 100 < {LOSS_PERCENT}")
 
-        return self.suffer(f"{LOSS_PERCENT} % of packets lost, both ways", hurt, frames=20, every_s=0.05)
+        return self.suffer(f"{LOSS_PERCENT} % of packets lost, both ways", hurt, frames=60, every_s=0.05)
 
     def slow_link(self) -> Figures:
         with self.net.slow(RATE):
@@ -212,7 +212,7 @@ class Bench:
             self.net.drop(f"tcp % {self.net.port_of_agent()}")
             return wait_until(lambda: agent.said().count("uplink.connected") > connections, 30, agent.said)
 
-        return self.suffer("half-open connection", hurt, frames=40, every_s=0.2)
+        return self.suffer("half-open connection", hurt, frames=120, every_s=0.1)
 
     def unplugged(self) -> Figures:
         """The cable is out for longer than the keepalive, then in again."""
@@ -225,7 +225,7 @@ class Bench:
             self.net.plug("up")
             return wait_until(lambda: agent.said().count("uplink.connected") > connections, 30, agent.said)
 
-        return self.suffer("link down for 8.5 s", hurt, frames=40, every_s=0.2)
+        return self.suffer("link down for 8.5 s", hurt, frames=120, every_s=0.1)
 
     def broker_restart(self) -> Figures:
         def hurt(agent: Agent) -> float:
@@ -236,7 +236,7 @@ class Bench:
             self.broker.start()
             return wait_until(lambda: agent.said().count("uplink.connected") > connections, 30, agent.said)
 
-        return self.suffer("kill -9 of the broker", hurt, frames=40, every_s=0.1)
+        return self.suffer("kill -9 of the broker", hurt, frames=100, every_s=0.05)
 
 
 @contextmanager
