@@ -22,7 +22,9 @@ def chaos(
     kills: Annotated[int, typer.Option(min=0, help=_("How many kills and stops."))] = 200,
     frames: Annotated[int, typer.Option(min=1, help=_("Frames, over all agents."))] = 5000,
     agents: Annotated[int, typer.Option(min=1, max=32, help=_("Agents, each a process."))] = 3,
-    seed: Annotated[int, typer.Option(help=_("Of chance: who is killed, after how long; no two runs are quite the same."))] = 1,
+    seed: Annotated[
+        int, typer.Option(help=_("Of chance: who is killed, after how long; no two runs are quite the same."))
+    ] = 1,
     seconds: Annotated[float, typer.Option(min=10, help=_("Give up after this long."))] = 900.0,
     keep: Annotated[Path | None, typer.Option(help=_("Put everything into this folder (it must be empty)."))] = None,
     as_json: Annotated[bool, typer.Option("--json", help=_("Print as JSON."))] = False,
