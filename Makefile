@@ -15,6 +15,8 @@ export PYTHON
 BIN := .venv/bin
 # Compilers for a card that is not here (make gfx803, tests/kernels/test_gfx803.py): Debian package:command or file.
 GFX803 := clang-16:clang-16 lld-16:ld.lld-16 'rocm-device-libs:/usr/lib/*/amdgcn/bitcode' libclc-16:/usr/lib/clc
+# Faults of network and clock (tests/e2e/test_delivery_*.py, benchmarks/delivery_faults.py).
+FAULTS := iproute2:ip iproute2:tc nftables:nft 'faketime:/usr/lib/*/faketime/libfaketime.so.1'
 export TIGRILLO_MODELS ?= $(CURDIR)/.cache/models
 
 help:  ## say what there is
@@ -33,7 +35,7 @@ demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine
 	@$(BIN)/tigrillo demo --keep demo-out $(ARGS)
 
 test: setup  ## everything: unit, contract, kernels, end to end, browser
-	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze ffmpeg:ffmpeg pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(GFX803)
+	@scripts/apt.sh mosquitto:mosquitto systemd:systemd-analyze ffmpeg:ffmpeg pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(FAULTS) $(GFX803)
 	@$(MAKE) models
 	@$(BIN)/python scripts/run_tests.py fast kernels e2e browser
 

@@ -48,7 +48,7 @@ def station_parts(
     desk, place = site_desk(file, state_dir, clock), broker_place(file)
     if file.broker.run:
         write_config(desk.folders, place, overheard=True)
-    run = PrivateBroker(desk.folders, log, Overheard(emit, clock)).run if file.broker.run else None
+    run = PrivateBroker(desk.folders, log, Overheard(emit, clock, log)).run if file.broker.run else None
     if file.broker.enroll is None:
         yield run
         return

@@ -4,14 +4,12 @@ What mosquitto refuses never reaches the daemon as a message. That it denied a t
 only, about four a frame; they are read, and go no further.
 """
 
-import os
 import re
-from collections.abc import Callable
 from typing import IO
 
 from ..clock import Clock
 from ..model import Event
-from ..services import Emit
+from ..services import Emit, Log
 
 LINE_BYTES = 4_096  # of a longer line, such as one with a topic of 64 KB, the rest is read as lines that say nothing
 STAMP = re.compile(rb"^\d+: ")
@@ -29,24 +27,24 @@ UNKNOWN = "<unknown>"
 
 
 class Overheard:
-    """Reads what the broker prints. emit: told of each refusal. pass_on: given each line that is for people."""
+    """Reads what the broker prints. emit: told of each refusal. log: gets each line that is for people."""
 
-    def __init__(self, emit: Emit, clock: Clock, pass_on: Callable[[bytes], None] | None = None) -> None:
+    def __init__(self, emit: Emit, clock: Clock, log: Log) -> None:
         self._emit = emit
         self._clock = clock
-        self._pass_on = pass_on or (lambda line: os.write(2, line) and None)
+        self._log = log
 
     def listen(self, pipe: IO[bytes]) -> None:
         """Read until the broker closes its end."""
         while line := pipe.readline(LINE_BYTES):
             if (event := self.event_of(line)) is not None:
                 self._emit(event)
-            elif is_for_people(line):
-                self._pass_on(line)
+            elif text := for_people(line):
+                self._log.info("broker.said", text=text)
 
     def event_of(self, line: bytes) -> Event | None:
         """The refusal that a line tells of; None when it tells of none."""
-        text = STAMP.sub(b"", line).decode("utf-8", "replace").strip()
+        text = _text(line)
         if found := DENIED.match(text):
             return self._event(found["who"], "topic", f"the broker denied topic {found['topic'][:120]!r}")
         if found := PACKET.match(text):
@@ -62,7 +60,11 @@ class Overheard:
         return Event("receive", self._clock.now(), ok=False, station=station, fields=fields)
 
 
-def is_for_people(line: bytes) -> bool:
-    """Whether a line belongs into the log: it is about the broker or a known client, and no debugging line."""
-    text = STAMP.sub(b"", line).decode("utf-8", "replace")
-    return UNKNOWN not in text and bool(FOR_PEOPLE.match(text))
+def for_people(line: bytes) -> str:
+    """A line that belongs into the log: about the broker or a known client, and no debugging line; "" otherwise."""
+    text = _text(line)
+    return text if UNKNOWN not in text and FOR_PEOPLE.match(text) else ""
+
+
+def _text(line: bytes) -> str:
+    return STAMP.sub(b"", line).decode("utf-8", "replace").rstrip()

@@ -18,9 +18,9 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def full_disks(folder, need):
+def disks_and_poison(folder, need):
     need(disk.allowed(folder / "try"), "permission to mount a tmpfs (root with CAP_SYS_ADMIN)")
-    faults = (disk.at_the_agent, disk.below_the_spool, disk.below_the_database)
+    faults = (disk.at_the_agent, disk.below_the_spool, disk.below_the_database, poison.poison)
     with ThreadPoolExecutor() as threads:  # its end waits for all
         return {fault.__name__: threads.submit(fault, folder / fault.__name__) for fault in faults}
 
@@ -41,8 +41,8 @@ def turned_clocks(folder, need):
         ("below_the_database", "disk is full"),
     ],
 )
-def test_a_full_disk_loses_nothing_says_so_and_delivery_resumes_within_5_s(full_disks, where, state):
-    figures = full_disks[where].result()
+def test_a_full_disk_loses_nothing_says_so_and_delivery_resumes_within_5_s(disks_and_poison, where, state):
+    figures = disks_and_poison[where].result()
 
     assert figures.damage == ()
     assert state.strip("'") in figures.said, figures
@@ -69,8 +69,8 @@ def test_a_server_clock_that_jumps_by_a_year_makes_nothing_wait(turned_clocks):
     assert figures.longest_s < 3, figures
 
 
-def test_a_poisoned_frame_is_put_aside_after_three_deaths_and_holds_nobody_up(folder):
-    figures = poison.poison(folder / "poison")
+def test_a_poisoned_frame_is_put_aside_after_three_deaths_and_holds_nobody_up(disks_and_poison):
+    figures = disks_and_poison["poison"].result()
 
     assert figures.deaths == 3
     assert list(figures.quarantined) == ["cam-1/poison.jpg"], figures
