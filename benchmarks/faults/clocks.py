@@ -102,14 +102,15 @@ def _watch(folder: Path, what: str, turned: Turned, hurt: Any, *, frames: int, a
     )  # fmt: skip
     try:
         broker.start()
+        if not alone_s:
+            daemon.start()
+        agent.start()
+        wait_until(agent.status, 20, agent.said)
+        started_s = time.time() - agent.status()["uptime_s"]
         if alone_s:
-            agent.start()
             wait_until(lambda: agent.status().get("captured", 0) > 5, 20, agent.said)
             time.sleep(alone_s)
             daemon.start()
-        else:
-            daemon.start()
-            agent.start()
         hurt(agent)
         wait_until(agent.has_all, 40, agent.said)
         wait_until(lambda: daemon.count("recorded") == frames, 10, daemon.said)
@@ -117,18 +118,15 @@ def _watch(folder: Path, what: str, turned: Turned, hurt: Any, *, frames: int, a
         agent.end()
         daemon.end()
         broker.end()
-    return _figures(what, daemon, frames)
+    return _figures(what, daemon, frames, started_s)
 
 
-def _figures(what: str, daemon: Daemon, captured: int) -> Figures:
+def _figures(what: str, daemon: Daemon, captured: int, started_s: float) -> Figures:
     rows = sorted(daemon.rows(), key=lambda row: (row["boot_count"], row["seq"]))
     used = [_moment(row["captured_utc"]) for row in rows if row["captured_utc"]]
     said = [datetime.fromisoformat(row["captured_original"]) for row in rows]
     first = rows[0]
-    # uptime never jumps: it tells when each was taken, from the first one that the server saw come at once
-    newest = max(rows, key=lambda row: row["seq"])
-    zero = _moment(newest["received_at"]).timestamp() - newest["uptime_s"]
-    truth = [zero + row["uptime_s"] for row in rows]
+    truth = [started_s + row["uptime_s"] for row in rows]  # uptime never jumps
     right = sum(
         bool(row["captured_utc"]) and abs(_moment(row["captured_utc"]).timestamp() - true_s) < RIGHT_S
         for row, true_s in zip(rows, truth, strict=True)

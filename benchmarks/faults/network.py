@@ -197,7 +197,7 @@ class Bench:
         def hurt(_agent: Agent) -> None:
             self.net.drop(f"tcp dport != 0 numgen random mod 100 < {LOSS_PERCENT}")
 
-        return self.suffer(f"{LOSS_PERCENT} % of packets lost, both ways", hurt, frames=60, every_s=0.05)
+        return self.suffer(f"{LOSS_PERCENT} % of packets lost, both ways", hurt, frames=40, every_s=0.05)
 
     def slow_link(self) -> Figures:
         with self.net.slow(RATE):
