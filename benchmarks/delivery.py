@@ -123,7 +123,8 @@ def outage(folder: Path, _seconds: float) -> bool:
     if not done_s:
         raise SystemExit(f"only {rows} of {BACKLOG} frames after ten minutes")
     print(
-        f"  {BACKLOG} × {FRAME_BYTES // 1000} KB in {done_s - first_s:.0f} s; detector {DETECTOR_MS} ms: {waiting} frames wait for it"
+        f"  {BACKLOG} × {FRAME_BYTES // 1000} KB in {done_s - first_s:.0f} s; "
+        f"detector {DETECTOR_MS} ms: {waiting} frames wait for it"
     )
     print(f"  {len(delays)} fresh frames meanwhile, from capture to the alert's handing out: ", end="")
     print(f"median {statistics.median(delays):.2f} s" if delays else "none was alerted")

@@ -1,7 +1,7 @@
 """Many light agents in one process: a connection each, frames of one size, a bounded window, no disk.
 
-`python agents.py PORT COUNT SECONDS WARM_S SIZE_BYTES` prints one line of JSON: frames acknowledged by agent in the SECONDS after
-WARM_S, and the milliseconds from a frame's first byte to its ack.
+`python agents.py PORT COUNT SECONDS WARM_S SIZE_BYTES` prints one line of JSON: frames acknowledged, by agent, in the
+SECONDS after WARM_S, frames without an ack for long, and the milliseconds from a frame's first byte to its ack.
 """
 
 import hashlib
@@ -16,11 +16,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from delivery_kit import still  # noqa: E402  # because its folder is set first
-
-from edge.link import Broker, Link, Message  # noqa: E402
-from edge.messages import decode_acks  # noqa: E402
-from edge.wire import FrameHeader, down_topic, up_topic  # noqa: E402
+from delivery_kit import still  # because its folder is set first
+from edge.link import Broker, Link, Message
+from edge.messages import decode_acks
+from edge.wire import FrameHeader, down_topic, up_topic
 
 LATE_S = 5.0  # without an ack; the real one sends it again, which nothing here should make necessary
 WINDOW = 4  # frames of one agent under way; the real one allows itself eight

@@ -6,11 +6,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from edge.clock import SystemClock  # noqa: E402  # because the stand-ins' folder is set first
-from edge.config import load_plan  # noqa: E402
-from edge.daemon import run_site  # noqa: E402
-from edge.logs import make_log  # noqa: E402
-from edge.registry import GROUP, load_registry  # noqa: E402
+from edge.clock import SystemClock  # because the stand-ins' folder is set first
+from edge.config import load_plan
+from edge.daemon import run_site
+from edge.logs import make_log
+from edge.registry import GROUP, load_registry
 
 NEEDED = ("mqtt",)
 

@@ -41,6 +41,8 @@ def build_stage(config: StandInConfig, services: Services) -> Iterator[object]:
 
 @dataclass(frozen=True, slots=True)
 class Note:
+    """The channel."""
+
     file: Path
 
     def send(self, alert: Alert, *, picture: bytes) -> None:

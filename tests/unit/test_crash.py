@@ -12,7 +12,12 @@ import pytest
 from edge import crash
 
 REPO = Path(__file__).resolve().parents[2]
-WRITE_TWICE = "from pathlib import Path; from edge.paths import write_atomically as w; w(Path('a'), b'1'); w(Path('a'), b'2'); print('end')"
+WRITE_TWICE = """
+from pathlib import Path
+from edge.paths import write_atomically
+write_atomically(Path("a"), b"1")
+write_atomically(Path("a"), b"2")
+"""
 
 
 def reached_in(text: str) -> set[str]:
