@@ -29,9 +29,9 @@ GROUPS = {
     "e2e": ["tests/e2e"],
     "browser": ["tests/browser"],
 }
-# Compilers of OpenCL use one core: two files at a time take little more than half as long. The other groups measure
-# time, or start processes that do.
-AT_ONCE = {"kernels": 2}
+# Tests and compilers of OpenCL use one core: two files at a time take little more than half as long. What starts
+# processes that wait for each other has the machine to itself.
+AT_ONCE = {"fast": 2, "kernels": 2}
 
 
 @dataclass(frozen=True, slots=True)
