@@ -1,5 +1,6 @@
 """`tigrillo station command`: ask a station's agent to do something; `tigrillo station` takes it into its group."""
 
+import difflib
 import json
 import time
 from datetime import timedelta
@@ -14,9 +15,13 @@ from ..i18n import _
 from .station import JsonOption, NameArgument, SiteOption, site_path
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ..messages import Value
     from ..store.agents import CommandRow
+    from ..store.sql import Store
 
+DATABASE = "tigrillo.sqlite"
 LISTS = ("at", "windows")  # arguments that are lists of texts, also with one text in them
 LOOK_S = 0.2
 OPEN = ("queued", "sent")
@@ -45,8 +50,9 @@ def send(
     from ..errors import RefusedError
     from ..pipeline.roster import queue_command
 
-    _file, state_dir = load_general(site_path(site))
+    file, state_dir = load_general(site_path(site))
     now = SystemClock().now()
+    _check_station(name, [each.name for each in file.stations], state_dir)
     try:
         args = dict(map(_argument, arguments or []))
         command_id = queue_command(state_dir, name, what, args, now=now, expires_at=now + timedelta(hours=hours))
@@ -62,6 +68,37 @@ def send(
         typer.echo(f"{row.state}: {row.text}")
     if wait and (row is None or row.state != "done"):
         raise typer.Exit(1)
+
+
+def _check_station(name: str, named: "Collection[str]", state_dir: Path) -> None:
+    """Raise FatalError for a station that nobody added, that the site does not name, and that was never heard.
+
+    Also for a revoked one: it can't fetch a command.
+    """
+    from ..site_file import did_you_mean
+    from ..stations.book import Book
+    from ..stations.folders import Folders
+    from ..store.agents import Agents
+
+    added = {row.name: row for row in Book(Folders.of(state_dir).book).all()}
+    if name in added and added[name].revoked_at is not None:
+        raise FatalError(_("{name}: is revoked: `tigrillo station add {name}` first").format(name=name))
+    heard: list[str] = []
+    if (state_dir / DATABASE).exists():
+        with _store(state_dir) as store:
+            heard = [state.station for state in Agents(store).states()]
+    known = {*added, *named, *heard}
+    if name not in known:
+        close = did_you_mean(difflib.get_close_matches(name, sorted(known)))
+        raise FatalError(
+            _("{name!r}: no station of this name was added or ever heard{close}").format(name=name, close=close)
+        )
+
+
+def _store(state_dir: Path) -> "Store":
+    from ..store.sql import Store
+
+    return Store(f"sqlite:///{quote(str(state_dir / DATABASE))}", read_only=True)
 
 
 def _argument(text: str) -> "tuple[str, Value]":
@@ -81,10 +118,9 @@ def _argument(text: str) -> "tuple[str, Value]":
 def _wait_for(state_dir: Path, command_id: str, seconds: float) -> "CommandRow | None":
     """The command's row once it is answered, or as it is after so many seconds; None while no daemon took it in."""
     from ..store.agents import Agents
-    from ..store.sql import Store
 
     until, row = time.monotonic() + seconds, None
-    with Store(f"sqlite:///{quote(str(state_dir / 'tigrillo.sqlite'))}", read_only=True) as store:
+    with _store(state_dir) as store:
         while True:
             row = Agents(store).command(command_id)
             if (row and row.state not in OPEN) or time.monotonic() >= until:

@@ -1,8 +1,6 @@
 """The desk where stations are added, enrolled, renewed and revoked: authority, rows and the broker's list together."""
 
-import fcntl
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,7 +13,7 @@ from ..i18n import _
 from ..tokens import LIFE, Token, make_token, secret_sha256
 from .authority import SERVER, Authority, Issued, RequestRefused, key_pem, read_request
 from .book import Book, Certificate, StationRow
-from .folders import Folders
+from .folders import Folders, locked, make_folder
 
 
 class Denied(Exception):
@@ -89,7 +87,7 @@ class Desk:
 
     def write_list(self) -> None:
         """Write the list of revoked certificates, and tell the broker."""
-        with _locked(self.folders.folder / "list.lock"):  # or an older list could be written over a newer one
+        with locked(self.folders.folder / "list.lock"):  # or an older list could be written over a newer one
             self.authority.write_crl(self.folders, self.book.revoked_serials(), self.clock.now())
         self.list_changed()
 
@@ -115,8 +113,10 @@ def open_desk(
     """
     folders, now = Folders.of(state_dir), clock.now()
     try:
-        authority = Authority.open_or_make(folders, site=site, now=now)
-        renewed = authority.ensure_own(folders, names, now)
+        make_folder(folders.folder)
+        with locked(folders.folder / "authority.lock"):  # the daemon and `station add` may both be the first
+            authority = Authority.open_or_make(folders, site=site, now=now)
+            renewed = authority.ensure_own(folders, names, now)
         desk = Desk(folders, authority, Book(folders.book), clock, list_changed)
         if renewed or not folders.crl.exists():
             desk.write_list()
@@ -138,10 +138,3 @@ def _key_of(request_pem: str) -> ec.EllipticCurvePublicKey:
 
 def _row(issued: Issued, way: str, now: datetime) -> Certificate:
     return Certificate(issued.serial, way, now, issued.expires_at, None)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

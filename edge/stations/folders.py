@@ -1,6 +1,9 @@
 """Where the stations' files lie in the state folder, and who may read them."""
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,9 +94,21 @@ def write_file(path: Path, body: bytes, *, mode: int) -> None:
 
 def make_folder(folder: Path) -> None:
     """Make the folder, readable by its owner alone, for the owner of the one above."""
-    if not folder.exists():
-        folder.mkdir(parents=True, mode=0o700)
-        give_to_owner(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    give_to_owner(folder)
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file until the end of the block; another process, or thread, waits for its turn."""
+    with path.open("w") as file:
+        give_to_owner(path)
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def give_to_owner(path: Path) -> None:

@@ -3,41 +3,16 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from edge.tokens import read_token
+from tests.e2e.waiting import HOST, free_port, listens, wait_until
 
 TIGRILLO = Path(sys.executable).with_name("tigrillo")
-HOST = "127.0.0.1"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition, timeout_s: float = 10.0) -> float:
-    """Seconds until the condition holds."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < timeout_s
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def listens(port: int) -> bool:
-    try:
-        with socket.create_connection((HOST, port), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 def tigrillo(*arguments: object, cwd: Path, **options) -> subprocess.CompletedProcess[str]:
@@ -93,7 +68,8 @@ def test_station_commands_from_add_to_revoke(tmp_path):
         adding.kill()
         adding.wait()
         adding.stdout.close()
-    assert broker.wait(20) == 0
+        ended = broker.wait(20)
+    assert ended == 0
     assert "cam-01: enrolled, certificate until" in said
     assert (shown["state"], shown["latitude"], shown["species_list"]) == ("enrolled", 2.5, "andes")
     assert "its connection is closed" in revoked.stdout
@@ -104,13 +80,29 @@ def test_station_commands_from_add_to_revoke(tmp_path):
 def test_an_unknown_station_is_one_line_and_an_exit_code(tmp_path):
     a_site(tmp_path)
 
-    for what in (["show"], ["bundle", "--out", "b.tar"]):
-        found = tigrillo("station", *what, "nobody", cwd=tmp_path)
+    for what in (["show", "nobody"], ["bundle", "--out", "b.tar", "nobody"], ["command", "nobody", "capture"]):
+        found = tigrillo("station", *what, cwd=tmp_path)
 
         assert found.returncode == 1
         assert found.stderr.count("\n") == 1
         assert "no station of this name was added" in found.stderr
     assert not (tmp_path / "b.tar").exists()
+    assert not list((tmp_path / "state").glob("commands/*"))
+
+
+def test_a_command_for_a_mistyped_or_revoked_station_is_refused(tmp_path):
+    a_site(tmp_path)
+    tigrillo("station", "add", "cam-01", cwd=tmp_path)
+
+    mistyped = tigrillo("station", "command", "cam-10", "capture", cwd=tmp_path)
+    taken = tigrillo("station", "command", "cam-01", "capture", cwd=tmp_path)
+    tigrillo("station", "revoke", "cam-01", cwd=tmp_path)
+    revoked = tigrillo("station", "command", "cam-01", "capture", cwd=tmp_path)
+
+    assert (mistyped.returncode, taken.returncode, revoked.returncode) == (1, 0, 1)
+    assert "did you mean 'cam-01'?" in mistyped.stderr
+    assert "is revoked" in revoked.stderr
+    assert len(list((tmp_path / "state").glob("commands/*"))) == 1
 
 
 @pytest.mark.parametrize(

@@ -37,32 +37,9 @@ from raspberry_pi.config import load
 from raspberry_pi.enroll import EnrollError, enroll
 from raspberry_pi.identity import Identity, expires_at, new_key, signing_request
 from raspberry_pi.renew import renew_if_due
+from tests.e2e.waiting import HOST, free_port, listens, wait_until
 
-HOST = "127.0.0.1"
 NOW = datetime.now(UTC)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition, timeout_s: float = 10.0) -> float:
-    """Seconds until the condition holds."""
-    began = time.monotonic()
-    while not condition():
-        assert time.monotonic() - began < timeout_s
-        time.sleep(0.02)
-    return time.monotonic() - began
-
-
-def listens(port: int) -> bool:
-    try:
-        with socket.create_connection((HOST, port), timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 
@@ -10,6 +11,7 @@ from edge.clock import SteppedClock
 from edge.errors import SchemaError, StoreBusy
 from edge.services import Station
 from edge.stations.book import Book, Certificate, StationRow, TokenRefused
+from edge.stations.desk import open_desk
 from edge.stations.known import KnownStations
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -184,3 +186,20 @@ def test_reading_waits_for_nobody_who_only_means_to_write(book):
         connection.close()
 
     assert found == row("a")
+
+
+def test_who_comes_first_at_the_same_time_makes_one_authority(tmp_path):
+    start = Barrier(4)
+
+    def come(number: int) -> bytes:
+        start.wait(10)
+        desk = open_desk(tmp_path, site="here", names=["127.0.0.1"], clock=SteppedClock(NOW))
+        desk.add(row(f"cam-{number}"))
+        return desk.authority.fingerprint
+
+    with ThreadPoolExecutor(4) as people:
+        found = set(people.map(come, range(4)))
+
+    desk = open_desk(tmp_path, site="here", names=["127.0.0.1"], clock=SteppedClock(NOW))
+    assert found == {desk.authority.fingerprint}
+    assert len(desk.book.all()) == 4
