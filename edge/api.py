@@ -10,6 +10,7 @@ from .errors import (
     FatalError,
     FrameError,
     ModelError,
+    NoticeRefused,
     NotifyError,
     RefusedError,
     RetryableError,
@@ -19,17 +20,21 @@ from .errors import (
 )
 from .foreign import foreign
 from .hookspecs import (
+    ChecksOnline,
     DecoderSpec,
     Exporter,
     ExporterSpec,
+    Hears,
     Notifier,
     NotifierSpec,
+    Observes,
     SourceSpec,
     Stage,
     StageSpec,
+    TracksReceipts,
     hookimpl,
 )
-from .i18n import _, translate
+from .i18n import _, mark, translate
 from .inference.head import OpenModel, check_head, open_model
 from .inference.postprocess import (
     boxes_above,
@@ -45,6 +50,7 @@ from .link import Broker, Link, LinkLost, Message
 from .model import (
     F32,
     I64,
+    SEVERITIES,
     U8,
     AgentFacts,
     Alert,
@@ -62,11 +68,13 @@ from .model import (
     Outcome,
     Picture,
     PictureResult,
+    Severity,
     SpooledFrame,
     Taxon,
 )
 from .models.taxa import describe_lineage
 from .models.taxonomy import Taxonomy, load_taxonomy
+from .notices import TEMPLATE_FIELDS, Notice, NoticeKind, PictureLimits, Receipt, Reply, Wording
 from .paths import is_safe_name, open_atomically, sync_dir, write_atomically
 from .placement import Placement
 from .secret import Secret
@@ -88,18 +96,21 @@ from .services import (
     VisionCompute,
 )
 from .tls import Tls
-from .wording import Wording, one_line, percent, word_alert
+from .wording import check_template, fill_template, one_line, percent, word_alert
 
 __all__ = [
-    "F32", "I64", "U8", "AgentFacts", "Alert", "Answer", "Box", "Boxes", "Broker", "CaptureTime", "Card",
-    "Category", "Classification", "Clip", "Clock", "ConfigError", "DecodeError", "DecoderSpec", "Detection",
-    "DeviceBusy", "DeviceLost", "Event", "Exporter", "ExporterSpec", "FatalError", "Frame", "FrameError",
-    "Incoming", "Kind", "Link", "LinkLost", "Media", "Message", "ModelError", "MotionRule", "Notifier",
-    "NotifierSpec", "NotifyError", "OpenModel", "Outcome", "Picture", "PictureResult", "Placement", "Received",
-    "RefusedError", "RetryableError", "Roster", "Said", "Scene", "Secret", "Seen", "Services", "Session", "Sink",
-    "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy",
-    "Taxon", "Taxonomy", "Tls", "VisionCompute", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head",
-    "check_numbers", "crash", "describe_lineage", "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox",
-    "load_taxonomy", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model", "percent",
-    "softmax", "square_crop", "sync_dir", "to_batch", "translate", "wire", "word_alert", "write_atomically",
+    "F32", "I64", "SEVERITIES", "TEMPLATE_FIELDS", "U8", "AgentFacts", "Alert", "Answer", "Box", "Boxes", "Broker",
+    "CaptureTime", "Card", "Category", "ChecksOnline", "Classification", "Clip", "Clock", "ConfigError",
+    "DecodeError", "DecoderSpec", "Detection", "DeviceBusy", "DeviceLost", "Event", "Exporter", "ExporterSpec",
+    "FatalError", "Frame", "FrameError", "Hears", "Incoming", "Kind", "Link", "LinkLost", "Media", "Message",
+    "ModelError", "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec", "NotifyError",
+    "Observes", "OpenModel", "Outcome", "Picture", "PictureLimits", "PictureResult", "Placement", "Receipt",
+    "Received", "RefusedError", "Reply", "RetryableError", "Roster", "Said", "Scene", "Secret", "Seen", "Services",
+    "Session", "Severity", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
+    "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "VisionCompute", "Wording",
+    "_", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "check_template", "crash",
+    "describe_lineage", "fill_template", "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox",
+    "load_taxonomy", "mark", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model",
+    "percent", "softmax", "square_crop", "sync_dir", "to_batch", "translate", "wire", "word_alert",
+    "write_atomically",
 ]  # fmt: skip

@@ -93,6 +93,7 @@ def open_services(
             identity=folders.identity if file.broker is not None else None,
             default_timezone=file.site.timezone,
             language=file.site.language,
+            site_name=file.site.name,
             emit=Observers(tally, log, registry.manager),
             # a stage is named after the task of its model
             used_models={spec.name: str(config.model) for spec, config in plan.stages if hasattr(config, "model")},

@@ -4,7 +4,7 @@ EdgeError
 ├ FatalError      the process ends with one clear line
 │   ConfigError · PluginLoadError · ModelError · NoDeviceError · UnsupportedOpError · KernelBuildError · SchemaError
 ├ FrameError      this frame goes to quarantine with the reason, the next one is taken
-│   DecodeError · StageError · RefusedError
+│   DecodeError · StageError · RefusedError · NoticeRefused (a message, in its stead)
 └ RetryableError  back off and try again; the frame or alert stays where it is
     BrokerUnavailable · StoreBusy · SpoolFull · NotifyError · DeviceBusy · DeviceLost
 """
@@ -78,8 +78,16 @@ class RefusedError(FrameError):
     """A source handed over something that may not enter: wrong hash, forbidden name, unknown kind."""
 
 
+class NoticeRefused(FrameError):
+    """A channel will never take this message: a number that does not exist, a sender who may not write there."""
+
+
 class RetryableError(EdgeError):
-    """Not now; the same call may succeed later."""
+    """Not now; the same call may succeed later. again_in_s: what the other side asked us to wait, None if nothing."""
+
+    def __init__(self, *args: object, again_in_s: float | None = None) -> None:
+        super().__init__(*args)
+        self.again_in_s = again_in_s
 
 
 class BrokerUnavailable(RetryableError):

@@ -17,8 +17,23 @@ import numpy as np
 
 from .clock import SteppedClock
 from .errors import DecodeError, EdgeError, FrameError, ModelError, RetryableError
-from .model import F32, U8, CaptureTime, Card, Frame, Kind, Picture, SpooledFrame
+from .model import (
+    F32,
+    U8,
+    Alert,
+    Answer,
+    CaptureTime,
+    Card,
+    Detection,
+    Frame,
+    Kind,
+    Picture,
+    SpooledFrame,
+    Taxon,
+)
+from .notices import Notice
 from .services import Clip, Incoming, Received, Services, Session
+from .wording import word_alert
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -296,3 +311,35 @@ def fake_services(**overrides: Any) -> Services:
     if "state_dir" not in overrides:
         values["state_dir"] = Path(tempfile.mkdtemp(dir=_scratch_root()))
     return Services(**(values | {"clock": SteppedClock()} | overrides))
+
+
+def notice(**overrides: Any) -> Notice:
+    """An alert about a jaguar at cam-03, in English, taken at noon of 2026-06-01 UTC; `overrides` are its fields."""
+    taxon = Taxon("Panthera onca", "species", ("Animalia", "Chordata", "Panthera onca"), "jaguar", "yaguareté")
+    box = Detection("animal", 0.88, (0.1, 0.1, 0.5, 0.5), answer=Answer(taxon, 0.93))
+    alert = Alert(
+        key="17/ana-sms/0",
+        rule="big cats",
+        channel="channel",
+        station="cam-03",
+        frame_id="f1",
+        captured=CaptureTime(NOON, "2026:06:01 12:00:00", "UTC", "exif"),
+        detection=box,
+        picture_path=Path("/nowhere/frame.jpg"),
+        received_at=NOON,
+    )
+    language = str(overrides.get("language", "en"))
+    values: dict[str, Any] = {
+        "key": alert.key,
+        "kind": "alert",
+        "channel": alert.channel,
+        "words": word_alert(alert, language=language, timezone="UTC", now=NOON, extra={"code": "7F2K"}),
+        "language": language,
+        "severity": alert.severity,
+        "at": NOON,
+        "thread": "17",
+        "station": alert.station,
+        "alert": alert,
+        "code": "7F2K",
+    }
+    return Notice(**(values | overrides))

@@ -3,19 +3,22 @@
 pluggy registers; the pipeline calls named objects in the order of the site's YAML.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar, runtime_checkable
 
 import pluggy
 from pydantic import BaseModel
 
-from .model import F32, Alert, Boxes, Card, Event, Frame, Outcome
+from .model import F32, Boxes, Card, Event, Frame, Outcome
+from .notices import Notice, PictureLimits, Receipt, Reply
 from .services import Services, Session, Source
 
 PROJECT = "tigrillo"
+USUAL_PICTURE = PictureLimits()
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
@@ -33,14 +36,51 @@ class Stage(Protocol):
 
 
 class Notifier(Protocol):
-    """One configured alert channel."""
+    """One configured alert channel. `send` is called from one thread at a time."""
 
-    def send(self, alert: Alert, *, picture: bytes) -> None:
-        """Deliver one alert; return only when the channel has accepted it.
+    def send(self, notice: Notice, *, picture: bytes) -> str | None:
+        """Deliver one message; return only when the channel has accepted it.
 
-        picture: a JPEG with the box drawn in, b"" when it could not be read any more. Raises NotifyError to be called
-        again later (with the same alert.key, so that a channel that can tell duplicates does).
+        picture: a JPEG within the spec's limits, b"" when there is none. Returns the channel's own id of the message,
+        by which `TracksReceipts` asks for it later, or None. Raises NotifyError to be called again later (with the same
+        notice.key, so that a channel that can tell duplicates does), NoticeRefused when that would change nothing.
         """
+
+
+@runtime_checkable
+class ChecksOnline(Protocol):
+    """A notifier that can find out without a message whether it would work: asked at the start and by `doctor`."""
+
+    def check(self) -> str:
+        """One line that says who answered. Raises NotifyError (not reached), NoticeRefused (wrong credentials)."""
+
+
+@runtime_checkable
+class TracksReceipts(Protocol):
+    """A notifier whose channel says later what became of a message. Asked in the thread that sends."""
+
+    def receipts(self, ids: Sequence[str]) -> Mapping[str, Receipt]:
+        """What is known of these messages; those it knows nothing of are left out. Raises NotifyError."""
+
+
+@runtime_checkable
+class Hears(Protocol):
+    """A notifier to whom people answer."""
+
+    def listen(self, hear: Callable[[Reply], str], stop: threading.Event) -> None:
+        """Give every answer to `hear` and send back what that returns, unless it is "", until `stop` is set.
+
+        Runs in a thread of its own, beside `send`. An answer counts as read once `hear` has returned; the same one
+        again (same id) is harmless. Deals with NotifyError itself: waits, tries again.
+        """
+
+
+@runtime_checkable
+class Observes(Protocol):
+    """A notifier that shows what happens, beside the notices: online and offline stations, new health."""
+
+    def observe(self, event: Event) -> None:
+        """Take note of an event; returns at once, sends from a thread of its own. Called from any thread."""
 
 
 class Exporter(Protocol):
@@ -75,11 +115,20 @@ class StageSpec(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class NotifierSpec(Generic[C]):
-    """A kind of alert channel."""
+    """A kind of alert channel.
+
+    address: checks and tidies the address of a recipient ("+57 300 1234567" → "+573001234567"), raises ValueError that
+    says what would be right; None for a channel that has its own addressees only. picture: None for a channel without
+    pictures. has_own: whether a channel with these settings has addressees of its own, so that a rule may name it
+    under `channels:`.
+    """
 
     name: str
     config: type[C]
     build: Callable[[C, Services], AbstractContextManager[Notifier]]
+    address: Callable[[str], str] | None = None
+    picture: PictureLimits | None = USUAL_PICTURE
+    has_own: Callable[[C], bool] = lambda _config: True
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,11 @@ Box = tuple[float, float, float, float]
 Kind = Literal["still", "clip"]
 Category = Literal["animal", "person", "vehicle"]
 Matrix = Literal["bt601", "bt709"]
+Severity = Literal["info", "warning", "critical"]
 Rank = Literal["kingdom", "class", "order", "family", "genus", "species"]
 
 RANKS: tuple[Rank, ...] = ("kingdom", "class", "order", "family", "genus", "species")
+SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")  # least first
 NV12_PLANES, I420_PLANES = 2, 3
 VERBS = ("capture", "receive", "spool", "claim", "stage", "record", "notify", "show")
 STATION_VERBS = ("station.online", "station.offline", "station.drift", "station.result")
@@ -257,7 +259,8 @@ class Outcome:
 class Alert:
     """One message to one channel, as the outbox keeps it. key: unique; the same alert is never queued twice.
 
-    kind, received_at: of the frame. queued_at: when the store took the alert, None before that.
+    kind, received_at: of the frame. queued_at: when the store took the alert, None before that. count: how many of
+    them there are in the picture.
     """
 
     key: str
@@ -274,6 +277,8 @@ class Alert:
     kind: Kind = "still"
     received_at: datetime | None = None
     queued_at: datetime | None = None
+    severity: Severity = "warning"
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)

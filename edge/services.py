@@ -297,7 +297,7 @@ class Services:
     stations: those the site names and those that were added, as they are now; others take `default_timezone`.
     is_allowed: whether frames of this station are taken; a revoked one's are not, from 1 s after it was revoked at the
     latest (raises StoreBusy while that can't be read). identity: who the server is at its own broker, None where it has
-    none. language: "en" or "es".
+    none. language, site_name: as in the site, "en" or "es".
     roster: keeps what agents say of themselves and has the commands for them.
     emit: tells observers (metrics, log, tigrillo_event) what happened. used_models: task ("detect", "classify") → name
     of the model that the site's stages use for it; exporters write it down.
@@ -313,6 +313,7 @@ class Services:
     stations: Mapping[str, Station] = field(default_factory=dict)
     default_timezone: str = "UTC"
     language: str = "en"
+    site_name: str = "tigrillo"
     emit: "Emit" = field(default=lambda _event: None)
     used_models: Mapping[str, str] = field(default_factory=dict)
     is_allowed: Callable[[str], bool] = field(default=lambda _station: True)

@@ -8,7 +8,7 @@ import re
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,16 +30,19 @@ from .fakes import (
     fake_session,
     frame,
     grey_picture,
+    notice,
     spooled_frame,
 )
 from .hookspecs import DecoderSpec, ExporterSpec, NotifierSpec, SourceSpec, StageSpec
-from .model import F32, Alert, Boxes, Detection, Frame, Outcome
+from .model import F32, Boxes, Detection, Frame, Outcome
+from .notices import Notice, Wording
 from .services import Incoming, Services, Session
 
 __all__ = [
     "ArrayPicture", "FakeClip", "FakeCompute", "FakeMedia", "FakeSession", "MemoryLog", "MemorySink", "array_picture",
     "check_decoder_contract", "check_exporter_contract", "check_notifier_contract", "check_source_contract",
-    "check_stage_contract", "fake_card", "fake_services", "fake_session", "frame", "grey_picture", "spooled_frame",
+    "check_stage_contract", "fake_card", "fake_services", "fake_session", "frame", "grey_picture", "notice",
+    "spooled_frame",
 ]  # fmt: skip
 
 PLUGIN_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
@@ -155,13 +158,19 @@ def check_source_contract(
 
 
 def check_notifier_contract(
-    spec: NotifierSpec[Any], config: BaseModel, alert: Alert, services: Services, *, picture: bytes
+    spec: NotifierSpec[Any], config: BaseModel, notice: Notice, services: Services, *, picture: bytes
 ) -> None:
-    """Check that a notifier delivers an alert twice in a row, with its picture and without one."""
+    """Check that a notifier delivers a notice twice in a row, with its picture and without, and one about no animal.
+
+    notice: an alert. What it returns is an id of one line, or nothing.
+    """
     _check_name_and_config(spec.name, spec.config)
+    words = Wording("All is well", (("", "7 stations were heard today."),))
+    health = replace(notice, key=f"{notice.key}-h", kind="health", words=words, thread="", alert=None, code="", link="")
     with spec.build(config, services) as notifier:
-        notifier.send(alert, picture=picture)
-        notifier.send(alert, picture=b"")
+        for each, shown in ((notice, picture), (notice, b""), (health, b"")):
+            receipt = notifier.send(each, picture=shown)
+            assert receipt is None or receipt.isprintable(), f"a receipt's id is one line, got {receipt!r}"
 
 
 def check_exporter_contract(

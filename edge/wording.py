@@ -1,30 +1,29 @@
 """An alert in words, English or Spanish: what every channel says, whatever its form."""
 
+import difflib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from string import Formatter
 from zoneinfo import ZoneInfo
 
-from .i18n import mark, translate
+from .i18n import _, mark, translate
 from .model import Alert, Detection
+from .notices import TEMPLATE_FIELDS, Wording
 
 LATE = timedelta(minutes=10)  # above this a reader must know that the animal may be gone
 CATEGORIES = (mark("animal"), mark("person"), mark("vehicle"))  # the words of edge.model.Category
+SEVERITY_WORDS = (mark("info"), mark("warning"), mark("critical"))
 MOST_CHARACTERS = 200  # of one name or value; a name can come from a folder on a memory card
 
 
-@dataclass(frozen=True, slots=True)
-class Wording:
-    """headline: what, where and when in one short line. rows: (label, value), one line each, most telling first."""
-
-    headline: str
-    rows: tuple[tuple[str, str], ...]
-
-
-def word_alert(alert: Alert, *, language: str, timezone: str, now: datetime) -> Wording:
+def word_alert(
+    alert: Alert, *, language: str, timezone: str, now: datetime, extra: Mapping[str, str] | None = None
+) -> Wording:
     """Put an alert into words; no value has line breaks, control or invisible characters.
 
     language: "en" or "es". timezone: IANA zone of the station, in which times are told. now: aware; a headline of
-    another day tells the date too.
+    another day tells the date too. extra: template fields that the alert does not know: link, code, place.
     """
     zone = ZoneInfo(timezone)
     what, where = _what(alert.detection, language), one_line(alert.station)
@@ -42,7 +41,51 @@ def word_alert(alert: Alert, *, language: str, timezone: str, now: datetime) -> 
         rows.append((translate("Detector", language), box))
     rows.append((translate("Rule", language), one_line(alert.rule)))
     rows.append((translate("Frame", language), _frame(alert, language)))
-    return Wording(" · ".join(headline), tuple(rows))
+    line = " · ".join(headline)
+    return Wording(line, tuple(rows), _fields(alert, what, line, language, zone) | dict(extra or {}))
+
+
+def check_template(template: str) -> str:
+    """The template, when it is one: text with {fields} of TEMPLATE_FIELDS. Raises ValueError naming what is not."""
+    try:
+        used = [name for _text, name, spec, turn in Formatter().parse(template) if name is not None or spec or turn]
+        plain = template.format_map(dict.fromkeys(TEMPLATE_FIELDS, "x"))
+    except KeyError as exc:
+        name = str(exc.args[0])
+        close = difflib.get_close_matches(name, TEMPLATE_FIELDS, 1)
+        hint = _("; did you mean {names}?").format(names=f"{{{close[0]}}}") if close else ""
+        known = ", ".join(TEMPLATE_FIELDS)
+        raise ValueError(
+            _("no field is called {name!r}{hint}; there are: {known}").format(name=name, hint=hint, known=known)
+        ) from exc
+    except (ValueError, IndexError, AttributeError) as exc:
+        raise ValueError(_("{template!r} is no template: write fields as {{what}}").format(template=template)) from exc
+    if not plain.strip() or not all(name in TEMPLATE_FIELDS for name in used):
+        raise ValueError(_("{template!r} is no template: write fields as {{what}}").format(template=template))
+    return template
+
+
+def fill_template(template: str, words: Wording) -> str:
+    """The template with its fields filled in; what a notice has no text for is left out, and so are double blanks."""
+    filled = template.format_map({name: words.fields.get(name, "") for name in TEMPLATE_FIELDS})
+    return " ".join(filled.split())
+
+
+def _fields(alert: Alert, what: "_What", headline: str, language: str, zone: ZoneInfo) -> dict[str, str]:
+    local = alert.captured.utc.astimezone(zone) if alert.captured.utc else None
+    taxon = alert.detection.answer.taxon if alert.detection.answer else None
+    return {
+        "headline": headline,
+        "what": _capital(what.common),
+        "scientific": one_line(taxon.scientific_name) if taxon else "",
+        "score": percent(what.score, language),
+        "station": one_line(alert.station),
+        "time": f"{local:%H:%M}" if local else "",
+        "date": f"{local:%Y-%m-%d}" if local else "",
+        "count": str(alert.count),
+        "rule": one_line(alert.rule),
+        "severity": translate(alert.severity, language),
+    }
 
 
 def one_line(text: str) -> str:

@@ -18,7 +18,9 @@ from ..errors import FatalError, NotifyError, StoreBusy
 from ..hookspecs import Notifier
 from ..media.evidence import evidence
 from ..model import Alert, Event
+from ..notices import Notice
 from ..services import Emit, Media
+from ..wording import word_alert
 from .runner import Done, Failed, attempt
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 10.0, 1800.0
@@ -153,8 +155,25 @@ class Outbox:
             raise NotifyError(f"the site has no channel {alert.channel!r} any more: add it again under `channels:`")
         # A picture that can't be made must not cost the alert.
         drawn = attempt(lambda: self._draw(alert))
-        notifier.send(alert, picture=drawn.value if isinstance(drawn, Done) else b"")
+        notice = self._notice(alert)
+        notifier.send(notice, picture=drawn.value if isinstance(drawn, Done) else b"")
         return "" if isinstance(drawn, Done) else drawn.reason
+
+    def _notice(self, alert: Alert) -> Notice:
+        zone = alert.captured.timezone
+        now = self._clock.now()
+        words = word_alert(alert, language=self._language, timezone=zone, now=now)
+        return Notice(
+            alert.key,
+            "alert",
+            alert.channel,
+            words,
+            self._language,
+            alert.severity,
+            now,
+            station=alert.station,
+            alert=alert,
+        )
 
     def _draw(self, alert: Alert) -> bytes:
         return evidence(

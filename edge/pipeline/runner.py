@@ -36,10 +36,11 @@ class Done(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It did not. reaction: what is to be done with the frame; see edge.errors."""
+    """It did not. reaction: what is to be done with the frame (or message); see edge.errors."""
 
     reaction: str  # "quarantine": the frame is at fault; "wait": not now; "bug": ours, perhaps passing
     reason: str
+    again_in_s: float | None = None  # of "wait", when the other side named a time
 
 
 def attempt(work: Callable[[], T]) -> Done[T] | Failed:
@@ -49,7 +50,7 @@ def attempt(work: Callable[[], T]) -> Done[T] | Failed:
     except FrameError as exc:
         return Failed("quarantine", str(exc))
     except RetryableError as exc:
-        return Failed("wait", str(exc))
+        return Failed("wait", str(exc), exc.again_in_s)
     except FatalError:
         raise
     except (Exception, SystemExit) as exc:  # noqa: BLE001  # because this is the one ladder: a plugin's bug must not stop the station

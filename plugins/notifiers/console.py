@@ -8,7 +8,16 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from edge.api import Alert, NotifierSpec, NotifyError, Services, hookimpl, translate, word_alert
+from edge.api import Notice, NotifierSpec, NotifyError, Services, hookimpl, mark, translate
+
+KINDS = {
+    "alert": mark("ALERT"),
+    "update": mark("UPDATE"),
+    "digest": mark("DIGEST"),
+    "health": mark("STATE"),
+    "answer": mark("ANSWER"),
+    "test": mark("TEST"),
+}
 
 
 class ConsoleConfig(BaseModel):
@@ -21,14 +30,11 @@ class ConsoleConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ConsoleNotifier:
-    """Prints alerts."""
+    """Prints notices."""
 
-    services: Services
-    language: str
-
-    def send(self, alert: Alert, *, picture: bytes) -> None:
+    def send(self, notice: Notice, *, picture: bytes) -> None:
         """Print one line, such as `ALERT Jaguar · cam-03 · 02:14 | Jaguar (Panthera onca), 93% | Rule: cats | …`."""
-        line = self._line(alert, has_picture=bool(picture))
+        line = _line(notice, has_picture=bool(picture))
         encoding = sys.stdout.encoding or "utf-8"
         try:
             # A terminal in the C locale has no "·": a question mark in its place must not cost the alert.
@@ -36,21 +42,23 @@ class ConsoleNotifier:
         except OSError as exc:
             raise NotifyError(f"standard output can't be written: {exc}") from exc
 
-    def _line(self, alert: Alert, *, has_picture: bool) -> str:
-        zone = self.services.timezone_of(alert.station)
-        words = word_alert(alert, language=self.language, timezone=zone, now=self.services.clock.now())
-        seen, *rest = words.rows
-        parts = [f"{translate('ALERT', self.language)} {words.headline}", seen[1]]
-        parts += [f"{label}: {value}" for label, value in rest]
-        if not has_picture:
-            parts.append(translate("The picture could not be read any more.", self.language))
-        return " | ".join(parts)
+
+def _line(notice: Notice, *, has_picture: bool) -> str:
+    words, language = notice.words, notice.language
+    parts = [f"{translate(KINDS[notice.kind], language)} {words.headline}"]
+    rows = list(words.rows)
+    if notice.alert is not None:
+        parts.append(rows.pop(0)[1])
+    parts += [f"{label}: {value}" if label else value for label, value in rows]
+    if notice.alert is not None and not has_picture:
+        parts.append(translate("The picture could not be read any more.", language))
+    return " | ".join(parts)
 
 
 @contextmanager
-def build(config: ConsoleConfig, services: Services) -> Iterator[ConsoleNotifier]:
+def build(_config: ConsoleConfig, _services: Services) -> Iterator[ConsoleNotifier]:
     """Give the notifier; there is nothing to open."""
-    yield ConsoleNotifier(services, config.language or services.language)
+    yield ConsoleNotifier()
 
 
 SPEC = NotifierSpec("console", ConsoleConfig, build)

@@ -25,8 +25,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from edge.api import (
-    Alert,
     ConfigError,
+    Notice,
     NotifierSpec,
     NotifyError,
     Secret,
@@ -37,7 +37,6 @@ from edge.api import (
     hookimpl,
     one_line,
     translate,
-    word_alert,
 )
 
 # 7bit: also a server without 8BITMIME gets every letter through. Lines end as SMTP wants them.
@@ -48,6 +47,7 @@ _BARE = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*"  # what every mail ser
 ADDRESS = re.compile(rf"(?:(?P<name>[^<>@,;:\"\\()\[\]]*)<(?P<boxed>{_BARE})>|(?P<plain>{_BARE}))")
 PORTS = {"starttls": 587, "tls": 465, "none": 25}  # RFC 8314, RFC 6409, RFC 5321
 HALF_SENT_KEPT = 1000  # alerts of which we remember who has them; beyond that the oldest is forgotten
+LOST = "The picture could not be read any more."
 HELO = "[127.0.0.1]"  # RFC 5321 address literal; asking DNS for our own name can hang for longer than timeout_s
 
 
@@ -78,7 +78,7 @@ class EmailConfig(BaseModel):
     username: str = ""
     password: Secret | None = None
     sender: MailAddress
-    recipients: tuple[MailAddress, ...] = Field(min_length=1)
+    recipients: tuple[MailAddress, ...] = ()
     language: Literal["en", "es"] | None = None
     timeout_s: float = Field(default=30.0, gt=0, le=300)
 
@@ -101,37 +101,34 @@ class EmailNotifier:
     tls: ssl.SSLContext | None
     accepted: OrderedDict[str, frozenset[str]] = field(default_factory=OrderedDict)
 
-    def send(self, alert: Alert, *, picture: bytes) -> None:
+    def send(self, notice: Notice, *, picture: bytes) -> None:
         """Hand the mail to the server; returns when it was accepted for every recipient. Raises NotifyError."""
-        message = self.write(alert, picture=picture)
-        has_it = self.accepted.get(alert.key, frozenset())
-        missing = [each for each in map(_bare, self.config.recipients) if each not in has_it]
+        message = self.write(notice, picture=picture)
+        has_it = self.accepted.get(notice.key, frozenset())
+        missing = [each for each in map(_bare, self._addressees(notice)) if each not in has_it]
         with self._connected() as server:
             refused = _submit(server, message, _bare(self.config.sender), missing)
         if not refused:
-            self.accepted.pop(alert.key, None)
+            self.accepted.pop(notice.key, None)
             return
-        self.accepted[alert.key] = has_it | (set(missing) - set(refused))
+        self.accepted[notice.key] = has_it | (set(missing) - set(refused))
         while len(self.accepted) > HALF_SENT_KEPT:
             self.accepted.popitem(last=False)
         raise NotifyError(f"mail server {self._place}: " + "; ".join(map(_refusal, refused, refused.values())))
 
-    def write(self, alert: Alert, *, picture: bytes) -> EmailMessage:
+    def write(self, notice: Notice, *, picture: bytes) -> EmailMessage:
         """The mail: text, and HTML with the picture inside it; only text when there is no picture."""
-        language = self.config.language or self.services.language
-        now = self.services.clock.now()
-        zone = self.services.timezone_of(alert.station)
-        words = word_alert(alert, language=language, timezone=zone, now=now)
-        digest = hashlib.sha256(alert.key.encode()).hexdigest()[:40]
+        words, language = notice.words, notice.language
+        digest = hashlib.sha256(notice.key.encode()).hexdigest()[:40]
         domain = _bare(self.config.sender).rpartition("@")[2]
         message = EmailMessage(POLICY)
         message["Subject"] = words.headline
         message["From"] = _parsed(self.config.sender)
-        message["To"] = [_parsed(each) for each in self.config.recipients]
-        message["Date"] = format_datetime(now)
+        message["To"] = [_parsed(each) for each in self._addressees(notice)]
+        message["Date"] = format_datetime(self.services.clock.now())
         message["Message-ID"] = f"<{digest}@{domain}>"
         message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies, please
-        lost = "" if picture else translate("The picture could not be read any more.", language)
+        lost = "" if picture or notice.alert is None else translate(LOST, language)
         message.set_content(_text(words, lost))
         message.add_alternative(_html(words, lost, cid=digest if picture else "", language=language), subtype="html")
         message["Content-Language"] = language  # last: content headers that are there go to the first part
@@ -140,9 +137,13 @@ class EmailNotifier:
             assert isinstance(parts, list)
             html = parts[1]
             assert isinstance(html, EmailMessage)
-            name = f"{re.sub(r'[^A-Za-z0-9._-]', '_', f'{alert.station}-{alert.frame_id}')[:120]}.jpg"
+            frame_id = notice.alert.frame_id if notice.alert else "picture"
+            name = f"{re.sub(r'[^A-Za-z0-9._-]', '_', f'{notice.station}-{frame_id}')[:120]}.jpg"
             html.add_related(picture, "image", "jpeg", cid=f"<{digest}>", filename=name, disposition="inline")
         return message
+
+    def _addressees(self, notice: Notice) -> tuple[str, ...]:
+        return (notice.to,) if notice.to else self.config.recipients
 
     @property
     def _port(self) -> int:
@@ -272,7 +273,7 @@ def build(config: EmailConfig, services: Services) -> Iterator[EmailNotifier]:
     yield EmailNotifier(config, services, password, tls)
 
 
-SPEC = NotifierSpec("email", EmailConfig, build)
+SPEC = NotifierSpec("email", EmailConfig, build, address=_checked, has_own=lambda config: bool(config.recipients))
 
 
 @hookimpl

@@ -3,7 +3,6 @@
 import io
 import json
 from contextlib import redirect_stdout
-from datetime import UTC, datetime
 
 import cv2
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from edge.demo.parts import free_port
-from edge.model import Alert, Answer, CaptureTime, Classification, Detection, Outcome, PictureResult, Taxon
+from edge.model import Answer, Classification, Detection, Outcome, PictureResult, Taxon
 from edge.registry import load_registry
 from edge.testing import (
     check_decoder_contract,
@@ -24,6 +23,7 @@ from edge.testing import (
     fake_session,
     frame,
     grey_picture,
+    notice,
     spooled_frame,
 )
 from edge.testing_megadetector import check_results
@@ -102,18 +102,13 @@ def test_source(name, tmp_path, picture):
     assert given.name == "cat.jpg"
 
 
-def alert_of(picture):
-    now = datetime(2026, 11, 22, 7, 14, tzinfo=UTC)
-    return Alert("cats/x/cam/1", "cats", "x", "cam-01", "a-1", CaptureTime(now), CAT, picture, received_at=now)
-
-
 def test_notifier_console(picture):
     spec = REGISTRY.notifiers["console"]
 
     with redirect_stdout(io.StringIO()) as out:
-        check_notifier_contract(spec, spec.config(), alert_of(picture), fake_services(), picture=picture.read_bytes())
+        check_notifier_contract(spec, spec.config(), notice(), fake_services(), picture=picture.read_bytes())
 
-    assert out.getvalue().count("Felidae") == 2
+    assert out.getvalue().count("Panthera onca") == 2
 
 
 class Inbox:
@@ -134,11 +129,11 @@ def test_notifier_email(picture):
         config = spec.config(
             host="127.0.0.1", port=port, security="none", sender="a@example.org", recipients=["b@example.org"]
         )
-        check_notifier_contract(spec, config, alert_of(picture), fake_services(), picture=picture.read_bytes())
+        check_notifier_contract(spec, config, notice(), fake_services(), picture=picture.read_bytes())
     finally:
         server.stop()
 
-    assert len(inbox.bodies) == 2
+    assert len(inbox.bodies) == 3
 
 
 def test_exporter_megadetector(tmp_path):

@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 
 from edge.errors import NotifyError
+from edge.fakes import NOON
 from edge.i18n import translate
 from edge.model import Alert, Answer, CaptureTime, Detection, Taxon
-from edge.services import Station
-from edge.testing import check_notifier_contract, fake_services, spooled_frame
+from edge.notices import Wording
+from edge.testing import check_notifier_contract, fake_services, notice, spooled_frame
+from edge.wording import word_alert
 from plugins.notifiers.console import SPEC, ConsoleConfig
 
 FRAME = spooled_frame(station="cam-03")  # taken 2026-06-01 12:00 UTC
@@ -26,12 +28,12 @@ ALERT = Alert(
     picture_path=FRAME.path,
     received_at=FRAME.received_at,
 )
-SERVICES = fake_services(stations={"cam-03": Station("cam-03", "America/Bogota")})
 
 
-def print_one(alert=ALERT, *, language=None, services=SERVICES, picture=b"jpeg"):
-    with SPEC.build(ConsoleConfig(language=language), services) as notifier:
-        notifier.send(alert, picture=picture)
+def print_one(alert=ALERT, *, language="en", picture=b"jpeg"):
+    words = word_alert(alert, language=language, timezone="America/Bogota", now=NOON)
+    with SPEC.build(ConsoleConfig(), fake_services()) as notifier:
+        notifier.send(notice(alert=alert, words=words, language=language), picture=picture)
 
 
 def test_an_alert_is_one_line_with_what_where_when_and_why(capsys):
@@ -39,17 +41,24 @@ def test_an_alert_is_one_line_with_what_where_when_and_why(capsys):
 
     printed = capsys.readouterr().out
     assert printed.count("\n") == 1
-    assert printed.startswith("ALERT Jaguar · cam-03 · 2026-06-01 07:00 | Jaguar (Panthera onca), 93% | ")
+    assert printed.startswith("ALERT Jaguar · cam-03 · 07:00 | Jaguar (Panthera onca), 93% | ")
     assert "Rule: big cats" in printed
 
 
-def test_the_line_is_in_the_language_of_the_channel_or_else_of_the_site(capsys):
+def test_the_line_is_in_the_language_of_the_notice(capsys):
     print_one(language="es")
-    print_one(services=fake_services(language="es"))
 
-    for line in capsys.readouterr().out.splitlines():
-        assert line.startswith(f"{translate('ALERT', 'es')} Yaguareté · cam-03")
-        assert "1 de junio de 2026" in line
+    line = capsys.readouterr().out
+    assert line.startswith(f"{translate('ALERT', 'es')} Yaguareté · cam-03")
+    assert "1 de junio de 2026" in line
+
+
+def test_what_is_about_no_animal_is_said_as_it_is(capsys):
+    words = Wording("cam-03 is silent", (("Last heard", "yesterday"), ("", "Battery 11.2 V")))
+    with SPEC.build(ConsoleConfig(), fake_services()) as notifier:
+        notifier.send(notice(kind="health", words=words, alert=None), picture=b"")
+
+    assert capsys.readouterr().out == "STATE cam-03 is silent | Last heard: yesterday | Battery 11.2 V\n"
 
 
 def test_a_name_can_not_steer_the_terminal(capsys):
@@ -91,8 +100,8 @@ def test_an_output_that_is_gone_is_tried_again_later(monkeypatch):
 
 
 def test_it_keeps_the_contract_of_notifiers(capsys):
-    check_notifier_contract(SPEC, ConsoleConfig(), ALERT, SERVICES, picture=b"jpeg")
+    check_notifier_contract(SPEC, ConsoleConfig(), notice(), fake_services(), picture=b"jpeg")
 
-    with_picture, without = capsys.readouterr().out.splitlines()
+    with_picture, without, _health = capsys.readouterr().out.splitlines()
     assert "picture could not be read" not in with_picture
     assert "The picture could not be read any more." in without
