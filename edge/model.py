@@ -28,7 +28,7 @@ RANKS: tuple[Rank, ...] = ("kingdom", "class", "order", "family", "genus", "spec
 SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")  # least first
 NV12_PLANES, I420_PLANES = 2, 3
 VERBS = ("capture", "receive", "spool", "claim", "stage", "record", "notify", "show")
-STATION_VERBS = ("station.online", "station.offline", "station.drift", "station.result")
+STATION_VERBS = ("station.online", "station.offline", "station.drift", "station.health", "station.result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +286,7 @@ class Event:
     """Something happened (or failed): what observers, metrics and logs see.
 
     verb: one of the eight, or of STATION_VERBS. A field `refusal` names the kind of thing that was refused.
+    station.health has `health`, all that the agent said, and `drifts`, whether its clock is off (None: not known).
     """
 
     verb: str

@@ -107,7 +107,8 @@ class StoreRoster:
             before = say(connection, station, now=now, health=health, health_at=now, **values)
             drifts = drift_s is not None and abs(drift_s) > DRIFT_S
             keep_health(connection, station, message, drift_s=drift_s, drifts=drifts, now=now)
-            events = []
+            told = {"health": health, "drifts": drifts if live else None}
+            events = [Event("station.health", now, station=station, fields=told)]
         if drift_s is not None and abs(drift_s) > DRIFT_S and not (before and before.drifts):
             drifts_by = {"drift_s": drift_s, "clock": clock.isoformat()}
             events.append(Event("station.drift", now, ok=False, station=station, fields=drifts_by))

@@ -82,9 +82,11 @@ class Observers:
                 self.log.error("event.hook_failed", reason=told.reason)
 
     def _is_news(self, event: Event) -> bool:
-        """Whether the log is to say it: of refusals one a minute, station and kind."""
+        """Whether the log is to say it: no health, and of refusals one a minute, station and kind."""
         if "deferred" in event.fields:
             return False  # the source says it, once for all that wait
+        if event.verb == "station.health":
+            return False  # every few minutes from every station, and the store keeps it
         kind = event.fields.get("refusal")
         if kind is None:
             return True

@@ -57,7 +57,7 @@ def test_a_clock_that_is_off_by_more_than_30_s_is_flagged_and_said_once(site, of
 
     state = agents.state("cam-1")
     assert (state.drift_s, state.drifts) == (-off_s, flagged)
-    assert [event.verb for event in events] == ["station.drift"] * flagged
+    assert [event.verb for event in events if event.verb != "station.health"] == ["station.drift"] * flagged
 
 
 def test_what_waited_in_the_broker_says_nothing_of_a_clock(site):
@@ -65,7 +65,22 @@ def test_what_waited_in_the_broker_says_nothing_of_a_clock(site):
 
     roster.heard([("cam-1", health(NOW - timedelta(hours=1)))], live=False)
 
-    assert (agents.state("cam-1").drift_s, events) == (None, [])
+    assert agents.state("cam-1").drift_s is None
+    assert [(event.verb, event.fields["drifts"]) for event in events] == [("station.health", None)]
+
+
+def test_observers_are_told_the_health_of_a_station_as_it_said_it(site):
+    roster, _agents, _clock, events = site
+
+    roster.heard([("cam-1", health(temperature_c=41.5, battery={"volts": 12.1}, supply_low=None))], live=True)
+
+    [event] = events
+    assert (event.verb, event.ok, event.station) == ("station.health", True, "cam-1")
+    assert event.fields["drifts"] is False
+    assert event.fields["health"] == {
+        "at": NOW.isoformat(), "boot": "b1", "version": "1.4", "clock": "ok", "uptime_s": 12.0,
+        "temperature_c": 41.5, "battery": {"volts": 12.1}, "supply_low": None,
+    }  # fmt: skip
 
 
 def test_the_last_health_is_kept_and_its_history_is_bounded(site):

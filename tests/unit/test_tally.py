@@ -56,3 +56,19 @@ def test_every_other_event_is_said_each_time(observers):
         observers(Event("station.offline", NOW, ok=False, station="cam-1"))
 
     assert [name for _level, name, _fields in observers.log.entries] == ["frame.receive", "station.offline"] * 3
+
+
+def test_health_is_told_to_plugins_and_fills_no_log(observers):
+    told = []
+
+    class Plugin:
+        @hookspecs.hookimpl
+        def tigrillo_event(self, event):
+            told.append(event.verb)
+
+    observers.manager.register(Plugin())
+    for _ in range(3):
+        observers(Event("station.health", NOW, station="cam-1"))
+
+    assert told == ["station.health"] * 3
+    assert observers.log.entries == []
