@@ -46,7 +46,7 @@ from .inference.postprocess import (
     softmax,
 )
 from .inference.preprocess import letterbox, square_crop, to_batch
-from .link import Broker, Link, LinkLost, Message
+from .link import Broker, Link, LinkLost, Message, Will
 from .model import (
     F32,
     I64,
@@ -107,8 +107,8 @@ __all__ = [
     "Observes", "OpenModel", "Outcome", "Picture", "PictureLimits", "PictureResult", "Placement", "Receipt",
     "Received", "RefusedError", "Reply", "RetryableError", "Roster", "Said", "Scene", "Secret", "Seen", "Services",
     "Session", "Severity", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
-    "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "VisionCompute", "Wording",
-    "_", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "check_template", "crash",
+    "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "VisionCompute", "Will",
+    "Wording", "_", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "check_template", "crash",
     "describe_lineage", "fill_template", "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox",
     "load_taxonomy", "mark", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model",
     "percent", "softmax", "square_crop", "sync_dir", "to_batch", "translate", "wire", "word_alert",

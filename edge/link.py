@@ -29,6 +29,7 @@ from .tls import Tls, TlsContext, TlsSocket, open_context, why
 SEND_BUFFER_BYTES = 65_536
 CONNECT_S = 10.0  # paho's 5 s are few for a handshake of four packets where one in five is lost
 SILENT = 1.5  # keepalives; paho asks after one, and a lost connection is replaced before the second is over
+PACKET_BYTES = 268_435_455  # MQTT 5, 2.1.4: what the length in front of a packet can say
 IN_FLIGHT = 20  # what paho sends without a PUBACK; mosquitto's default for what it takes
 
 
@@ -75,6 +76,7 @@ class Link:
     packet id (""), or refused it (the reason). manual_ack: the broker keeps a message until `ack` is called for it.
     session_expiry_s: how long the broker keeps what we have not acknowledged while we are away; 0 also forgets what it
     kept so far. will: published by the broker when the connection ends in any way but the end of the `with` block.
+    most_bytes: the largest packet that the broker takes, once `ready`; it hangs up on a larger one.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Link:
         will: Will | None = None,
     ) -> None:
         self.ready = False
+        self.most_bytes = PACKET_BYTES
         self._broker = broker
         self._subscription = subscribe
         self._on_message = on_message
@@ -240,6 +243,7 @@ class Link:
             self._reason = f"refused the connection: {code}"
             return
         self._most_in_flight = min(IN_FLIGHT, getattr(properties, "ReceiveMaximum", IN_FLIGHT))
+        self.most_bytes = min(PACKET_BYTES, getattr(properties, "MaximumPacketSize", PACKET_BYTES))
         client.subscribe(self._subscription, qos=1)
 
     def _subscribed(

@@ -131,6 +131,17 @@ def test_a_refused_subscription_is_said():
         thread.join(5)
 
 
+def test_the_largest_packet_that_the_broker_takes_is_known(broker):
+    with connected(broker.port) as (link, _, _):
+        without = link.most_bytes
+    broker.kill()
+    broker.config.write_text(broker.config.read_text() + "max_packet_size 100000\n")
+    broker.start()
+
+    with connected(broker.port) as (link, _, _):
+        assert (without, link.most_bytes) == (268_435_455, 100_000)
+
+
 def test_what_a_callback_raises_comes_out_of_turn(broker):
     def fail(message: Message) -> None:
         raise ZeroDivisionError(message.topic)
