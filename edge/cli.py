@@ -29,6 +29,7 @@ from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
 from .foreign import foreign
 from .i18n import _
+from .redaction import guard
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # which a write names no file for
 
@@ -212,8 +213,11 @@ app.add_typer(models.app, name="models", help=_("List, fetch, verify and import 
 def main() -> None:
     """Entry point: errors raised on purpose end as their own text and exit code, without a traceback.
 
-    So does what the system says of a file: no such folder, no permission, no space left.
+    So does what the system says of a file: no such folder, no permission, no space left. No secret that was read gets
+    out on standard output or standard error.
     """
+    guard(sys.stdout)
+    guard(sys.stderr)
     try:
         app()
     except FatalError as exc:

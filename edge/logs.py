@@ -1,4 +1,4 @@
-"""The log: one line an event, readable on a terminal, JSON under systemd."""
+"""The log: one line an event, readable on a terminal, JSON under systemd; no secret that was read stands in it."""
 
 import io
 import logging
@@ -8,6 +8,7 @@ from typing import Any, TextIO, cast
 
 import structlog
 
+from .redaction import redacted
 from .services import Log
 
 
@@ -27,6 +28,11 @@ class _Lasting(io.TextIOBase):
             self._stream.flush()
 
 
+def _without_secrets(_logger: Any, _method: str, line: Any) -> str:
+    """The finished line, so that no field, repr or traceback is forgotten."""
+    return redacted(str(line))
+
+
 def make_log(*, json_lines: bool, level: str = "info") -> Log:
     """A structured log on standard error. level: debug, info, warning or error."""
     renderer: Any = (
@@ -41,6 +47,7 @@ def make_log(*, json_lines: bool, level: str = "info") -> Log:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             renderer,
+            _without_secrets,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
     )

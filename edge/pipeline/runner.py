@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from ..errors import DecodeError, FatalError, FrameError, RetryableError
 from ..hookspecs import Stage
 from ..model import Frame, Outcome, Picture, PictureResult, SpooledFrame
+from ..redaction import redacted
 from ..services import Media
 
 T = TypeVar("T")
@@ -36,11 +37,17 @@ class Done(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """It did not. reaction: what is to be done with the frame (or message); see edge.errors."""
+    """It did not. reaction: what is to be done with the frame (or message); see edge.errors.
+
+    reason: without the secrets that may stand in an exception's text; it is logged, stored and shown.
+    """
 
     reaction: str  # "quarantine": the frame is at fault; "wait": not now; "bug": ours, perhaps passing
     reason: str
     again_in_s: float | None = None  # of "wait", when the other side named a time
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", redacted(self.reason))
 
 
 def attempt(work: Callable[[], T]) -> Done[T] | Failed:

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pluggy
 
 from ..model import STATION_VERBS, VERBS, Event
 from ..paths import write_atomically
+from ..redaction import redacted_value
 from ..services import Log
 from .runner import Failed, attempt
 
@@ -70,7 +71,8 @@ class Observers:
     _said_at_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
-        """Count it, log it, hand it to the plugins."""
+        """Count it, log it, hand it to the plugins; without the secrets that may stand in an error's text."""
+        event = replace(event, fields=redacted_value(event.fields))
         self.tally.count(event)
         if self._is_news(event):
             say = self.log.info if event.ok else self.log.warning
@@ -102,4 +104,5 @@ class Observers:
 def write_status(path: Path, tally: Tally, **fields: Any) -> None:
     """Write the counts where `tigrillo demo`, `doctor` and people find them; whole or not at all."""
     counts = {"verbs": tally.as_dict(), "refused": tally.refusals(), "deferred": tally.deferrals()}
-    write_atomically(path, json.dumps({"pid": os.getpid(), **counts, **fields}, indent=1).encode())
+    body = redacted_value({"pid": os.getpid(), **counts, **fields})
+    write_atomically(path, json.dumps(body, indent=1).encode())
