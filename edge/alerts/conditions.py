@@ -6,7 +6,7 @@ no fields: they are neither dumped nor read, and a condition read back is resolv
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -15,9 +15,8 @@ from ..model import Category
 from ..paths import is_safe_name
 from .groups import BUILT_IN, Members
 from .hours import Phase, parse_span, parse_weekday
+from .tracks import Direction
 from .zones import Polygon, Zone
-
-Direction = Literal["toward", "away", "left", "right"]
 
 DEFAULT_MIN_SCORE = 0.5  # of a rule that names none
 MOST_LEVELS = 8  # of conditions in conditions: more than that nobody reads
@@ -141,9 +140,17 @@ class Condition(BaseModel):
         return bool(self.taxon or self.group or self.category)
 
     @property
+    def is_not_only(self) -> bool:
+        """Whether there is a `not` and nothing else."""
+        return self._given() == {"not_"}
+
+    @property
     def is_empty(self) -> bool:
         """Whether nothing is asked: it holds for everything."""
-        return not any(getattr(self, name) not in ((), None) for name in Condition.model_fields)
+        return not self._given()
+
+    def _given(self) -> set[str]:
+        return {name for name in Condition.model_fields if getattr(self, name) not in ((), None)}
 
     def members(self, group: str) -> Members | None:
         """What a group of this condition is; None for one that is unknown, or was never resolved."""

@@ -57,7 +57,7 @@ class Span:
 
 @lru_cache(maxsize=1024)
 def parse_span(text: str) -> Span:
-    """The hours of "18:00-06:00". Raises ValueError saying what is impossible about it; 24:00 is an end, never a start."""
+    """The hours of "18:00-06:00". Raises ValueError saying what is impossible; 24:00 is an end, never a start."""
     found = SPAN.fullmatch(text)
     if found is None:
         raise ValueError(_("{text!r}: write hours as '18:00-06:00'").format(text=text[:40]))

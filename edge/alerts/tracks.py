@@ -1,0 +1,100 @@
+"""Which way something goes: a detection of a clip → its track over the clip's pictures → directions.
+
+The track is a chain of nearest boxes: each box goes on in the next picture with the one that overlaps it most, else
+with the nearest one, when both find each other. Still pictures have none.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Literal
+
+from ..model import Box, Detection, Outcome, PictureResult
+
+Direction = Literal["toward", "away", "left", "right"]
+
+MIN_SHIFT = 0.1  # of the picture's width: less is a sway of the head or of the box
+MIN_GROWTH = 1.25  # of the box's height: by then the way to the camera is a fifth shorter
+MIN_REACH = 0.15  # of the picture: how far a small box may go between two pictures
+SIDES = 1.5  # of the box's larger side: how far a large one may go
+MAX_GAP_S = 2.0  # of clip time without the animal: what comes later may be another one
+
+
+def track_of(detection: Detection, picture: PictureResult, outcome: Outcome) -> tuple[Box, ...]:
+    """The boxes of one animal in the order of the clip, its own among them; that one alone when there is no more.
+
+    Pictures that a stage rejected have no part in it.
+    """
+    pictures = [each for each in outcome.pictures if not each.rejected]
+    before = [each for each in pictures if each.number < picture.number]
+    after = [each for each in pictures if each.number > picture.number]
+    earlier = _follow(detection, picture, before[::-1])
+    return (*earlier[::-1], detection.xywh_norm, *_follow(detection, picture, after))
+
+
+def directions(track: Sequence[Box]) -> frozenset[Direction]:
+    """Where a track leads: left or right as the picture shows it, toward or away from the camera; none, one or two.
+
+    The ends are medians of a third of the boxes each, so that one bad box turns nothing.
+    """
+    if len(track) < 2:
+        return frozenset()
+    third = math.ceil(len(track) / 3)
+    first, last = track[:third], track[-third:]
+    found: set[Direction] = set()
+    shift = median(x + w / 2 for x, _y, w, _h in last) - median(x + w / 2 for x, _y, w, _h in first)
+    if abs(shift) >= MIN_SHIFT:
+        found.add("right" if shift > 0 else "left")
+    # the height, because at the sides of the picture a box gets narrower without going away
+    before, after = median(box[3] for box in first), median(box[3] for box in last)
+    if before > 0 and after > 0:
+        if after >= before * MIN_GROWTH:
+            found.add("toward")
+        elif before >= after * MIN_GROWTH:
+            found.add("away")
+    return frozenset(found)
+
+
+def _follow(start: Detection, picture: PictureResult, pictures: Iterable[PictureResult]) -> list[Box]:
+    chain: list[Box] = []
+    here, now_s = start.xywh_norm, picture.time_s
+    beside = _boxes(picture, start)
+    for each in pictures:
+        if not abs(each.time_s - now_s) <= MAX_GAP_S:
+            break
+        boxes = _boxes(each, start)
+        found = _nearest(here, boxes)
+        if found is None or (_nearest(found, beside) or here) != here:
+            continue
+        chain.append(found)
+        here, now_s, beside = found, each.time_s, boxes
+    return chain
+
+
+def _boxes(picture: PictureResult, like: Detection) -> list[Box]:
+    return [each.xywh_norm for each in picture.detections if each.category == like.category]
+
+
+def _nearest(box: Box, boxes: Sequence[Box]) -> Box | None:
+    """The box that overlaps most, else the one with the nearest centre; None when that is out of reach."""
+    if not boxes:
+        return None
+    best = max(boxes, key=lambda each: iou(box, each))
+    if iou(box, best) > 0:
+        return best
+    best = min(boxes, key=lambda each: _apart(box, each))
+    return best if _apart(box, best) <= max(MIN_REACH, SIDES * max(box[2:])) else None
+
+
+def iou(one: Box, other: Box) -> float:
+    """Intersection over union of two boxes xywh, 0..1; 0 for boxes without area."""
+    across = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
+    down = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])
+    if not (across > 0 and down > 0):
+        return 0.0
+    union = one[2] * one[3] + other[2] * other[3] - across * down
+    return across * down / union if union > 0 else 0.0
+
+
+def _apart(one: Box, other: Box) -> float:
+    return math.hypot(one[0] + one[2] / 2 - other[0] - other[2] / 2, one[1] + one[3] / 2 - other[1] - other[3] / 2)
