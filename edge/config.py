@@ -12,17 +12,19 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
-from .alerts.rules import Rule, resolve_taxa
+from .alerts.people import Directory, directory
+from .alerts.rules import Rule
 from .errors import ConfigError
 from .foreign import foreign
 from .hookspecs import NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
-from .models.taxonomy import load_taxonomy
 from .registry import Registry
 from .services import Station
-from .site_file import SiteFile, Use, did_you_mean, expandable
+from .site_alerts import Scope, check_names, check_recipients, check_ways, check_whom, resolved_rule, taxonomies
+from .site_file import Channel, SiteFile, Use, did_you_mean, expandable
 from .yaml_marks import Document, Path, dotted, parse
 
+OF_A_CHANNEL = set(Channel.model_fields)  # what is not the plugin's own
 DECODED_PICTURE = "picture"  # what every stage may read: the runner decodes before the first stage
 
 
@@ -37,6 +39,7 @@ class Plan:
     stages: tuple[tuple[StageSpec[Any], BaseModel], ...]
     channels: Mapping[str, tuple[NotifierSpec[Any], BaseModel]]
     rules: tuple[Rule, ...]
+    directory: Directory
     stations: Mapping[str, Station]
 
     @property
@@ -102,23 +105,29 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
     base = path.resolve().parent
     sources = _resolve("sources", file.sources, registry.sources, document, registry, skip={"use"})
     stages = _resolve("stages", file.stages, registry.stages, document, registry, skip={"use"})
-    channels = _resolve("channels", file.channels, registry.notifiers, document, registry, skip={"use", "name"})
+    channels = _resolve("channels", file.channels, registry.notifiers, document, registry, skip=OF_A_CHANNEL)
     _check_order(stages, document)
     _check_unique("stations", [station.name for station in file.stations], document)
     _check_unique("channels", [channel.name for channel in file.channels], document)
     _check_unique("rules", [rule.name for rule in file.rules], document)
-    names = [channel.name for channel in file.channels]
-    for index, rule in enumerate(file.rules):
-        _check_channels(index, rule, names, document)
-    rules = file.rules
-    if len(stages) == len(file.stages):  # else a misspelt stage would make every taxon unknown
-        rules = tuple(_resolve_taxon(index, rule, stages, document) for index, rule in enumerate(file.rules))
-    if document.faults:
-        return None
+    _check_unique("recipients", [recipient.name for recipient in file.recipients], document)
+    known = {channel.name: found for channel, found in zip(file.channels, channels, strict=False)}
+    complete = len(channels) == len(file.channels)
+    recipients = check_recipients(file.recipients, known if complete else None, document)
     stations = {
         each.name: Station(each.name, each.timezone or file.site.timezone, each.latitude, each.longitude)
         for each in file.stations
     }
+    for index, rule in enumerate(file.rules):
+        check_whom(index, rule, known if complete else None, [each.name for each in file.channels], document)
+        check_ways(index, rule, file.recipients, document)
+    rules = file.rules
+    if len(stages) == len(file.stages):  # else a misspelt stage would make every taxon unknown
+        scope = Scope(taxonomies(stages), file.groups, file.zones, stations)
+        check_names(scope, document)
+        rules = tuple(resolved_rule(index, rule, scope, document) for index, rule in enumerate(file.rules))
+    if document.faults:
+        return None
     return Plan(
         path=path,
         file=file,
@@ -130,6 +139,16 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
             for channel, (spec, config) in zip(file.channels, channels, strict=True)
         },
         rules=rules,
+        directory=directory(
+            recipients,
+            [
+                (channel.name, getattr(config, "language", None), channel.sees_people)
+                for channel, (_spec, config) in zip(file.channels, channels, strict=True)
+            ],
+            language=file.site.language,
+            timezone=file.site.timezone,
+            digest=file.alerts.digest,
+        ),
         stations=stations,
     )
 
@@ -142,7 +161,7 @@ def _check_rest(document: Document, registry: Registry) -> None:
     for section, specs, skip in (
         ("sources", registry.sources, {"use"}),
         ("stages", registry.stages, {"use"}),
-        ("channels", registry.notifiers, {"use", "name"}),
+        ("channels", registry.notifiers, OF_A_CHANNEL),
     ):
         uses = [
             Use(**each) if isinstance(each, dict) and isinstance(each.get("use"), str) else None
@@ -153,9 +172,9 @@ def _check_rest(document: Document, registry: Registry) -> None:
     complete = len(resolved["stages"]) == len(_entries(document, "stages"))
     for index, entry in enumerate(_entries(document, "rules")):
         if rule := _known_part(entry):
-            _check_channels(index, rule, channels, document)
+            check_whom(index, rule, None, channels, document)
             if complete:
-                _resolve_taxon(index, rule, resolved["stages"], document)
+                resolved_rule(index, rule, Scope(taxonomies(resolved["stages"]), None, None, {}), document)
 
 
 def _entries(document: Document, section: str) -> list[Any]:
@@ -238,28 +257,6 @@ def _check_unique(section: str, names: Sequence[str], document: Document) -> Non
     for index, name in enumerate(names):
         if name in names[:index]:
             document.fault((section, index, "name"), _("{name!r} is there twice: rename one").format(name=name))
-
-
-def _check_channels(index: int, rule: Rule, channels: Sequence[str], document: Document) -> None:
-    for position, channel in enumerate(rule.channels):
-        if channel not in channels:
-            close = difflib.get_close_matches(channel, channels, 1)
-            hint = did_you_mean(close) or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
-            document.fault(
-                ("rules", index, "channels", position),
-                _("no channel is called {name!r}{hint}").format(name=channel, hint=hint),
-            )
-
-
-def _resolve_taxon(
-    index: int, rule: Rule, stages: Sequence[tuple[StageSpec[Any], BaseModel]], document: Document
-) -> Rule:
-    """The rule with its taxon's scientific name; a taxon that no stage's taxonomy knows is a fault."""
-    names = dict.fromkeys(str(config.taxonomy) for _spec, config in stages if hasattr(config, "taxonomy"))
-    (resolved,), faults = resolve_taxa([rule], [load_taxonomy(name) for name in names])
-    for _first, message in faults:
-        document.fault(("rules", index, "taxon"), message)
-    return resolved
 
 
 def _anchor(config: BaseModel, base: FilePath) -> BaseModel:

@@ -9,26 +9,34 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
+from pydantic import BaseModel
 
 from . import __version__
+from .alerts.cooldowns import Cooldowns
+from .alerts.desk import AlertDesk, AlertSettings
+from .alerts.digest import Digests
 from .clock import Clock
 from .config import Plan
 from .errors import FatalError
 from .foreign import foreign
-from .hookspecs import Notifier
+from .hookspecs import NotifierSpec
 from .i18n import _
 from .inference.select import open_compute
+from .links import open_signer
 from .media.opener import FileMedia
 from .models.installed import InstalledModels
 from .paths import models_dir
 from .pipeline.built import built
-from .pipeline.outbox import Outbox
+from .pipeline.compose import Composer
+from .pipeline.lanes import Outlet
+from .pipeline.outbox import Outbox, Post
 from .pipeline.pulse import Pulse
 from .pipeline.roster import StoreRoster
 from .pipeline.runner import Failed, Runner, attempt
@@ -38,10 +46,12 @@ from .pipeline.worker import Worker
 from .registry import Registry
 from .sd_notify import ALIVE, READY, STOPPING, notify
 from .services import Log, Services, Sink, Source, Station, VisionCompute
+from .site_file import Channel
 from .station_site import station_parts
 from .stations.book import Book
 from .stations.folders import Folders
 from .stations.known import KnownStations
+from .store.notices import Notices
 from .store.sql import Store
 
 BEAT_S = 1.0  # heartbeat, status file; the unit's WatchdogSec is a multiple of it
@@ -58,7 +68,8 @@ class Site:
     tally: Tally
     sources: tuple[tuple[str, Source], ...]
     runner: Runner
-    notifiers: Mapping[str, Notifier]
+    desk: AlertDesk
+    outbox: Outbox
     broker: Callable[[threading.Event], None] | None = None
 
 
@@ -125,10 +136,11 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
         roster = StoreRoster(store, state_dir=plan.state_dir, clock=clock, emit=services.emit, log=log)
         services = replace(services, roster=roster)
         runner = stack.enter_context(open_runner(plan, services))
-        notifiers = {
-            name: stack.enter_context(built(name, spec.build, config, services))
-            for name, (spec, config) in plan.channels.items()
+        outlets = {
+            channel.name: stack.enter_context(_open_outlet(channel, *plan.channels[channel.name], services))
+            for channel in plan.file.channels
         }
+        outbox = open_outbox(plan, store, services, outlets)
         sources = tuple(
             (spec.name, stack.enter_context(built(spec.name, spec.build, config, services)))
             for spec, config in plan.sources
@@ -140,7 +152,41 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
             limit_bytes=limits.spool_bytes,
             drop_when_full=limits.when_full == "drop_newest",
         )
-        yield Site(services, store, spool, tally, sources, runner, notifiers, broker)
+        yield Site(services, store, spool, tally, sources, runner, alert_desk(plan, services), outbox, broker)
+
+
+@contextmanager
+def _open_outlet(channel: Channel, spec: NotifierSpec[Any], config: BaseModel, services: Services) -> Iterator[Outlet]:
+    with built(channel.name, spec.build, config, services) as notifier:
+        yield Outlet(notifier, spec.picture, channel.per_minute)
+
+
+def alert_desk(plan: Plan, services: Services) -> AlertDesk:
+    """What looks at recorded frames with the site's rules."""
+    alerts = plan.file.alerts
+    settings = AlertSettings(
+        gap=timedelta(minutes=alerts.gap_min),
+        max_age=timedelta(minutes=alerts.max_age_min),
+        updates=alerts.updates,
+        queue=alerts.queue,
+    )
+    return AlertDesk(plan.rules, plan.directory, services.stations, settings, plan.file.site.timezone)
+
+
+def open_outbox(plan: Plan, store: Store, services: Services, outlets: Mapping[str, Outlet]) -> Outbox:
+    """What sends the site's messages through these outlets."""
+    alerts = plan.file.alerts
+    signer = open_signer(plan.state_dir, alerts.page) if alerts.page else None
+    lengths = {rule.name: timedelta(minutes=rule.cooldown_min) for rule in plan.rules if rule.cooldown_min}
+    composer = Composer(store, services, signer, alerts.link_days)
+    post = Post(
+        plan.directory,
+        composer,
+        Cooldowns(lengths, services.clock),
+        Digests(plan.directory, composer.line),
+        give_up_after=timedelta(hours=alerts.give_up_h),
+    )
+    return Outbox(Notices(store), outlets, post, services.clock, services.emit)
 
 
 @contextmanager
@@ -204,21 +250,13 @@ async def _run(plan: Plan, site: Site) -> None:
         for lane in lanes:
             tasks.start_soon(
                 in_thread,
-                Worker(lane, site.store, site.services, site.runner, plan.rules, pulse, stop, halt).run,
+                Worker(lane, site.store, site.services, site.runner, site.desk, pulse, stop, halt).run,
             )
         if site.broker is not None:
             tasks.start_soon(in_thread, partial(site.broker, stop))
         for name, source in site.sources:
             tasks.start_soon(in_thread, partial(_keep_running, name, source, site, stop))
-        outbox = Outbox(
-            site.store,
-            site.notifiers,
-            media=site.services.media,
-            clock=site.services.clock,
-            emit=site.services.emit,
-            language=site.services.language,
-        )
-        tasks.start_soon(in_thread, lambda: outbox.run(stop))
+        tasks.start_soon(in_thread, partial(site.outbox.run, stop))
         tasks.start_soon(_heartbeat, plan, site, pulse, stop)
         tasks.start_soon(_stop_on_signal, stop, halt, plan.file.limits.grace_s)
 
@@ -273,7 +311,10 @@ def _tell_systemd(site: Site, state: str) -> None:
 def _write_status(plan: Plan, site: Site, **fields: Any) -> None:
     now = site.services.clock.now().isoformat()
     status = plan.state_dir / "status.json"
-    written = attempt(partial(write_status, status, site.tally, at=now, version=__version__, **fields))
+    channels = site.outbox.snapshot()
+    written = attempt(
+        partial(write_status, status, site.tally, at=now, version=__version__, channels=channels, **fields)
+    )
     if isinstance(written, Failed):
         site.services.log.error("status.unwritable", reason=written.reason)
 

@@ -6,16 +6,19 @@ from pathlib import Path as FilePath
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 
+from .alerts.people import ClockTime, Recipient
 from .alerts.rules import Rule
+from .alerts.zones import Zone
 from .compute.choice import parse_choice
 from .errors import ConfigError
 from .i18n import _
 from .paths import is_safe_name
 
 
-def _known_zone(name: str) -> str:
+def known_zone(name: str) -> str:
+    """The name of a time zone, when there is one of this name. Raises ValueError with the nearest."""
     if name not in available_timezones():
         close = difflib.get_close_matches(name, available_timezones(), 1)
         raise ValueError(_("{name!r} is no IANA time zone{hint}").format(name=name, hint=did_you_mean(close)))
@@ -52,7 +55,7 @@ def expandable(folder: str) -> str:
     return folder
 
 
-Zone = Annotated[str, AfterValidator(_known_zone)]
+TimeZone = Annotated[str, AfterValidator(known_zone)]
 StationName = Annotated[str, AfterValidator(_safe_station)]
 
 
@@ -65,7 +68,7 @@ class SiteInfo(_Strict):
 
     name: str = "tigrillo"
     language: Literal["en", "es"] = "en"
-    timezone: Zone = "UTC"
+    timezone: TimeZone = "UTC"
 
 
 class Limits(_Strict):
@@ -96,7 +99,7 @@ class StationConfig(_Strict):
     """A camera's place. timezone: the zone its clock is set to; the site's when left out."""
 
     name: StationName
-    timezone: Zone | None = None
+    timezone: TimeZone | None = None
     latitude: float | None = Field(default=None, ge=-90, le=90)
     longitude: float | None = Field(default=None, ge=-180, le=180)
 
@@ -140,9 +143,39 @@ class Use(BaseModel):
 
 
 class Channel(Use):
-    """An alert channel: a notifier under a name that rules refer to."""
+    """An alert channel: a notifier under a name that rules refer to.
+
+    per_minute: messages it is given in a minute at most. sees_people: its own addressees may see people, where the rule
+    allows it.
+    """
 
     name: str
+    per_minute: int | None = Field(default=None, ge=1, le=10_000)
+    sees_people: bool = False
+
+
+class AlertsConfig(_Strict):
+    """How alerts are put together; what each means: edge/alerts/desk.py, docs/alerts.md.
+
+    digest: when the digest of channels' own addressees comes; null for never. page: address of the web page, for links
+    that are good for link_days. give_up_h: a message that its channel does not take is kept so long.
+    """
+
+    gap_min: float = Field(default=10, ge=0, le=24 * 60)
+    max_age_min: float = Field(default=30, gt=0, le=7 * 24 * 60)
+    updates: int = Field(default=2, ge=0, le=20)
+    queue: int = Field(default=500, ge=1, le=100_000)
+    give_up_h: float = Field(default=24, gt=0, le=24 * 30)
+    digest: ClockTime | None = "07:00"
+    page: str = ""
+    link_days: int = Field(default=7, ge=1, le=366)
+
+    @field_validator("page")
+    @classmethod
+    def _is_address(cls, page: str) -> str:
+        if page and not (page.startswith(("https://", "http://")) and page.isprintable() and " " not in page):
+            raise ValueError(_("{page!r} is no web address: write https://…").format(page=page[:80]))
+        return page
 
 
 class SiteFile(_Strict):
@@ -158,4 +191,8 @@ class SiteFile(_Strict):
     sources: tuple[Use, ...] = ()
     stages: tuple[Use, ...] = ()
     channels: tuple[Channel, ...] = ()
+    recipients: tuple[Recipient, ...] = ()
+    groups: dict[str, tuple[str, ...]] = {}
+    zones: dict[str, Zone] = {}
+    alerts: AlertsConfig = AlertsConfig()
     rules: tuple[Rule, ...] = ()

@@ -5,12 +5,14 @@ A worker holds one frame at a time, so `limits.inbox_frames` workers bound the d
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
-from ..alerts.rules import Rule, matches
+from sqlalchemy import Connection
+
+from ..alerts.desk import AlertDesk
 from ..model import Event, Outcome, SpooledFrame
 from ..services import Services
 from ..store.sql import Store
@@ -31,7 +33,7 @@ class Worker:
     store: Store
     services: Services
     runner: Runner
-    rules: Sequence[Rule]
+    desk: AlertDesk
     pulse: Pulse
     stop: threading.Event
     halt: threading.Event
@@ -87,9 +89,14 @@ class Worker:
             raise Halted("the program is ending")
 
     def _record(self, outcome: Outcome) -> None:
-        queued = matches(outcome, self.rules)
-        if self.store.record(outcome, queued=queued, now=self.services.clock.now()):
-            self._emit("record", outcome.spooled, detections=len(outcome.detections()), alerts=len(queued))
+        now, queued = self.services.clock.now(), 0
+
+        def alert(connection: Connection) -> None:
+            nonlocal queued
+            queued = self.desk.note(connection, outcome, now)
+
+        if self.store.record(outcome, now=now, also=alert):
+            self._emit("record", outcome.spooled, detections=len(outcome.detections()), alerts=queued)
 
     def _react(self, spooled: SpooledFrame, failed: Failed) -> None:
         if failed.reaction == "quarantine" or (failed.reaction == "bug" and spooled.attempts >= MAX_ATTEMPTS):

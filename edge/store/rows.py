@@ -1,17 +1,19 @@
 """Rows ↔ values: how frames, detections and alerts stand in the database."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
-from sqlalchemy import RowMapping
+from sqlalchemy import ColumnElement, RowMapping
 
-from ..model import AgentFacts, Alert, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
+from ..model import AgentFacts, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
 
 # From capture to arrival: what the agents, too, do not send first (uplink.fresh_s); but older than any backlog is a
 # clock that is wrong, and its frames must not wait for that.
 LATE = (timedelta(seconds=120), timedelta(days=200))
+# No pause is longer. What is to wait beyond it was given its time by a clock that has been set back since.
+LONGEST_PAUSE = timedelta(hours=1)
 _DETECTION = TypeAdapter(Detection)
 
 
@@ -156,21 +158,6 @@ def outcome_from(row: RowMapping, observed: list[RowMapping]) -> Outcome:
     )
 
 
-def alert_from(row: RowMapping) -> Alert:
-    """The alert of a row of alerts joined with its frame (columns `frame_id`, `alert_pk`, `alert_attempts`)."""
-    return Alert(
-        key=row["key"],
-        rule=row["rule"],
-        channel=row["channel"],
-        station=row["station"],
-        frame_id=row["frame_id"],
-        captured=capture_time_from(row),
-        detection=detection_from_json(row["detection"]),
-        picture_path=Path(row["path"]),
-        picture_number=row["picture_number"],
-        pk=row["alert_pk"],
-        attempts=row["alert_attempts"],
-        kind=row["kind"],
-        received_at=row["received_at"],
-        queued_at=row["created_at"],
-    )
+def is_due(at: ColumnElement[Any], now: datetime) -> ColumnElement[bool]:
+    """Whether a pause that ends at `at` is over; also when the clock was set back during it."""
+    return (at <= now) | (at > now + LONGEST_PAUSE)

@@ -119,24 +119,119 @@ observations = Table(
     Column("detection", JSON, nullable=False),
 )
 
-# The outbox. state: pending → sent, or failed with `error`.
-alerts = Table(
-    "alerts",
+# What was there as one event; see edge/alerts/encounters.py. uid: for keys of messages, unlike pk never used again.
+# code: what an answer names it by. lineage: JSON list, kingdom first. best_…: the picture that shows it best so far.
+encounters = Table(
+    "encounters",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("uid", String(16), nullable=False, unique=True),
+    Column("code", String(8), nullable=False, index=True),
+    Column("station", String(64), nullable=False),
+    Column("category", String(16), nullable=False),
+    Column("lineage", JSON, nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("opened_at", Utc, nullable=False),
+    Column("frames", Integer, nullable=False, default=0),
+    Column("best_frame_pk", ForeignKey("frames.pk"), nullable=False, index=True),
+    Column("best_number", Integer, nullable=False),
+    Column("best_quality", Float, nullable=False),
+    Column("acked_at", Utc),
+    Column("acked_by", String(64), nullable=False, default=""),
+    Index(None, "station", "last_at"),
+    Index(None, "station", "started_at"),
+)
+
+# Which frame made which rule hold, and what came of it. number, quality: of the picture that shows it best.
+# outcome: opened, better, joined or late (docs/alerts.md).
+matches = Table(
+    "matches",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("frame_pk", ForeignKey("frames.pk"), nullable=False, index=True),
+    Column("encounter_pk", ForeignKey("encounters.pk"), nullable=False, index=True),
+    Column("rule", String, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("quality", Float, nullable=False),
+    Column("because", JSON, nullable=False),
+)
+
+# The outbox: one row a message and addressee. state: pending → sending → sent, or failed with `error`; or dropped; or
+# digest, until it stands in one (digested, digest_pk). reason: the code of why it was not sent, or waits.
+# person: "" for a channel's own addressees. step: of an escalation, 0 for the first who are told. late: it came too
+# long after it was taken to be told as if it were live. words: of messages that are about no animal.
+notices = Table(
+    "notices",
     metadata,
     Column("pk", Integer, primary_key=True),
     Column("key", String, nullable=False, unique=True),
-    Column("rule", String, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("addressee", String, nullable=False),
+    Column("who", String, nullable=False),
     Column("channel", String, nullable=False),
-    Column("frame_pk", ForeignKey("frames.pk"), nullable=False, index=True),
-    Column("picture_number", Integer, nullable=False),
-    Column("detection", JSON, nullable=False),
+    Column("severity", String(16), nullable=False),
+    Column("station", String(64), nullable=False, default=""),
+    Column("rule", String, nullable=False, default=""),
+    Column("step", Integer, nullable=False, default=0),
+    Column("late", Boolean, nullable=False, default=False),
+    Column("shows_people", Boolean, nullable=False, default=False),
+    Column("encounter_pk", ForeignKey("encounters.pk"), index=True),
+    Column("frame_pk", ForeignKey("frames.pk"), index=True),
+    Column("number", Integer, nullable=False, default=0),
+    Column("count", Integer, nullable=False, default=1),
+    Column("detection", JSON),
+    Column("words", JSON),
     Column("state", String(16), nullable=False, default="pending"),
+    Column("reason", String(32), nullable=False, default=""),
     Column("attempts", Integer, nullable=False, default=0),
     Column("created_at", Utc, nullable=False),
     Column("next_attempt_at", Utc, nullable=False),
     Column("sent_at", Utc),
     Column("error", String, nullable=False, default=""),
+    Column("receipt", String, nullable=False, default=""),
+    Column("receipt_state", String(16), nullable=False, default=""),
+    Column("digest_pk", ForeignKey("notices.pk"), index=True),
     Index(None, "state", "next_attempt_at"),
+    Index(None, "who", "sent_at"),
+    Index(None, "receipt_state", sqlite_where=text("receipt_state = 'waiting'")),
+)
+
+# Who wants to hear nothing, and until when (None: until START). station: "" for all of them.
+mutes = Table(
+    "mutes",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("who", String, nullable=False, index=True),
+    Column("station", String(64), nullable=False, default=""),
+    Column("at", Utc, nullable=False),
+    Column("until", Utc),
+)
+
+# What people answered; (channel, id) is read once.
+replies = Table(
+    "replies",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("channel", String, nullable=False),
+    Column("id", String, nullable=False),
+    Column("sender", String, nullable=False),
+    Column("who", String, nullable=False, default=""),
+    Column("text", String, nullable=False),
+    Column("answer", String, nullable=False, default=""),
+    Column("at", Utc, nullable=False),
+    UniqueConstraint("channel", "id"),
+    Index(None, "sender", "at"),
+)
+
+# What the heartbeat watches: "silent/cam-03", "disk", …: since when it is so, and when somebody was told.
+watched = Table(
+    "watched",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("since", Utc, nullable=False),
+    Column("told_at", Utc),
 )
 
 # What never became a frame, or was taken out of the pipeline. path: where its bytes are kept, "" when nowhere.

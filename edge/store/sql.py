@@ -4,7 +4,7 @@ Debian 12's SQLite has a WAL-reset bug that needs two writing connections to bit
 """
 
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any, Self
 from urllib.parse import quote
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     RowMapping,
     create_engine,
@@ -24,17 +23,16 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from ..crash import reached
 from ..errors import SchemaError, StoreBusy
 from ..i18n import _
-from ..model import Alert, Outcome, SpooledFrame
+from ..model import Outcome, SpooledFrame
 from . import arrivals
-from .rows import alert_from, detection_to_json, frame_from, frame_values, observation_values, outcome_from
-from .schema import alerts, frames, observations, quarantine
+from .rows import frame_from, frame_values, is_due, observation_values, outcome_from
+from .schema import frames, notices, observations, quarantine
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 READ_ONLY = {"mode": "ro", "uri": "true"}
@@ -42,9 +40,11 @@ READ_ONLY = {"mode": "ro", "uri": "true"}
 # tries again, so this times the number of sources and workers must stay far below the watchdog's 60 s.
 BUSY_MS = 2_000
 LATE_TURN = 4  # every so many-th frame claimed is one that came late: as agents share their link by default
-# No pause is longer. What is to wait beyond it was given its time by a clock that has been set back since.
-LONGEST_PAUSE = timedelta(hours=1)
 SUSPECT_S = 2.0  # of a pause after a crash: times the attempts of what was in work, and between two of them
+
+
+def _nothing(_connection: Connection) -> None:
+    """Write nothing more."""
 
 
 class Store:
@@ -172,8 +172,8 @@ class Store:
 
     # hop 6, record
 
-    def record(self, outcome: Outcome, *, queued: Sequence[Alert], now: datetime) -> bool:
-        """Write observations, alerts and the final state in one transaction.
+    def record(self, outcome: Outcome, *, now: datetime, also: Callable[[Connection], None] = _nothing) -> bool:
+        """Write observations and the final state in one transaction, and in it what `also` writes: encounters, alerts.
 
         Returns False, and writes nothing, when the frame is no longer in work: it is recorded already.
         """
@@ -203,10 +203,7 @@ class Store:
             ]
             if rows:
                 connection.execute(insert(observations), rows)
-            for alert in queued:
-                connection.execute(
-                    insert_or_ignore(alerts).values(_alert_values(alert, pk, now)).on_conflict_do_nothing()
-                )
+            also(connection)
         reached("store.recorded")
         return True
 
@@ -229,58 +226,6 @@ class Store:
         with self.transaction() as connection:
             connection.execute(insert(quarantine).values(at=now, source=source, name=name, reason=reason, path=path))
 
-    # hop 7, notify
-
-    def due_alerts(self, now: datetime, limit: int, *, busy: Collection[str] = ()) -> list[Alert]:
-        """Pending alerts whose next attempt is due, oldest first; those of channels in `busy` are left out."""
-        query = (
-            select(
-                alerts.c.pk.label("alert_pk"),
-                alerts.c.attempts.label("alert_attempts"),
-                alerts.c.key,
-                alerts.c.rule,
-                alerts.c.channel,
-                alerts.c.detection,
-                alerts.c.picture_number,
-                alerts.c.created_at,
-                frames.c.kind,
-                frames.c.received_at,
-                frames.c.id.label("frame_id"),
-                frames.c.station,
-                frames.c.path,
-                frames.c.captured_utc,
-                frames.c.captured_original,
-                frames.c.captured_timezone,
-                frames.c.captured_origin,
-            )
-            .join(frames, frames.c.pk == alerts.c.frame_pk)
-            .where(
-                alerts.c.state == "pending",
-                _is_due(alerts.c.next_attempt_at, now),
-                alerts.c.channel.not_in(tuple(busy)),
-            )
-            .order_by(alerts.c.next_attempt_at, alerts.c.pk)
-            .limit(limit)
-        )
-        with self.transaction() as connection:
-            return [alert_from(row) for row in connection.execute(query).mappings()]
-
-    def alert_sent(self, pk: int, at: datetime) -> None:
-        """The channel has accepted the alert."""
-        self._set_alert(pk, state="sent", sent_at=at, error="")
-
-    def alert_retry(self, pk: int, next_attempt_at: datetime, error: str) -> None:
-        """The channel could not take it; try again later."""
-        self._set_alert(pk, next_attempt_at=next_attempt_at, error=error)
-
-    def alert_failed(self, pk: int, error: str) -> None:
-        """Given up, with the reason."""
-        self._set_alert(pk, state="failed", error=error)
-
-    def _set_alert(self, pk: int, **values: Any) -> None:
-        with self.transaction() as connection:
-            connection.execute(update(alerts).where(alerts.c.pk == pk).values(attempts=alerts.c.attempts + 1, **values))
-
     # hop 8, show
 
     def counts(self) -> dict[str, int]:
@@ -288,7 +233,7 @@ class Store:
         with self.transaction() as connection:
             by_state = connection.execute(select(frames.c.state, func.count()).group_by(frames.c.state))
             found = {str(state): int(count) for state, count in by_state}
-            by_alert = connection.execute(select(alerts.c.state, func.count()).group_by(alerts.c.state))
+            by_alert = connection.execute(select(notices.c.state, func.count()).group_by(notices.c.state))
             found |= {f"alerts_{state}": int(count) for state, count in by_alert}
             found["observations"] = int(connection.scalar(select(func.count()).select_from(observations)) or 0)
             found["quarantine"] = int(connection.scalar(select(func.count()).select_from(quarantine)) or 0)
@@ -356,7 +301,7 @@ def _claim(connection: Connection, now: datetime, *, late: bool) -> RowMapping |
         .where(
             frames.c.state == "spooled",
             frames.c.late == late,
-            frames.c.not_before.is_(None) | _is_due(frames.c.not_before, now),
+            frames.c.not_before.is_(None) | is_due(frames.c.not_before, now),
         )
         .order_by(frames.c.pk)
         .limit(1)
@@ -369,24 +314,6 @@ def _claim(connection: Connection, now: datetime, *, late: bool) -> RowMapping |
         .returning(frames)
     )
     return connection.execute(taken).mappings().first()
-
-
-def _is_due(at: ColumnElement[datetime | None], now: datetime) -> ColumnElement[bool]:
-    """Whether a pause that ends at `at` is over; also when the clock was set back during it."""
-    return (at <= now) | (at > now + LONGEST_PAUSE)
-
-
-def _alert_values(alert: Alert, frame_pk: int, now: datetime) -> dict[str, Any]:
-    return {
-        "key": alert.key,
-        "rule": alert.rule,
-        "channel": alert.channel,
-        "frame_pk": frame_pk,
-        "picture_number": alert.picture_number,
-        "detection": detection_to_json(alert.detection),
-        "created_at": now,
-        "next_attempt_at": now,
-    }
 
 
 def _begin(connection: Connection) -> None:

@@ -20,6 +20,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links"}),
     frozenset({"inference", "alerts", "stations"}),
     frozenset({"site_file", "wording"}),
+    frozenset({"site_alerts"}),
     frozenset({"config"}),
     frozenset({"api"}),
     frozenset({"pipeline", "station_site"}),

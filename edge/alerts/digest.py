@@ -1,0 +1,87 @@
+"""The digest: what was not worth a message of its own, once a day, in one."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection
+
+from ..i18n import translate
+from ..model import SEVERITIES
+from ..store import notices
+from ..store.encounters import by_pk
+from ..store.notices import NewNotice, NoticeRow
+from .gate import tell_reason
+from .people import Addressee, Directory
+
+MOST_LINES = 40
+A_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Digests:
+    """Makes the digests of a site. describe: (message, addressee) → ("02:14 cam-03", "Jaguar, 93%")."""
+
+    directory: Directory
+    describe: Callable[[NoticeRow, Addressee], tuple[str, str]]
+
+    def make_due(self, connection: Connection, now: datetime) -> int:
+        """Queue the digests whose time has come; what stands in one is done with. Returns how many were queued."""
+        made = 0
+        for rows in notices.for_digest(connection).values():
+            known = [(row, self.directory.find(row.addressee)) for row in rows]
+            for row in (row for row, to in known if to is None or to.digest is None):
+                notices.set_state(connection, row.pk, "dropped", reason="no digest" if row.reason == "" else row.reason)
+            told = [(row, to) for row, to in known if to is not None and to.digest is not None]
+            if told and (reader := self.directory.find(told[0][1].digest_to)) is not None:
+                made += self._make(connection, [row for row, _to in told], reader, now)
+        return made
+
+    def _make(self, connection: Connection, rows: Sequence[NoticeRow], to: Addressee, now: datetime) -> int:
+        last = notices.last_digest_at(connection, to.name)
+        bound = last_time(to, now)
+        if min(row.created_at for row in rows) > bound or (last is not None and bound <= last <= now):
+            return 0
+        digest = NewNotice(
+            key=f"digest/{to.key}/{to.local(now):%Y-%m-%d}/{rows[0].pk}",
+            kind="digest",
+            addressee=to.name,
+            who=to.who,
+            channel=to.channel,
+            severity="info",
+            words=self._words(connection, rows, to, now),
+        )
+        pk = notices.add(connection, digest, now)
+        if pk is None:
+            return 0
+        for row in rows:
+            notices.set_state(connection, row.pk, "digested", digest_pk=pk)
+        return 1
+
+    def _words(self, connection: Connection, rows: Sequence[NoticeRow], to: Addressee, now: datetime) -> dict[str, Any]:
+        """Headline and lines; of an encounter only its last message, the most severe and newest first."""
+        latest = {(row.encounter_pk, row.rule) if row.encounter_pk else row.key: row for row in rows}
+        ordered = sorted(latest.values(), key=lambda row: (-SEVERITIES.index(row.severity), -row.pk))
+        lines = []
+        for row in ordered[:MOST_LINES]:
+            when, what = self.describe(row, to)
+            found = by_pk(connection, row.encounter_pk) if row.encounter_pk else None
+            if found is not None and found.frames > 1:
+                what += ", " + translate("{count} pictures", to.language).format(count=found.frames)
+            lines.append([when, f"{what} – {tell_reason(row.reason, to.language).partition(';')[0]}"])
+        if (more := len(ordered) - MOST_LINES) > 0:
+            lines.append(["", translate("and {count} more", to.language).format(count=more)])
+        headline = translate("Digest of {day}: {count} sightings", to.language).format(
+            day=f"{to.local(now):%Y-%m-%d}", count=len(ordered)
+        )
+        return {"headline": headline, "rows": lines}
+
+
+def last_time(to: Addressee, now: datetime) -> datetime:
+    """When the addressee's last digest should have come: today at its time, or yesterday when that is still to come."""
+    assert to.digest is not None
+    hour, minute = map(int, to.digest.split(":"))
+    local = to.local(now)
+    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
+    return today if today <= local else today - A_DAY

@@ -1,0 +1,141 @@
+"""The alerts' part of a site: whether rules, recipients and channels fit together; see config.py."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from .alerts.groups import NamesTaxa, check_groups
+from .alerts.people import Recipient
+from .alerts.resolve import check_zones, resolve
+from .alerts.rules import Rule
+from .alerts.zones import Zone
+from .hookspecs import NotifierSpec, StageSpec
+from .i18n import _
+from .models.taxonomy import load_taxonomy
+from .services import Station
+from .site_file import did_you_mean, known_zone
+from .yaml_marks import Document, Path
+
+Known = Mapping[str, tuple[NotifierSpec[Any], BaseModel]]  # channel → its spec and its settings
+
+
+def check_whom(
+    index: int,
+    rule: Rule,
+    known: Known | None,
+    channels: Sequence[str],
+    document: Document,
+) -> None:
+    """Faults of a rule's `channels:`. known: the channels' own settings; None while some of them are wrong."""
+    for position, channel in enumerate(rule.channels):
+        place: Path = ("rules", index, "channels", position)
+        if channel not in channels:
+            close = difflib.get_close_matches(channel, channels, 1)
+            hint = did_you_mean(close) or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
+            document.fault(place, _("no channel is called {name!r}{hint}").format(name=channel, hint=hint))
+        elif known is not None and not known[channel][0].has_own(known[channel][1]):
+            text = _("channel {name!r} has no addressees of its own: give it some, or name recipients under `to:`")
+            document.fault(place, text.format(name=channel))
+
+
+def check_ways(index: int, rule: Rule, recipients: Sequence[Recipient], document: Document) -> None:
+    """Faults of a rule's `to:` and of its escalation's: recipients, or ways to them, that there are not."""
+    ways = [each.name for each in recipients] + [f"{each.name}/{way}" for each in recipients for way in each.reach]
+    places: list[tuple[Path, str]] = [(("rules", index, "to", number), name) for number, name in enumerate(rule.to)]
+    for step, escalation in enumerate(rule.escalate):
+        places += [
+            (("rules", index, "escalate", step, "to", number), name) for number, name in enumerate(escalation.to)
+        ]
+    for place, name in places:
+        if name not in ways:
+            hint = did_you_mean(difflib.get_close_matches(name, ways, 1))
+            hint = hint or "; " + _("there are: {names}").format(names=", ".join(ways) or "–")
+            document.fault(place, _("no recipient is called {name!r}{hint}").format(name=name, hint=hint))
+
+
+def check_recipients(
+    recipients: Sequence[Recipient],
+    known: Known | None,
+    document: Document,
+) -> list[Recipient]:
+    """The recipients with tidy addresses. known: the channels' own settings; None while some of them are wrong."""
+    tidy = []
+    for index, recipient in enumerate(recipients):
+        place: Path = ("recipients", index)
+        reach = {}
+        for channel, address in recipient.reach.items():
+            reach[channel] = _tidy_address(channel, address, known, (*place, "reach", channel), document)
+        if recipient.digest_channel is not None and recipient.digest_channel not in reach:
+            text = _("{name!r} is none of the channels in `reach:` of {person}")
+            fault = text.format(name=recipient.digest_channel, person=recipient.name)
+            document.fault((*place, "digest_channel"), fault)
+        if recipient.timezone is not None:
+            try:
+                known_zone(recipient.timezone)
+            except ValueError as exc:
+                document.fault((*place, "timezone"), str(exc))
+        tidy.append(recipient.model_copy(update={"reach": reach}))
+    return tidy
+
+
+def _tidy_address(
+    channel: str,
+    address: str,
+    known: Known | None,
+    place: Path,
+    document: Document,
+) -> str:
+    if known is None:
+        return address
+    if channel not in known:
+        hint = did_you_mean(difflib.get_close_matches(channel, known, 1))
+        hint = hint or "; " + _("channels are: {names}").format(names=", ".join(known) or "–")
+        document.fault(place, _("no channel is called {name!r}{hint}").format(name=channel, hint=hint))
+        return address
+    check = known[channel][0].address
+    if check is None:
+        text = _("channel {name!r} takes no addresses: name it under a rule's `channels:`")
+        document.fault(place, text.format(name=channel))
+        return address
+    try:
+        return check(address)
+    except ValueError as exc:
+        document.fault(place, str(exc))
+        return address
+
+
+def check_names(scope: "Scope", document: Document) -> None:
+    """Faults of the site's `groups:` and `zones:` themselves."""
+    faults = [(("groups", *place), message) for place, message in check_groups(scope.groups or {}, scope.taxonomies)]
+    faults += [(("zones", *place), message) for place, message in check_zones(scope.zones or {}, scope.stations)]
+    for place, message in faults:
+        document.fault(place, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What names in rules may mean. groups, zones: None while the general part of the site is wrong."""
+
+    taxonomies: Sequence[NamesTaxa]
+    groups: Mapping[str, Sequence[str]] | None
+    zones: Mapping[str, Zone] | None
+    stations: Mapping[str, Station]
+
+
+def taxonomies(stages: Sequence[tuple[StageSpec[Any], BaseModel]]) -> list[NamesTaxa]:
+    """The taxonomies of the site's stages."""
+    names = dict.fromkeys(str(config.taxonomy) for _spec, config in stages if hasattr(config, "taxonomy"))
+    return [load_taxonomy(name) for name in names]
+
+
+def resolved_rule(index: int, rule: Rule, scope: Scope, document: Document) -> Rule:
+    """The rule with its names looked up; a name that nothing bears is a fault."""
+    groups, zones = scope.groups or {}, scope.zones or {}
+    found, faults = resolve(rule, taxonomies=scope.taxonomies, groups=groups, zones=zones, stations=scope.stations)
+    for place, message in faults:
+        if scope.groups is not None or not {"group", "zones"} & set(place):
+            document.fault(("rules", index, *place), message)
+    return found

@@ -1,0 +1,401 @@
+"""Rows of the outbox: what is to be said to whom, what became of it; and mutes and answers.
+
+Functions take part in the caller's transaction; `Notices` has a transaction for each call, for the outbox.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, case, delete, func, insert, or_, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+
+from ..crash import reached
+from ..model import SEVERITIES, Alert, CaptureTime, Detection, Kind, Severity
+from ..notices import NoticeKind
+from .encounters import Encounter, by_pk
+from .rows import capture_time_from, detection_from_json, detection_to_json, is_due
+from .schema import frames, mutes, notices, replies
+from .sql import Store
+
+KINDS_OF_BUDGET = ("alert", "update")
+WAITING = ("pending", "digest")  # what may still be made better
+RECEIPTS_FOR = timedelta(hours=48)
+REPLIES_FOR = timedelta(days=365)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """A message of the outbox, with the frame it shows. See the table for what the columns mean.
+
+    detection, captured, path and frame_kind are None, and frame_id "", for one that is about no frame.
+    """
+
+    pk: int
+    key: str
+    kind: NoticeKind
+    addressee: str
+    who: str
+    channel: str
+    severity: Severity
+    station: str
+    rule: str
+    step: int
+    late: bool
+    shows_people: bool
+    encounter_pk: int | None
+    frame_pk: int | None
+    number: int
+    count: int
+    detection: Detection | None
+    words: dict[str, Any] | None
+    state: str
+    reason: str
+    attempts: int
+    created_at: datetime
+    next_attempt_at: datetime
+    sent_at: datetime | None
+    error: str
+    receipt: str
+    receipt_state: str
+    digest_pk: int | None
+    frame_id: str = ""
+    path: Path | None = None
+    frame_kind: Kind = "still"
+    captured: CaptureTime | None = None
+    received_at: datetime | None = None
+
+    def alert(self) -> Alert | None:
+        """The facts; None for one that is about no frame."""
+        if self.detection is None or self.captured is None or self.path is None:
+            return None
+        return Alert(
+            key=self.key,
+            rule=self.rule,
+            channel=self.channel,
+            station=self.station,
+            frame_id=self.frame_id,
+            captured=self.captured,
+            detection=self.detection,
+            picture_path=self.path,
+            picture_number=self.number,
+            pk=self.pk,
+            attempts=self.attempts,
+            kind=self.frame_kind,
+            received_at=self.received_at,
+            queued_at=self.created_at,
+            severity=self.severity,
+            count=self.count,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NewNotice:
+    """A message that is to be queued. not_before: None for at once."""
+
+    key: str
+    kind: NoticeKind
+    addressee: str
+    who: str
+    channel: str
+    severity: Severity
+    station: str = ""
+    rule: str = ""
+    step: int = 0
+    late: bool = False
+    shows_people: bool = False
+    encounter_pk: int | None = None
+    frame_pk: int | None = None
+    number: int = 0
+    count: int = 1
+    detection: Detection | None = None
+    words: Mapping[str, Any] | None = None
+    state: str = "pending"
+    reason: str = ""
+    not_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Somebody wants to hear nothing; until None: until START. station: "" for all."""
+
+    who: str
+    station: str
+    until: datetime | None
+
+
+def add(connection: Connection, new: NewNotice, now: datetime) -> int | None:
+    """Queue a message; its pk, or None when one of this key is there already."""
+    values = {
+        name: getattr(new, name)
+        for name in NewNotice.__dataclass_fields__
+        if name not in {"detection", "not_before", "words"}
+    }
+    values |= {
+        "detection": detection_to_json(new.detection) if new.detection else None,
+        "words": dict(new.words) if new.words is not None else None,
+        "created_at": now,
+        "next_attempt_at": new.not_before or now,
+    }
+    statement = upsert(notices).values(values).on_conflict_do_nothing().returning(notices.c.pk)
+    pk = connection.scalar(statement)
+    return None if pk is None else int(pk)
+
+
+def of_encounter(connection: Connection, encounter_pk: int) -> list[NoticeRow]:
+    """All messages about an encounter, oldest first."""
+    return _rows(connection, notices.c.encounter_pk == encounter_pk)
+
+
+def of_frame(connection: Connection, encounter_pks: Collection[int]) -> list[NoticeRow]:
+    """All messages about these encounters."""
+    return _rows(connection, notices.c.encounter_pk.in_(tuple(encounter_pks)))
+
+
+def improve(connection: Connection, pk: int, **values: Any) -> None:
+    """Let a message that waits show something better. detection: a Detection."""
+    if isinstance(values.get("detection"), Detection):
+        values["detection"] = detection_to_json(values["detection"])
+    connection.execute(update(notices).where(notices.c.pk == pk, notices.c.state.in_(WAITING)).values(values))
+
+
+def waiting(connection: Connection, channel: str) -> int:
+    """How many messages wait for a channel."""
+    query = select(func.count()).where(notices.c.channel == channel, notices.c.state == "pending")
+    return int(connection.scalar(query) or 0)
+
+
+def due(connection: Connection, now: datetime, *, busy: Collection[str], but: Collection[int] = ()) -> NoticeRow | None:
+    """The most severe, then oldest message that is due, of channels that are not busy."""
+    rank = case({name: -number for number, name in enumerate(SEVERITIES)}, value=notices.c.severity, else_=0)
+    found = _rows(
+        connection,
+        notices.c.state == "pending",
+        is_due(notices.c.next_attempt_at, now),
+        notices.c.channel.not_in(tuple(busy)),
+        notices.c.pk.not_in(tuple(but)),
+        order=(rank, notices.c.next_attempt_at, notices.c.pk),
+        limit=1,
+    )
+    return found[0] if found else None
+
+
+def set_state(connection: Connection, pk: int, state: str, **values: Any) -> None:
+    """Move a message on."""
+    connection.execute(update(notices).where(notices.c.pk == pk).values(state=state, **values))
+
+
+def sent_between(connection: Connection, who: str, first: datetime, last: datetime) -> int:
+    """How many messages of somebody's budget were sent in a time, or are being sent."""
+    query = select(func.count()).where(
+        notices.c.who == who,
+        notices.c.kind.in_(KINDS_OF_BUDGET),
+        or_((notices.c.sent_at >= first) & (notices.c.sent_at < last), notices.c.state == "sending"),
+    )
+    return int(connection.scalar(query) or 0)
+
+
+def last_sent(connection: Connection, *, since: datetime) -> list[tuple[str, str, str, datetime]]:
+    """(rule, station, addressee, when) of the last alert that was sent, for each that was since then."""
+    query = (
+        select(notices.c.rule, notices.c.station, notices.c.addressee, func.max(notices.c.sent_at))
+        .where(notices.c.kind == "alert", notices.c.state == "sent", notices.c.sent_at >= since)
+        .group_by(notices.c.rule, notices.c.station, notices.c.addressee)
+    )
+    return [(rule, station, addressee, at) for rule, station, addressee, at in connection.execute(query)]
+
+
+def last_alert_at(connection: Connection) -> datetime | None:
+    """When any alert was sent last."""
+    found: datetime | None = connection.scalar(select(func.max(notices.c.sent_at)).where(notices.c.kind == "alert"))
+    return found
+
+
+def last_digest_at(connection: Connection, addressee: str) -> datetime | None:
+    """When a digest for this addressee was made last."""
+    query = select(func.max(notices.c.created_at)).where(notices.c.kind == "digest", notices.c.addressee == addressee)
+    found: datetime | None = connection.scalar(query)
+    return found
+
+
+def for_digest(connection: Connection) -> dict[str, list[NoticeRow]]:
+    """What waits to be told in a digest, by who."""
+    found: dict[str, list[NoticeRow]] = {}
+    for row in _rows(connection, notices.c.state == "digest"):
+        found.setdefault(row.who, []).append(row)
+    return found
+
+
+def mutes_of(connection: Connection, who: str, now: datetime) -> list[Mute]:
+    """The mutes of somebody that hold."""
+    query = select(mutes).where(mutes.c.who == who, or_(mutes.c.until.is_(None), mutes.c.until > now))
+    return [Mute(row["who"], row["station"], row["until"]) for row in connection.execute(query).mappings()]
+
+
+def mute(connection: Connection, who: str, *, until: datetime | None, now: datetime, station: str = "") -> None:
+    """Let somebody hear nothing; another mute of the same station is replaced."""
+    connection.execute(delete(mutes).where(mutes.c.who == who, mutes.c.station == station))
+    connection.execute(insert(mutes).values(who=who, station=station, at=now, until=until))
+
+
+def unmute(connection: Connection, who: str) -> None:
+    """Let somebody hear everything again."""
+    connection.execute(delete(mutes).where(mutes.c.who == who))
+
+
+def answer_of(connection: Connection, channel: str, reply_id: str) -> str | None:
+    """What was answered to this reply before; None when it is new."""
+    found: str | None = connection.scalar(
+        select(replies.c.answer).where(replies.c.channel == channel, replies.c.id == reply_id)
+    )
+    return found
+
+
+def keep_reply(
+    connection: Connection,
+    *,
+    channel: str,
+    id: str,  # noqa: A002  # because the column is called so
+    sender: str,
+    who: str,
+    text: str,
+    answer: str,
+    now: datetime,
+) -> None:
+    """Keep what somebody wrote and what was answered."""
+    values = {"channel": channel, "id": id, "sender": sender, "who": who, "text": text, "answer": answer, "at": now}
+    connection.execute(upsert(replies).values(values).on_conflict_do_nothing())
+    connection.execute(delete(replies).where(replies.c.at < now - REPLIES_FOR))
+
+
+def last_told(connection: Connection, who: str) -> Encounter | None:
+    """The encounter that somebody was told of last."""
+    query = (
+        select(notices.c.encounter_pk)
+        .where(notices.c.who == who, notices.c.encounter_pk.is_not(None), notices.c.sent_at.is_not(None))
+        .order_by(notices.c.sent_at.desc(), notices.c.pk.desc())
+        .limit(1)
+    )
+    pk = connection.scalar(query)
+    return by_pk(connection, pk) if pk is not None else None
+
+
+class Notices:
+    """The outbox's own calls, each one transaction. All may raise StoreBusy."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def give_back(self) -> int:
+        """At the start: what was in its channel's hands when the last process ended waits again."""
+        with self.store.transaction() as connection:
+            back = update(notices).where(notices.c.state == "sending").values(state="pending")
+            return int(connection.execute(back).rowcount)
+
+    def sent(self, pk: int, at: datetime, *, receipt: str) -> None:
+        """The channel has accepted it."""
+        state = "waiting" if receipt else ""
+        reached("outbox.accepted")
+        self._end(pk, "sent", sent_at=at, error="", reason="", receipt=receipt, receipt_state=state)
+        reached("outbox.marked")
+
+    def retry(self, pk: int, next_attempt_at: datetime, error: str) -> None:
+        """The channel could not take it; it is due again later."""
+        self._end(pk, "pending", next_attempt_at=next_attempt_at, error=error)
+
+    def fail(self, pk: int, reason: str, error: str) -> None:
+        """Given up."""
+        self._end(pk, "failed", reason=reason, error=error)
+
+    def bring_forward(self, channel: str, now: datetime) -> None:
+        """A channel works again: what waits for its next attempt is due now."""
+        with self.store.transaction() as connection:
+            connection.execute(
+                update(notices)
+                .where(notices.c.channel == channel, notices.c.state == "pending", notices.c.attempts > 0)
+                .values(next_attempt_at=now)
+            )
+
+    def receipts_wanted(self, channel: str, now: datetime, *, limit: int = 50) -> dict[str, int]:
+        """Receipt's id → pk of messages whose fate at the channel is not known yet."""
+        query = (
+            select(notices.c.receipt, notices.c.pk)
+            .where(
+                notices.c.receipt_state == "waiting",
+                notices.c.channel == channel,
+                notices.c.sent_at > now - RECEIPTS_FOR,
+            )
+            .order_by(notices.c.pk.desc())
+            .limit(limit)
+        )
+        with self.store.transaction() as connection:
+            return {str(receipt): int(pk) for receipt, pk in connection.execute(query)}
+
+    def keep_receipt(self, pk: int, state: str, error: str) -> None:
+        """What became of a message after it was accepted."""
+        with self.store.transaction() as connection:
+            connection.execute(update(notices).where(notices.c.pk == pk).values(receipt_state=state, error=error))
+
+    def counts(self) -> list[tuple[str, str, int, datetime | None]]:
+        """(channel, state, how many, when the oldest of them was queued)."""
+        query = (
+            select(notices.c.channel, notices.c.state, func.count(), func.min(notices.c.created_at))
+            .group_by(notices.c.channel, notices.c.state)
+            .order_by(notices.c.channel, notices.c.state)
+        )
+        with self.store.transaction() as connection:
+            return [(channel, state, count, oldest) for channel, state, count, oldest in connection.execute(query)]
+
+    def newest(self, limit: int) -> list[NoticeRow]:
+        """The newest messages, newest first."""
+        with self.store.transaction() as connection:
+            return _rows(connection, order=(notices.c.pk.desc(),), limit=limit)
+
+    def _end(self, pk: int, state: str, **values: Any) -> None:
+        with self.store.transaction() as connection:
+            set_state(connection, pk, state, attempts=notices.c.attempts + 1, **values)
+
+
+def _rows(
+    connection: Connection, *where: Any, order: Sequence[Any] = (notices.c.pk,), limit: int | None = None
+) -> list[NoticeRow]:
+    query = (
+        select(
+            notices,
+            frames.c.id.label("frame_id"),
+            frames.c.path,
+            frames.c.kind.label("frame_kind"),
+            frames.c.received_at,
+            frames.c.captured_utc,
+            frames.c.captured_original,
+            frames.c.captured_timezone,
+            frames.c.captured_origin,
+        )
+        .join(frames, frames.c.pk == notices.c.frame_pk, isouter=True)
+        .where(*where)
+        .order_by(*order)
+        .limit(limit)
+    )
+    return [_from(row) for row in connection.execute(query).mappings()]
+
+
+def _from(row: RowMapping) -> NoticeRow:
+    own = {name: row[name] for name in notices.c.keys()}  # noqa: SIM118  # because a column collection is no mapping
+    has_frame = row["path"] is not None
+    return NoticeRow(
+        **own
+        | {"detection": detection_from_json(own["detection"]) if own["detection"] else None}
+        | (
+            {
+                "frame_id": row["frame_id"],
+                "path": Path(row["path"]),
+                "frame_kind": row["frame_kind"],
+                "captured": capture_time_from(row),
+                "received_at": row["received_at"],
+            }
+            if has_frame
+            else {}
+        )
+    )
