@@ -1,24 +1,21 @@
-"""Notifier `email`: an alert as a mail with its picture, handed to a mail server (SMTP).
+"""Notifier `email`: a notice as a mail with its picture, handed to a mail server (SMTP); answers from a mailbox (IMAP).
 
-An alert's Message-ID is made of its key, so a mail that is sent again after a crash is the same mail to a mailbox that
-looks. A mail server may take the mail for some recipients only: those are remembered, and the next attempt goes to the
-others.
+A mail's Message-ID is made of the notice's key, so a mail that is sent again after a crash is the same mail to a
+mailbox that looks. A mail server may take a mail for some recipients only: those are remembered, and the next attempt
+goes to the others.
+
+This file: settings, and who gets what. email_text.py writes, email_smtp.py hands over; email_answers.py hears and
+email_reading.py reads what people answer; email_names.py: addresses and ids, email_journal.py: who has a mail already.
 """
 
-import base64
-import hashlib
-import re
 import smtplib
 import ssl
-from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from email import policy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import format_datetime
-from html import escape
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -27,39 +24,65 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from edge.api import (
     ConfigError,
     Notice,
+    NoticeRefused,
     NotifierSpec,
     NotifyError,
+    Reply,
     Secret,
     Services,
-    Wording,
     _,
     foreign,
     hookimpl,
-    one_line,
-    translate,
 )
 
-# 7bit: also a server without 8BITMIME gets every letter through. Lines end as SMTP wants them.
-POLICY = policy.SMTP.clone(cte_type="7bit")
-_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-_BARE = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*"  # what every mail server takes, RFC 5321 without quotes
-ADDRESS = re.compile(rf"(?:(?P<name>[^<>@,;:\"\\()\[\]]*)<(?P<boxed>{_BARE})>|(?P<plain>{_BARE}))")
-PORTS = {"starttls": 587, "tls": 465, "none": 25}  # RFC 8314, RFC 6409, RFC 5321
-HALF_SENT_KEPT = 1000  # alerts of which we remember who has them; beyond that the oldest is forgotten
-LOST = "The picture could not be read any more."
-HELO = "[127.0.0.1]"  # RFC 5321 address literal; asking DNS for our own name can hang for longer than timeout_s
+from .email_answers import IMAP_PORTS, Listener, Mailbox
+from .email_journal import HalfSent
+from .email_names import bare, checked, digest, message_id, parsed, tidied
+from .email_reading import Letter
+from .email_smtp import PORTS, MailServer, Refusals, SetupWrong, TooLarge
+from .email_text import Letterhead, write_answer, write_notice
+
+MailAddress = Annotated[str, AfterValidator(checked)]
+Folder = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._/-]*$", max_length=100)]  # needs no encoding in IMAP
 
 
-def _checked(text: str) -> str:
-    if not text.isprintable() or not ADDRESS.fullmatch(text):
-        raise ValueError(
-            _("{text!r} is no mail address: write name@example.org or 'Name <name@example.org>'").format(text=text[:80])
-        )
-    return text
+class AnswersConfig(BaseModel):
+    """The mailbox that people's answers arrive in; it is for this alone, because every mail in it is marked as read.
 
+    host, username, password, ca_file: the mail server's when left out. address: where people write to; the sender's
+    when left out. done_folder: where mails go that were dealt with; left out, they stay, marked as read. most_an_hour:
+    answers of one sender that are heard. require_auth: only mails that the receiving server `authserv_id` found to be
+    from the sender's domain (DMARC, DKIM or SPF passed).
+    """
 
-MailAddress = Annotated[str, AfterValidator(_checked)]
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = ""
+    port: int | None = Field(default=None, ge=1, le=65535)
+    security: Literal["tls", "starttls"] = "tls"
+    ca_file: Path | None = None
+    username: str = ""
+    password: Secret | None = None
+    address: MailAddress | None = None
+    folder: Folder = "INBOX"
+    done_folder: Folder | None = None
+    every_s: float = Field(default=60.0, ge=1, le=3600)
+    most_an_hour: int = Field(default=30, ge=1, le=1000)
+    require_auth: bool = False
+    authserv_id: str = Field(default="", pattern=r"^[A-Za-z0-9.-]*$")
+
+    @model_validator(mode="after")
+    def _login_is_whole_and_server_is_named(self) -> "AnswersConfig":
+        if bool(self.username) != (self.password is not None):
+            raise ValueError(_("`username` and `password` go together: give both or neither"))
+        if self.require_auth and not self.authserv_id:
+            raise ValueError(
+                _(
+                    "`require_auth` needs `authserv_id`: the first word of the Authentication-Results of a mail that "
+                    "you received"
+                )
+            )
+        return self
 
 
 class EmailConfig(BaseModel):
@@ -67,6 +90,7 @@ class EmailConfig(BaseModel):
 
     security: `starttls` (port 587), `tls` from the first byte (465) or `none` (25); the certificate is always checked,
     against `ca_file` when given. username, password: both or neither. language: the site's when left out.
+    unsubscribe_url: a page where people can end the mails, for List-Unsubscribe. answers: left out, nobody reads any.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -81,6 +105,8 @@ class EmailConfig(BaseModel):
     recipients: tuple[MailAddress, ...] = ()
     language: Literal["en", "es"] | None = None
     timeout_s: float = Field(default=30.0, gt=0, le=300)
+    unsubscribe_url: str = Field(default="", pattern=r"^(https://[!-;=?-~]{1,500})?$")
+    answers: AnswersConfig | None = None
 
     @model_validator(mode="after")
     def _login_is_whole_and_safe(self) -> "EmailConfig":
@@ -88,192 +114,188 @@ class EmailConfig(BaseModel):
             raise ValueError(_("`username` and `password` go together: give both or neither"))
         if self.username and self.security == "none":
             raise ValueError(_("`security: none` would send the password readable: use starttls or tls"))
+        if self.answers and not (self.answers.username or self.username):
+            raise ValueError(_("`answers` needs a login: give `username` and `password` there"))
         return self
+
+    @property
+    def answers_to(self) -> str:
+        """The bare address where people's answers are read; "" when nobody reads any."""
+        return bare(self.answers.address or self.sender) if self.answers else ""
 
 
 @dataclass(frozen=True, slots=True)
 class EmailNotifier:
-    """Writes and sends the mail of an alert. accepted: alert key → recipients who have it while others don't."""
+    """Writes and sends the mail of a notice. half_sent: who has a mail while others don't."""
 
     config: EmailConfig
     services: Services
-    password: str = field(repr=False)
-    tls: ssl.SSLContext | None
-    accepted: OrderedDict[str, frozenset[str]] = field(default_factory=OrderedDict)
+    server: MailServer
+    head: Letterhead
+    half_sent: HalfSent
 
-    def send(self, notice: Notice, *, picture: bytes) -> None:
-        """Hand the mail to the server; returns when it was accepted for every recipient. Raises NotifyError."""
-        message = self.write(notice, picture=picture)
-        has_it = self.accepted.get(notice.key, frozenset())
-        missing = [each for each in map(_bare, self._addressees(notice)) if each not in has_it]
-        with self._connected() as server:
-            refused = _submit(server, message, _bare(self.config.sender), missing)
-        if not refused:
-            self.accepted.pop(notice.key, None)
-            return
-        self.accepted[notice.key] = has_it | (set(missing) - set(refused))
-        while len(self.accepted) > HALF_SENT_KEPT:
-            self.accepted.popitem(last=False)
-        raise NotifyError(f"mail server {self._place}: " + "; ".join(map(_refusal, refused, refused.values())))
+    def send(self, notice: Notice, *, picture: bytes) -> str:
+        """Hand the mail to the server; returns its Message-ID when it was accepted for every recipient.
 
-    def write(self, notice: Notice, *, picture: bytes) -> EmailMessage:
-        """The mail: text, and HTML with the picture inside it; only text when there is no picture."""
-        words, language = notice.words, notice.language
-        digest = hashlib.sha256(notice.key.encode()).hexdigest()[:40]
-        domain = _bare(self.config.sender).rpartition("@")[2]
-        message = EmailMessage(POLICY)
-        message["Subject"] = words.headline
-        message["From"] = _parsed(self.config.sender)
-        message["To"] = [_parsed(each) for each in self._addressees(notice)]
-        message["Date"] = format_datetime(self.services.clock.now())
-        message["Message-ID"] = f"<{digest}@{domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday replies, please
-        lost = "" if picture or notice.alert is None else translate(LOST, language)
-        message.set_content(_text(words, lost))
-        message.add_alternative(_html(words, lost, cid=digest if picture else "", language=language), subtype="html")
-        message["Content-Language"] = language  # last: content headers that are there go to the first part
-        if picture:
-            parts = message.get_payload()
-            assert isinstance(parts, list)
-            html = parts[1]
-            assert isinstance(html, EmailMessage)
-            frame_id = notice.alert.frame_id if notice.alert else "picture"
-            name = f"{re.sub(r'[^A-Za-z0-9._-]', '_', f'{notice.station}-{frame_id}')[:120]}.jpg"
-            html.add_related(picture, "image", "jpeg", cid=f"<{digest}>", filename=name, disposition="inline")
-        return message
+        A picture that makes it too large for the server is left out, and the mail says so. Raises NoticeRefused when
+        the server will never take it, or only for some; NotifyError for everything that may change.
+        """
+        has_it = self.half_sent.have(notice.key)
+        missing = [
+            each for each in dict.fromkeys(to.addr_spec for to in self._addressees(notice)) if each not in has_it
+        ]
+        with self.server.session() as session:
+            refused = self._hand_over(session, notice, picture, missing) if missing else {}
+        if refused:
+            self._remember(notice.key, has_it | (set(missing) - set(refused)), refused)
+        self.half_sent.forget(notice.key)
+        return message_id(notice.key, self.head.domain)
 
-    def _addressees(self, notice: Notice) -> tuple[str, ...]:
-        return (notice.to,) if notice.to else self.config.recipients
+    def write(self, notice: Notice, *, picture: bytes, too_large: bool = False) -> EmailMessage:
+        """The mail. Raises NoticeRefused when it is to nobody."""
+        at = self.services.clock.now()
+        return write_notice(self.head, notice, self._addressees(notice), at=at, picture=picture, too_large=too_large)
 
-    @property
-    def _port(self) -> int:
-        return self.config.port or PORTS[self.config.security]
+    def check(self) -> str:
+        """Log in to the mail server without sending anything. Raises NotifyError, NoticeRefused for a wrong login."""
+        with _set_up_right(), self.server.session():
+            return _("mail server {place} takes mails").format(place=self.server.place)
 
-    @property
-    def _place(self) -> str:
-        return f"{self.config.host}:{self._port}"
+    def _hand_over(self, session: smtplib.SMTP, notice: Notice, picture: bytes, missing: list[str]) -> Refusals:
+        sender = bare(self.config.sender)
+        for shown, too_large in ((picture, False), (b"", True)):
+            raw = self.write(notice, picture=shown, too_large=too_large).as_bytes()
+            try:
+                return self.server.submit(session, raw, sender, missing)
+            except TooLarge:
+                if not picture:
+                    break
+        raise NoticeRefused(f"mail server {self.server.place}: the mail is too large for it, also without a picture")
 
-    @contextmanager
-    def _connected(self) -> Iterator[smtplib.SMTP]:
-        """A session that is encrypted and logged in as configured; whatever goes wrong is a NotifyError of one line."""
+    def _remember(self, key: str, have: set[str] | frozenset[str], refused: Refusals) -> None:
+        """Raise what the refusals mean; who has the mail is kept for the next attempt, if there is to be one."""
+        reason = self.server.refused(refused)
+        if all(code >= 500 for code, _text in refused.values()):
+            self.half_sent.forget(key)
+            raise NoticeRefused(reason + ("; the other recipients have it" if have else ""))
+        if have:
+            self.half_sent.keep(key, have)
+        raise NotifyError(reason)
+
+    def _addressees(self, notice: Notice) -> list[Address]:
         try:
-            with self._connect() as server:
-                if self.config.security == "starttls":
-                    server.starttls(context=self.tls)
-                if self.config.username:
-                    _log_in(server, self.config.username, self.password)
-                yield server
-        except (smtplib.SMTPException, OSError) as exc:
-            raise NotifyError(f"mail server {self._place}: {_explain(exc)}") from exc
-
-    @contextmanager
-    def _connect(self) -> Iterator[smtplib.SMTP]:
-        host, port, timeout_s = self.config.host, self._port, self.config.timeout_s
-        if self.config.security == "tls":
-            server: smtplib.SMTP = smtplib.SMTP_SSL(
-                host, port, local_hostname=HELO, timeout=timeout_s, context=self.tls
+            found = (
+                [parsed(checked(notice.to), name=notice.person)] if notice.to else map(parsed, self.config.recipients)
             )
-        else:
-            server = smtplib.SMTP(host, port, local_hostname=HELO, timeout=timeout_s)
+            people = list(found)
+        except ValueError as exc:
+            raise NoticeRefused(str(exc)) from exc
+        if not people:
+            raise NoticeRefused("the mail is to nobody: it names no address, and the channel has no `recipients`")
+        return people
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredEmailNotifier(EmailNotifier):
+    """An EmailNotifier that people can answer."""
+
+    mailbox: Mailbox
+
+    def check(self) -> str:
+        """Log in to the mail server and to the mailbox; as EmailNotifier."""
+        said = EmailNotifier.check(self)
+        with _set_up_right(), self.mailbox.opened(only_look=True):
+            return said + "; " + _("answers are read from {place}").format(place=self.mailbox.place)
+
+    def listen(self, hear: Callable[[Reply], str], stop: threading.Event) -> None:
+        """See edge.hookspecs.Hears."""
+        settings = self.config.answers
+        assert settings is not None
+        Listener(
+            mailbox=self.mailbox,
+            services=self.services,
+            answer=self._answer,
+            every_s=settings.every_s,
+            most_an_hour=settings.most_an_hour,
+            at_domain=self.head.domain,
+            ours=frozenset(map(tidied, (self.config.sender, self.config.answers_to))),
+            trusted=settings.authserv_id if settings.require_auth else "",
+        ).listen(hear, stop)
+
+    def _answer(self, letter: Letter, text: str) -> None:
+        """A failure costs this mail only: what was asked for has been done, and who gets no answer asks again."""
+        message = write_answer(
+            self.head,
+            letter.sender,
+            text,
+            subject=letter.subject,
+            answered=letter.message_id,
+            key=f"answer/{digest(letter.id)}",
+            at=self.services.clock.now(),
+        )
         try:
-            yield server
-            # The mail is accepted by now; a server that is rude at the door must not make us send it twice.
-            with suppress(smtplib.SMTPException, OSError):
-                server.quit()
-        finally:
-            server.close()
+            with self.server.session() as session:
+                refused = self.server.submit(session, message.as_bytes(), bare(self.config.sender), [letter.sender])
+            reason = self.server.refused(refused) if refused else ""
+        except (NotifyError, NoticeRefused, TooLarge) as exc:
+            reason = str(exc)
+        if reason:
+            self.services.log.warning("email.unanswered", reason=reason)
 
 
-def _log_in(server: smtplib.SMTP, username: str, password: str) -> None:
-    """Log in by what the server offers. smtplib knows ASCII only, so a `contraseña` goes by PLAIN, which is UTF-8."""
-    if (username + password).isascii():
-        server.login(username, password)
-        return
-    server.ehlo_or_helo_if_needed()
-    if "PLAIN" not in server.esmtp_features.get("auth", "").upper().split():
-        raise smtplib.SMTPNotSupportedError
-    token = base64.b64encode(f"\0{username}\0{password}".encode()).decode()  # RFC 4616
-    code, answer = server.docmd("AUTH", f"PLAIN {token}")
-    if code != 235:  # RFC 4954: authentication succeeded
-        raise smtplib.SMTPAuthenticationError(code, answer)
-
-
-Refusals = dict[str, tuple[int, bytes]]
-
-
-def _submit(server: smtplib.SMTP, message: EmailMessage, sender: str, recipients: list[str]) -> Refusals:
-    """Hand over one mail; returns the recipients that the server refused, with its answers."""
+@contextmanager
+def _set_up_right() -> Iterator[None]:
+    """What somebody has to mend is refused for good, as ChecksOnline asks."""
     try:
-        return server.send_message(message, sender, recipients)
-    except smtplib.SMTPRecipientsRefused as exc:
-        return exc.recipients
+        yield
+    except SetupWrong as exc:
+        raise NoticeRefused(str(exc)) from exc
 
 
-def _refusal(recipient: str, answer: tuple[int, bytes]) -> str:
-    code, text = answer
-    kind = "permanently refused" if code >= 500 else "refused for now"
-    return f"{recipient} {kind}: {code} {one_line(text.decode('utf-8', 'replace'))}"
-
-
-def _explain(exc: smtplib.SMTPException | OSError) -> str:
-    if isinstance(exc, smtplib.SMTPNotSupportedError):
-        return "it offers no STARTTLS, or no login that fits: check `port` and `security`"
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted ({exc.verify_message}): check `host`, or give its CA as `ca_file`"
-    if isinstance(exc, smtplib.SMTPResponseException):
-        text = exc.smtp_error
-        answer = one_line(text.decode("utf-8", "replace") if isinstance(text, bytes) else text)
-        kind = "refused the login" if isinstance(exc, smtplib.SMTPAuthenticationError) else "refused the mail"
-        return f"{kind}{' permanently' if exc.smtp_code >= 500 else ' for now'}: {exc.smtp_code} {answer}"
-    if isinstance(exc, TimeoutError):
-        return "no answer in time"
-    return one_line(str(exc)) or type(exc).__name__
-
-
-def _parsed(text: str) -> Address:
-    found = ADDRESS.fullmatch(text)
-    assert found is not None  # the config was checked
-    return Address((found["name"] or "").strip(), addr_spec=found["boxed"] or found["plain"])
-
-
-def _bare(address: str) -> str:
-    return _parsed(address).addr_spec
-
-
-def _text(words: Wording, lost: str) -> str:
-    lines = [f"{label}: {value}" for label, value in words.rows]
-    return "\n".join([words.headline, "", *lines, *(["", lost] if lost else []), ""])
-
-
-def _html(words: Wording, lost: str, *, cid: str, language: str) -> str:
-    """Plain enough for any mail reader; every value is escaped."""
-    rows = "".join(
-        f'<tr><th align="left" valign="top">{escape(label)}</th><td>{escape(value)}</td></tr>\n'
-        for label, value in words.rows
-    )
-    headline = escape(words.headline)
-    image = f'<p><img src="cid:{cid}" alt="{headline}" style="max-width:100%"></p>\n' if cid else ""
-    note = f"<p><em>{escape(lost)}</em></p>\n" if lost else ""
-    return (
-        f'<!DOCTYPE html>\n<html lang="{language}"><head><meta charset="utf-8"><title>{headline}</title></head>\n'
-        f'<body style="font-family:sans-serif">\n<h2>{headline}</h2>\n{image}{note}'
-        f'<table cellpadding="4">\n{rows}</table>\n</body></html>\n'
-    )
+def _tls(ca_file: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as exc:
+        problem = _("ca_file {path}: is no certificate that can be read: {reason}")
+        raise ConfigError(problem.format(path=ca_file, reason=foreign(exc))) from exc
 
 
 @contextmanager
 def build(config: EmailConfig, services: Services) -> Iterator[EmailNotifier]:
-    """Read the password and the CA once, so that a site whose secret is missing does not start. Raises ConfigError."""
-    password = config.password.reveal() if config.password else ""
-    try:
-        tls = None if config.security == "none" else ssl.create_default_context(cafile=config.ca_file)
-    except OSError as exc:
-        problem = _("ca_file {path}: is no certificate that can be read: {reason}")
-        raise ConfigError(problem.format(path=config.ca_file, reason=foreign(exc))) from exc
-    yield EmailNotifier(config, services, password, tls)
+    """Read passwords and CAs once, so that a site whose secret is missing does not start. Raises ConfigError."""
+    server = MailServer(
+        host=config.host,
+        port=config.port or PORTS[config.security],
+        security=config.security,
+        tls=None if config.security == "none" else _tls(config.ca_file),
+        username=config.username,
+        password=config.password.reveal() if config.password else "",
+        timeout_s=config.timeout_s,
+    )
+    head = Letterhead(config.sender, config.answers_to, config.unsubscribe_url)
+    half_sent = HalfSent(services)
+    if config.answers is None:
+        yield EmailNotifier(config, services, server, head, half_sent)
+    else:
+        yield AnsweredEmailNotifier(config, services, server, head, half_sent, _mailbox(config, config.answers, server))
 
 
-SPEC = NotifierSpec("email", EmailConfig, build, address=_checked, has_own=lambda config: bool(config.recipients))
+def _mailbox(config: EmailConfig, answers: AnswersConfig, server: MailServer) -> Mailbox:
+    own_tls = _tls(answers.ca_file or config.ca_file) if answers.ca_file or server.tls is None else server.tls
+    return Mailbox(
+        host=answers.host or config.host,
+        port=answers.port or IMAP_PORTS[answers.security],
+        security=answers.security,
+        tls=own_tls,
+        username=answers.username or config.username,
+        password=answers.password.reveal() if answers.password else server.password,
+        timeout_s=config.timeout_s,
+        folder=answers.folder,
+        done_folder=answers.done_folder or "",
+    )
+
+
+SPEC = NotifierSpec("email", EmailConfig, build, address=tidied, has_own=lambda config: bool(config.recipients))
 
 
 @hookimpl
