@@ -1,42 +1,22 @@
-"""Outbox: an alert in the store reaches its channel once, or is given up with a reason; on a real SQLite file."""
+"""Outbox: a message in the store reaches its channel once, or is given up with a reason; on a real SQLite file."""
 
 import io
 import threading
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import select
 
-from edge.alerts.rules import Rule, matches
-from edge.clock import SteppedClock
-from edge.errors import NotifyError, StoreBusy
-from edge.model import Detection, Outcome, PictureResult
-from edge.pipeline.outbox import Outbox, retry_pause_s
-from edge.store.schema import alerts
-from edge.store.sql import Store
-from edge.testing import FakeClip, FakeMedia, grey_picture, spooled_frame
-
-SOON_S = 10  # a thread that is not done by then hangs
-
-
-@dataclass
-class Mailbox:
-    """A channel that takes what it gets after failing as often as it is told to."""
-
-    failures: list[Exception] = field(default_factory=list)
-    got: list[tuple[str, bytes]] = field(default_factory=list)
-    arrived: threading.Event = field(default_factory=threading.Event)
-
-    def send(self, alert, *, picture):
-        if self.failures:
-            raise self.failures.pop(0)
-        self.got.append((alert.key, picture))
-        self.arrived.set()
+from edge.alerts.desk import AlertSettings
+from edge.alerts.rules import Rule
+from edge.errors import NoticeRefused, NotifyError, StoreBusy
+from edge.notices import Receipt
+from edge.pipeline.lanes import Outlet, retry_pause_s
+from edge.testing import FakeClip, grey_picture
+from tests.alert_rig import SOON_S, Inbox, Rig, animal
 
 
 @dataclass
@@ -46,7 +26,7 @@ class Stuck:
     let_go: threading.Event = field(default_factory=threading.Event)
     entered: threading.Event = field(default_factory=threading.Event)
 
-    def send(self, alert, *, picture):
+    def send(self, notice, *, picture):
         self.entered.set()
         self.let_go.wait(SOON_S * 3)
 
@@ -57,9 +37,9 @@ class Events(list):
     def __init__(self):
         self.changed = threading.Condition()
 
-    def __call__(self, event):
+    def append(self, event):
         with self.changed:
-            self.append(event)
+            super().append(event)
             self.changed.notify_all()
 
     def wait_for(self, wanted):
@@ -68,50 +48,27 @@ class Events(list):
 
 
 @pytest.fixture
-def clock():
-    return SteppedClock()
+def rig(tmp_path):
+    """Any animal at any station is told, each frame by itself, on the channels that a test queues for."""
+    rules = [Rule(name=name, category="animal", stations=(name,), channels=(name,)) for name in CHANNELS]
+    made = Rig(tmp_path, rules, channels=CHANNELS, settings=AlertSettings(gap=timedelta(0)), events=Events())
+    yield made
+    made.store.close()
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store(f"sqlite:///{tmp_path / 'site.sqlite'}") as opened:
-        yield opened
+CHANNELS = ("mail", "stuck", "buggy", "telegram")
 
 
-@pytest.fixture
-def events():
-    return Events()
+def queue(rig, *channels, **options):
+    """Record a frame for each of these channels; a second apart, so that each is an encounter of its own."""
+    for channel in channels:
+        rig.see(animal(side=0.5), station=channel, **options)
+        rig.clock.step(1)
 
 
-def queue(store, clock, *channels, frame_id="frame-1", kind="still", number=0):
-    """Record a frame with an animal, so that a rule queues an alert for each channel."""
-    spooled = spooled_frame(Path(f"/spool/{frame_id}"), id=frame_id, kind=kind)
-    store.add_frames([(spooled, 0)])
-    claimed = store.claim_next(clock.now())
-    seen = PictureResult(number, 0.0, (Detection("animal", 0.9, (0.25, 0.25, 0.5, 0.5)),))
-    outcome = Outcome(claimed, (seen,), width=64, height=48)
-    queued = matches(outcome, [Rule(name="any", category="animal", channels=channels)])
-    assert store.record(outcome, queued=queued, now=clock.now())
-
-
-def outbox(store, clock, events, *, media=None, jitter=0.0, **notifiers):
-    return Outbox(
-        store,
-        notifiers,
-        media=media or FakeMedia(),
-        clock=clock,
-        emit=events,
-        jitter=lambda: jitter,
-        poll_s=0.05,
-        grace_s=0.2,
-    )
-
-
-def rows(store):
+def rows(rig):
     """channel → (state, attempts, error)."""
-    with store.transaction() as connection:
-        found = connection.execute(select(alerts.c.channel, alerts.c.state, alerts.c.attempts, alerts.c.error))
-        return {channel: tuple(rest) for channel, *rest in found}
+    return {row.channel: (row.state, row.attempts, row.error) for row in rig.rows()}
 
 
 @contextmanager
@@ -128,60 +85,115 @@ def running(box):
     assert not thread.is_alive()
 
 
-def test_an_alert_is_sent_once(store, clock, events):
-    mail = Mailbox()
-    queue(store, clock, "mail")
-    box = outbox(store, clock, events, mail=mail)
+def test_a_message_is_sent_once(rig):
+    queue(rig, "mail", frame_id="frame-1")
 
-    assert box.dispatch_due() == 1
-    clock.step(86_400)
-    assert box.dispatch_due() == 0
+    assert rig.send() == 1
+    rig.clock.step(86_400)
+    assert rig.send() == 0
 
-    assert [key for key, _picture in mail.got] == ["any/mail/ridge/frame-1"]
-    assert rows(store) == {"mail": ("sent", 1, "")}
-    assert [(each.verb, each.ok, each.frame_id, each.fields["channel"]) for each in events] == [
+    assert [notice.alert.frame_id for notice in rig.inboxes["mail"].got] == ["frame-1"]
+    assert rows(rig) == {"mail": ("sent", 1, "")}
+    assert [(each.verb, each.ok, each.frame_id, each.fields["channel"]) for each in rig.events] == [
         ("notify", True, "frame-1", "mail")
     ]
 
 
-def test_a_channel_that_fails_is_tried_again_later_and_then_delivers_once(store, clock, events):
-    mail = Mailbox(failures=[NotifyError("server down"), NotifyError("server still down")])
-    queue(store, clock, "mail")
-    box = outbox(store, clock, events, mail=mail)
+def test_a_channel_that_fails_is_tried_again_later_and_then_delivers_once(rig):
+    mail = rig.inboxes["mail"]
+    mail.failures = [NotifyError("server down"), NotifyError("server still down")]
+    queue(rig, "mail")
 
-    assert box.dispatch_due() == 0
-    assert rows(store) == {"mail": ("pending", 1, "server down")}
-    clock.step(9.9)
-    assert box.dispatch_due() == 0
-    assert rows(store)["mail"][1] == 1, "tried before the pause was over"
-    clock.step(0.1)
-    assert box.dispatch_due() == 0
-    assert rows(store) == {"mail": ("pending", 2, "server still down")}
-    clock.step(20)
+    assert rig.send() == 0
+    assert rows(rig) == {"mail": ("pending", 1, "server down")}
+    rig.clock.step(9.9)
+    assert rig.send() == 0
+    assert rows(rig)["mail"][1] == 1, "tried before the pause was over"
+    rig.clock.step(0.1)
+    assert rig.send() == 0
+    assert rows(rig) == {"mail": ("pending", 2, "server still down")}
+    rig.clock.step(20)
 
-    assert box.dispatch_due() == 1
-    assert rows(store) == {"mail": ("sent", 3, "")}
+    assert rig.send() == 1
+    assert rows(rig) == {"mail": ("sent", 3, "")}
     assert len(mail.got) == 1
-    assert [each.fields.get("again_in_s") for each in events] == [10.0, 20.0, None]
+    assert [each.fields.get("again_in_s") for each in rig.events] == [10.0, 20.0, None]
 
 
-def test_after_a_day_an_alert_is_given_up_with_the_reason(store, clock, events):
-    class Down:
-        def send(self, alert, *, picture):
-            raise NotifyError("no route to host")
-
-    queue(store, clock, "mail")
-    box = outbox(store, clock, events, mail=Down())
+def test_after_a_day_a_message_is_given_up_with_the_reason(rig):
+    rig.inboxes["mail"].failures = [NotifyError("no route to host")] * 100
+    queue(rig, "mail")
     for _ in range(60):
-        box.dispatch_due()
-        clock.step(1800)
+        rig.send()
+        rig.clock.step(1800)
 
-    state, attempts, error = rows(store)["mail"]
+    state, attempts, error = rows(rig)["mail"]
 
     assert state == "failed"
     assert 40 < attempts < 60
     assert error == f"given up after {attempts} attempts in 24 h: no route to host"
-    assert [each.fields.get("given_up") for each in events][-2:] == [None, True]
+    assert [each.fields.get("given_up") for each in rig.events][-2:] == [None, True]
+    assert rig.rows()[0].reason == "expired"
+
+
+def test_what_a_channel_will_never_take_is_given_up_at_once_and_pauses_nothing(rig):
+    mail = rig.inboxes["mail"]
+    mail.failures = [NoticeRefused("no such number")]
+    queue(rig, "mail", "mail")
+
+    assert rig.send() == 1
+
+    assert [(row.state, row.reason, row.error) for row in rig.rows()] == [
+        ("failed", "refused", "no such number"), ("sent", "", ""),
+    ]  # fmt: skip
+
+
+def test_a_channel_that_names_a_time_is_left_alone_until_then(rig):
+    mail = rig.inboxes["mail"]
+    mail.failures = [NotifyError("too many requests", again_in_s=90)]
+    queue(rig, "mail", "mail")
+
+    assert rig.send() == 0
+    rig.clock.step(85)
+    assert rig.send() == 0
+    rig.clock.step(6)
+    assert rig.send() == 2
+
+
+def test_a_channel_that_fails_again_and_again_is_tried_with_one_message_at_a_time(rig):
+    mail = rig.inboxes["mail"]
+    mail.failures = [NotifyError("down")] * 1000
+    for _ in range(20):
+        queue(rig, "mail")
+    for _ in range(60):
+        rig.send()
+        rig.clock.step(60)
+    tried = 1000 - len(mail.failures)
+    state = rig.box.snapshot()["mail"]
+
+    mail.failures = []
+    rig.clock.step(1800)
+    sent = rig.send()
+
+    # three before the pauses begin, then 10, 20, … 1280 s and 30 min apart, not 20 messages' worth of attempts
+    assert tried <= 12
+    assert (state["state"], state["error"]) == ("paused", "down")
+    assert sent == 20, "once it works again everything that waited goes out"
+    assert rig.box.snapshot()["mail"]["state"] == "works"
+
+
+def test_a_rate_limit_holds_back_and_drops_nothing(rig):
+    inbox = Inbox()
+    box = rig.outbox(mail=Outlet(inbox, per_minute=3))
+    for _ in range(7):
+        queue(rig, "mail")
+
+    sent = []
+    for _ in range(4):
+        sent.append(box.dispatch_due())
+        rig.clock.step(61)
+
+    assert sent == [3, 3, 1, 0]
 
 
 @pytest.mark.parametrize(
@@ -193,87 +205,88 @@ def test_pauses_double_from_10_s_to_30_min_and_jitter_shortens_them_by_half_at_m
     assert retry_pause_s(attempts, jitter=1.0) == shortest
 
 
-def test_a_channel_that_hangs_stops_no_other_even_with_many_alerts_waiting_for_it(store, clock, events):
-    mail, stuck = Mailbox(), Stuck()
-    for number in range(30):
-        queue(store, clock, "stuck", frame_id=f"early-{number}")
-    queue(store, clock, "mail", frame_id="late")
+def test_a_channel_that_hangs_stops_no_other_even_with_many_messages_waiting_for_it(rig):
+    mail, stuck = Inbox(), Stuck()
+    for _ in range(30):
+        queue(rig, "stuck")
+    queue(rig, "mail")
 
-    with running(outbox(store, clock, events, stuck=stuck, mail=mail)):
+    with running(rig.outbox(stuck=stuck, mail=mail)):
         assert stuck.entered.wait(SOON_S)
         assert mail.arrived.wait(SOON_S)
-        assert events.wait_for(lambda event: event.ok and event.fields["channel"] == "mail")
+        assert rig.events.wait_for(lambda event: event.ok and event.fields["channel"] == "mail")
         stuck.let_go.set()
 
-    assert rows(store)["mail"][0] == "sent"
+    assert rows(rig)["mail"][0] == "sent"
 
 
-def test_the_outbox_ends_though_a_channel_hangs_and_its_alert_stays(store, clock, events):
-    stuck = Stuck()
-    queue(store, clock, "stuck")
+def test_the_outbox_ends_though_a_channel_hangs_and_its_message_goes_out_after_the_next_start(rig):
+    stuck, mail = Stuck(), Inbox()
+    queue(rig, "stuck")
 
-    with running(outbox(store, clock, events, stuck=stuck)):
+    with running(rig.outbox(stuck=stuck)):
         assert stuck.entered.wait(SOON_S)
 
     (left,) = [each for each in threading.enumerate() if each.name == "notify-stuck"]
     assert left.daemon, "the process could not end while this thread lives"
-    assert rows(store) == {"stuck": ("pending", 0, "")}
+    assert rows(rig) == {"stuck": ("sending", 0, "")}
+    assert rig.outbox(stuck=mail).dispatch_due() == 1
     stuck.let_go.set()
     left.join(SOON_S)
 
 
-def test_a_channel_that_hangs_is_reported(store, clock, events):
+def test_a_channel_that_hangs_is_reported(rig):
     stuck = Stuck()
-    queue(store, clock, "stuck")
+    queue(rig, "stuck")
 
-    with running(outbox(store, clock, events, stuck=stuck)):
+    with running(rig.outbox(stuck=stuck)):
         assert stuck.entered.wait(SOON_S)
-        clock.step(301)
-        assert events.wait_for(lambda event: not event.ok and "the channel hangs" in event.fields["reason"])
+        rig.clock.step(301)
+        assert rig.events.wait_for(lambda event: not event.ok and "the channel hangs" in event.fields["reason"])
         stuck.let_go.set()
 
 
-def test_an_alert_that_comes_while_it_runs_is_sent_without_a_restart(store, clock, events):
-    mail = Mailbox()
+def test_a_message_that_comes_while_it_runs_is_sent_without_a_restart(rig):
+    mail = Inbox()
 
-    with running(outbox(store, clock, events, mail=mail)):
-        queue(store, clock, "mail")
+    with running(rig.outbox(mail=mail)):
+        queue(rig, "mail")
         assert mail.arrived.wait(SOON_S)
 
 
-def test_a_bug_in_a_notifier_is_told_and_the_alert_tried_again(store, clock, events):
-    queue(store, clock, "buggy", "mail")
-    buggy, mail = Mailbox(failures=[KeyError("token")]), Mailbox()
-    box = outbox(store, clock, events, buggy=buggy, mail=mail)
+def test_a_bug_in_a_notifier_is_told_and_the_message_tried_again(rig):
+    queue(rig, "buggy", "mail")
+    buggy, mail = Inbox(failures=[KeyError("token")]), Inbox()
+    box = rig.outbox(buggy=buggy, mail=mail)
 
     assert box.dispatch_due() == 1
-    state, attempts, error = rows(store)["buggy"]
+    state, attempts, error = rows(rig)["buggy"]
     assert (state, attempts) == ("pending", 1)
-    assert error.startswith("KeyError: 'token' (test_outbox.py:")
-    clock.step(10)
+    assert error.startswith("KeyError: 'token' (alert_rig.py:")
+    rig.clock.step(10)
     assert box.dispatch_due() == 1
     assert len(buggy.got) == len(mail.got) == 1
 
 
-def test_an_alert_for_a_channel_that_left_the_site_is_no_silent_loss(store, clock, events):
-    queue(store, clock, "telegram")
+def test_a_message_for_a_channel_that_left_the_site_is_no_silent_loss(rig):
+    queue(rig, "telegram")
 
-    outbox(store, clock, events, mail=Mailbox()).dispatch_due()
+    rig.outbox(mail=Inbox()).dispatch_due()
 
-    state, _attempts, error = rows(store)["telegram"]
+    state, _attempts, error = rows(rig)["telegram"]
     assert state == "pending"
-    assert "no channel 'telegram'" in error
-    assert [each.ok for each in events] == [False]
+    assert "'@telegram'" in error
+    assert [each.ok for each in rig.events] == [False]
 
 
-def test_the_picture_is_that_of_the_best_detection_with_its_box_drawn(store, clock, events):
-    mail = Mailbox()
+def test_the_picture_is_that_of_the_best_detection_with_its_box_drawn(rig):
     pictures = [grey_picture(width=320, height=240, level=level) for level in (20, 120, 220)]
-    queue(store, clock, "mail", frame_id="clip", kind="clip", number=1)
+    rig.media.clips["clip"] = FakeClip(pictures, 10.0)
+    queue(rig, "mail", frame_id="clip", kind="clip", number=1)
 
-    outbox(store, clock, events, media=FakeMedia({"clip": FakeClip(pictures, 10.0)}), mail=mail).dispatch_due()
+    rig.send()
 
-    drawn = np.asarray(Image.open(io.BytesIO(mail.got[0][1])).convert("RGB")).astype(int)
+    drawn = np.asarray(Image.open(io.BytesIO(rig.inboxes["mail"].pictures[0])).convert("RGB")).astype(int)
     height, width = drawn.shape[:2]
     middle, row, column = drawn[height // 2, width // 2], height // 2, width // 2
     edges = [
@@ -286,101 +299,117 @@ def test_the_picture_is_that_of_the_best_detection_with_its_box_drawn(store, clo
 
 
 @pytest.mark.parametrize("number", [0, 7])
-def test_an_alert_goes_without_its_picture_when_that_can_not_be_read_any_more(store, clock, events, number):
-    mail = Mailbox()
-    media = FakeMedia({"frame-1": FakeClip([grey_picture()])}) if number else FakeMedia()
-    queue(store, clock, "mail", number=number)
+def test_a_message_goes_without_its_picture_when_that_can_not_be_read_any_more(rig, number):
+    if number:
+        rig.media.clips["frame-1"] = FakeClip([grey_picture()])
+    queue(rig, "mail", frame_id="frame-1", number=number)
 
-    assert outbox(store, clock, events, media=media, mail=mail).dispatch_due() == 1
+    assert rig.send() == 1
 
-    assert mail.got == [("any/mail/ridge/frame-1", b"")]
-    assert "frame-1" in events[0].fields["no_picture"]
+    assert rig.inboxes["mail"].pictures == [b""]
+    assert "frame-1" in rig.events[0].fields["no_picture"]
 
 
-class BusyOnce:
-    """A store that is locked the first time (or the first times) an alert is to be marked as sent."""
+class BusyAfterwards:
+    """A store that is locked the first time (or the first times) a message is to be marked as sent."""
 
-    def __init__(self, store, times=1):
-        self.store, self.times = store, times
+    def __init__(self, notices, times=1):
+        self.notices, self.times = notices, times
 
     def __getattr__(self, name):
-        return getattr(self.store, name)
+        return getattr(self.notices, name)
 
-    def alert_sent(self, pk, at):
+    def sent(self, pk, at, *, receipt):
         if self.times:
             self.times -= 1
             raise StoreBusy("database: database is locked")
-        self.store.alert_sent(pk, at)
+        self.notices.sent(pk, at, receipt=receipt)
 
 
-def test_a_store_that_is_busy_after_the_send_causes_no_second_send(store, clock, events):
-    mail = Mailbox()
-    queue(store, clock, "mail")
-    box = outbox(BusyOnce(store), clock, events, mail=mail)
+def busy_outbox(rig, mail, times):
+    box = rig.outbox(mail=mail)
+    box.notices = BusyAfterwards(box.notices, times)
+    return box
+
+
+def test_a_store_that_is_busy_after_the_send_causes_no_second_send(rig):
+    mail = Inbox()
+    queue(rig, "mail")
+    box = busy_outbox(rig, mail, 2)
 
     with pytest.raises(StoreBusy):
         box.dispatch_due()
-    clock.step(3600)
+    rig.clock.step(3600)
 
     assert box.dispatch_due() == 1
     assert len(mail.got) == 1
-    assert rows(store) == {"mail": ("sent", 1, "")}
+    assert rows(rig) == {"mail": ("sent", 1, "")}
 
 
-def test_a_running_outbox_survives_a_busy_store(store, clock, events):
-    mail = Mailbox()
-    queue(store, clock, "mail")
+def test_a_running_outbox_survives_a_busy_store(rig):
+    mail = Inbox()
+    queue(rig, "mail")
 
-    with running(outbox(BusyOnce(store), clock, events, mail=mail)):
-        assert events.wait_for(lambda event: event.ok)
+    with running(busy_outbox(rig, mail, 2)):
+        assert rig.events.wait_for(lambda event: event.ok)
 
     assert len(mail.got) == 1
-    assert rows(store) == {"mail": ("sent", 1, "")}
+    assert rows(rig) == {"mail": ("sent", 1, "")}
 
 
-def test_the_outbox_ends_though_the_store_stays_busy_and_the_alert_stays(store, clock, events):
-    mail = Mailbox()
-    queue(store, clock, "mail")
+def test_the_outbox_ends_though_the_store_stays_busy_and_the_message_stays(rig):
+    mail = Inbox()
+    queue(rig, "mail")
 
-    with running(outbox(BusyOnce(store, times=1000), clock, events, mail=mail)):
+    with running(busy_outbox(rig, mail, 1000)):
         assert mail.arrived.wait(SOON_S)
 
-    assert rows(store) == {"mail": ("pending", 0, "")}
+    assert rows(rig) == {"mail": ("sending", 0, "")}
 
 
-def test_a_crash_between_sending_and_marking_sends_again_under_the_same_key(store, clock, events):
-    mail = Mailbox()
-    queue(store, clock, "mail")
+def test_a_crash_between_sending_and_marking_sends_again_under_the_same_key(rig):
+    mail = Inbox()
+    queue(rig, "mail")
     with pytest.raises(StoreBusy):
-        outbox(BusyOnce(store), clock, events, mail=mail).dispatch_due()
+        busy_outbox(rig, mail, 2).dispatch_due()
 
-    assert outbox(store, clock, events, mail=mail).dispatch_due() == 1
+    assert rig.outbox(mail=mail).dispatch_due() == 1
 
-    assert len({key for key, _picture in mail.got}) == 1
+    assert len({notice.key for notice in mail.got}) == 1
     assert len(mail.got) == 2
 
 
-def test_alerts_of_a_channel_go_out_oldest_first(store, clock, events):
-    mail = Mailbox()
+def test_messages_of_a_channel_go_out_oldest_first(rig):
     for number in range(5):
-        queue(store, clock, "mail", frame_id=f"frame-{number}")
-        clock.step(1)
+        queue(rig, "mail", frame_id=f"frame-{number}")
 
-    assert outbox(store, clock, events, mail=mail).dispatch_due() == 5
+    assert rig.send() == 5
 
-    assert [key.rpartition("/")[2] for key, _picture in mail.got] == [f"frame-{number}" for number in range(5)]
+    sent = [notice.alert.frame_id for notice in rig.inboxes["mail"].got]
+    assert sent == [f"frame-{number}" for number in range(5)]
 
 
-def test_an_alert_comes_out_of_the_store_as_it_went_in(store, clock):
-    spooled = spooled_frame(Path("/spool/clip.mp4"), kind="clip")
-    store.add_frames([(spooled, 0)])
-    claimed = store.claim_next(clock.now())
-    outcome = Outcome(claimed, (PictureResult(3, 0.3, (Detection("person", 0.9, (0.1, 0.1, 0.2, 0.2)),)),), 64, 48)
-    queued = matches(outcome, [Rule(name="people", category="person", channels=("mail",))])
-    store.record(outcome, queued=queued, now=clock.now())
-    clock.step(timedelta(minutes=5).total_seconds())
+def test_a_receipt_that_says_failed_is_kept_and_told(rig):
+    class Telephone(Inbox):
+        asked = 0
 
-    due = store.due_alerts(clock.now(), 10)
+        def send(self, notice, *, picture):
+            super().send(notice, picture=picture)
+            return f"SM{len(self.got)}"
 
-    assert due == [replace(queued[0], pk=due[0].pk, queued_at=clock.now() - timedelta(minutes=5))]
-    assert store.due_alerts(clock.now(), 10, busy=("mail",)) == []
+        def receipts(self, ids):
+            self.asked += 1
+            return {"SM1": Receipt("failed", "out of reach"), "SM2": Receipt("delivered")}
+
+    telephone = Telephone()
+    box = rig.outbox(mail=telephone)
+    for _ in range(3):
+        queue(rig, "mail")
+    box.dispatch_due()
+    rig.clock.step(61)
+    box.dispatch_due()
+
+    assert [(row.state, row.receipt_state, row.error) for row in rig.rows()] == [
+        ("sent", "failed", "out of reach"), ("sent", "delivered", ""), ("sent", "waiting", ""),
+    ]  # fmt: skip
+    assert [each.fields["reason"] for each in rig.events if not each.ok] == ["out of reach"]
