@@ -16,9 +16,9 @@ LINES: Mapping[str, str] = {
     "group": mark("group: {got}, of {wanted}"),
     "group!": mark("group: {got} is not of {wanted}"),
     "group.unknown!": mark("group: nobody knows {wanted}"),
-    "category": mark("category: {got}"),
+    "category": mark("category: it is {got}"),
     "category!": mark("category: {got}, wanted {wanted}"),
-    "stations": mark("stations: {station}"),
+    "stations": mark("stations: {station} is one of them"),
     "stations!": mark("stations: {station} is none of {wanted}"),
     "zones": mark("zones: {station} lies in {wanted}"),
     "zones!": mark("zones: {station} does not lie in {wanted}"),
@@ -72,9 +72,8 @@ WORDS: Mapping[str, str] = {
     "twilight": mark("twilight"),
     "toward": mark("toward"),
     "away": mark("away"),
-    "left": mark("left"),
-    "right": mark("right"),
-    "unknown": mark("unknown"),
+    "left": mark("to the left"),
+    "right": mark("to the right"),
     **WEEKDAY_NAMES,
 }
 WORDY = frozenset({"category", "sun", "weekdays", "direction"})  # reasons whose values are such words
