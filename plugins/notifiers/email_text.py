@@ -157,7 +157,12 @@ def _what_to_answer(head: Letterhead, notice: Notice) -> str:
 
 
 def _rows(words: Wording) -> list[tuple[str, str]]:
-    return [(one_line(label), one_line(value)) for label, value in words.rows]
+    """One line each, whatever they hold; the blank in "93 %" stays one that no line breaks at."""
+    return [(_visible(label), _visible(value)) for label, value in words.rows]
+
+
+def _visible(text: str) -> str:
+    return "".join(each if each.isprintable() or each == "\N{NO-BREAK SPACE}" else " " for each in text)
 
 
 def _text(head: Letterhead, notice: Notice, lost: str) -> str:
