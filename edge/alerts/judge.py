@@ -3,8 +3,9 @@
 A condition holds when all its fields do, and every field leaves its reason, those of conditions inside too. What can't
 be told (the hour of a frame without a time, the way of a still) does not hold; `not` turns that around like any other.
 
-The score is compared where a condition names a thing or a `min_score`, or where nothing above it did; inside a `not`
-only a `min_score` that stands there, so that `not: {taxon: Felis catus}` also keeps back a cat that is hardly sure.
+The score is compared where a condition names a thing or a `min_score`, or where nothing around it did; a `min_score`
+beside `any` or `all` is for those inside. Inside a `not` only a `min_score` that stands there counts, so that
+`not: {taxon: Felis catus}` also keeps back a cat that is hardly sure.
 """
 
 from collections.abc import Iterator
@@ -25,7 +26,8 @@ class _Around:
     """What a condition has from those around it.
 
     min_score: in force. scored: a score was compared already. asked: the nearest one that says what was seen.
-    inside_not: within an odd number of `not`. ask: nothing has spoken against it, so that records make a difference.
+    inside_not: within an odd number of `not`; named: a min_score stands within the innermost of these.
+    ask: nothing has spoken against it, so that records make a difference.
     """
 
     depth: int
@@ -33,6 +35,7 @@ class _Around:
     scored: bool = False
     asked: Condition | None = None
     inside_not: bool = False
+    named: bool = False
     ask: bool = True
 
 
@@ -55,6 +58,7 @@ def _judge(condition: Condition, sight: Sight, past: Past, around: _Around, reas
     around = replace(
         around,
         min_score=around.min_score if condition.min_score is None else condition.min_score,
+        named=around.named or condition.min_score is not None,
         asked=condition if condition.says_what else around.asked,
     )
     compares = _compares_score(condition, around)
@@ -68,9 +72,13 @@ def _judge(condition: Condition, sight: Sight, past: Past, around: _Around, reas
 
 
 def _compares_score(condition: Condition, around: _Around) -> bool:
-    if condition.min_score is not None:
+    if around.inside_not and not around.named:
+        return False
+    if condition.says_what:
         return True
-    return not around.inside_not and (condition.says_what or not (around.scored or condition.any or condition.all))
+    if condition.any or condition.all:  # each of those compares
+        return False
+    return condition.min_score is not None or not around.scored
 
 
 def _leaves(condition: Condition, sight: Sight, around: _Around, *, compares: bool) -> Iterator[Because]:
@@ -98,7 +106,7 @@ def _nested(condition: Condition, sight: Sight, past: Past, around: _Around, rea
             yield holds
     if condition.not_ is not None:
         below = []
-        turned = replace(inside, inside_not=not around.inside_not)
+        turned = replace(inside, inside_not=not around.inside_not, named=False)
         holds = not _judge(condition.not_, sight, past, turned, below)
         reasons += [Because("not", holds, {}, around.depth), *below]
         yield holds
