@@ -47,6 +47,7 @@ SERVER = (
     *("media.synced", "media.renamed", "media.kept", "store.added", "store.claimed", "store.recorded"),
     *("mqtt.answered", "mqtt.puback"),
 )
+OUTBOX = ("outbox.taken", "outbox.accepted", "outbox.marked")  # tried by benchmarks/alert_kills.py
 SERVER_PIECES = (  # reached only while frames come in chunks; an offer's file is called <id>.json
     *("file.synced@*-*.json", "file.renamed@*-*.json", "file.kept@*-*.json"),
     *("pieces.synced", "media.linked", "pieces.whole", "pieces.removed"),

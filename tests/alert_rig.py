@@ -1,10 +1,14 @@
 """Alerts without a daemon: real store, desk and outbox, channels that keep what they get, a stepped clock."""
 
+import atexit
 import itertools
+import shutil
+import tempfile
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import select
@@ -68,6 +72,15 @@ class Inbox:
         return [notice.words.headline for notice in self.got]
 
 
+@cache
+def _empty_database() -> Path:
+    """A database without rows: making its tables takes longer than most tests."""
+    folder = Path(tempfile.mkdtemp(prefix="tigrillo-rig-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    Store(f"sqlite:///{folder / 'site.sqlite'}").close()
+    return folder / "site.sqlite"
+
+
 @dataclass
 class Rig:
     """One site. Everything goes by `clock`; frames are captured and received now unless a test says otherwise."""
@@ -88,6 +101,7 @@ class Rig:
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count(1)
+        shutil.copy(_empty_database(), self.folder / "site.sqlite")
         self.store = Store(f"sqlite:///{self.folder / 'site.sqlite'}")
         people = [(name, None, False) for name in self.channels]
         self.directory = directory(
@@ -142,8 +156,13 @@ class Rig:
         self.store.add_frames([(replace(spooled, received_at=now, agent=agent), 0)])
         claimed = self.store.claim_next(now)
         outcome = Outcome(claimed, (PictureResult(number, 0.0, tuple(detections)),), width=64, height=48)
-        assert self.store.record(outcome, now=now, also=lambda connection: self.desk.note(connection, outcome, now))
+        self.record(outcome)
         return outcome
+
+    def record(self, outcome: Outcome) -> None:
+        """Record what was seen in a claimed frame."""
+        now = self.clock.now()
+        assert self.store.record(outcome, now=now, also=lambda connection: self.desk.note(connection, outcome, now))
 
     def send(self) -> int:
         """Send what is due now."""

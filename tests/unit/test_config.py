@@ -40,7 +40,7 @@ def test_a_good_site_becomes_a_plan_in_yaml_order(tmp_path):
     assert [spec.name for spec, _ in plan.stages] == ["detect", "classify", "rollup"]
     assert plan.state_dir == tmp_path / "state"
     assert plan.sources[0][1].folder == tmp_path / "inbox"
-    assert plan.rules[0].taxon == "Felidae"
+    assert plan.rules[0].taxon == ("Felidae",)
 
 
 @pytest.mark.parametrize("language", ["en", "es"])

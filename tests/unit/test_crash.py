@@ -70,6 +70,6 @@ def test_every_point_stands_in_the_code_and_every_point_in_the_code_is_known():
 
 
 def test_what_chaos_tries_are_points_and_all_of_them():
-    tried = {each.partition("@")[0] for each in (*crash.AGENT, *crash.SERVER, *crash.SERVER_PIECES)}
+    tried = {each.partition("@")[0] for each in (*crash.AGENT, *crash.SERVER, *crash.SERVER_PIECES, *crash.OUTBOX)}
 
     assert tried == set(crash.POINTS)

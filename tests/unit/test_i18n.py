@@ -18,7 +18,7 @@ from babel.messages.pofile import read_po
 
 from edge import foreign as foreign_module
 from edge import i18n
-from edge.alerts.rules import Category
+from edge.model import Category
 from edge.commands import words
 from edge.config import plan_from
 from edge.demo.show import WORDS

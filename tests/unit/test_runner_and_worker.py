@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from edge.alerts.desk import AlertDesk, AlertSettings
+from edge.alerts.people import directory
 from edge.clock import SteppedClock
 from edge.errors import ConfigError, DecodeError, DeviceBusy, StageError
 from edge.model import Classification, Detection
@@ -120,6 +122,9 @@ def test_a_fatal_error_passes_the_ladder():
     assert attempt(lambda: 7) == Done(7)
 
 
+NO_RULES = AlertDesk([], directory([], [], language="en", timezone="UTC", digest=None), {}, AlertSettings())
+
+
 class Bench:
     """A worker with a real store and one waiting frame."""
 
@@ -134,7 +139,7 @@ class Bench:
         )
         self.pulse = Pulse(["worker-1"])
         runner = Runner(media, stages)
-        self.worker = Worker("worker-1", self.store, services, runner, [], self.pulse, self.stop, self.halt)
+        self.worker = Worker("worker-1", self.store, services, runner, NO_RULES, self.pulse, self.stop, self.halt)
 
 
 @pytest.fixture

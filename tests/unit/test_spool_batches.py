@@ -43,7 +43,7 @@ def incoming(number=1, **changes):
 
 
 def finish(store, frame):
-    store.record(Outcome(frame, (PictureResult(0, 0.0, ()),), 1, 1), queued=[], now=NOW)
+    store.record(Outcome(frame, (PictureResult(0, 0.0, ()),), 1, 1), now=NOW)
 
 
 def summed_bytes(store):

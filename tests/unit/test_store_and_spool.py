@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from edge.alerts.rules import Rule, matches
 from edge.clock import SteppedClock
 from edge.config import plan_from
 from edge.errors import RefusedError, SchemaError, SpoolFull
@@ -18,6 +17,8 @@ from edge.model import Answer, CaptureTime, Classification, Detection, Outcome, 
 from edge.pipeline.spool import Spool
 from edge.registry import load_registry
 from edge.services import Incoming
+from edge.store import notices
+from edge.store.notices import NewNotice, Notices
 from edge.store.sql import Store
 from edge.testing import fake_services
 
@@ -25,7 +26,6 @@ NOW = datetime(2026, 11, 22, 2, 14, tzinfo=UTC)
 BODY = b"not really a jpeg, which the spool does not mind"
 FELIDAE = Taxon("Felidae", "family", ("Animalia", "Mammalia", "Carnivora", "Felidae"), "cats", "félidos")
 CAT = Detection("animal", 0.9, (0.1, 0.2, 0.3, 0.4), "animal", (Classification("jaguar", 0.8),), Answer(FELIDAE, 0.95))
-RULE = Rule(name="cats", taxon="Felidae", channels=("screen",))
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_a_full_spool_keeps_the_frame_with_its_sender(store, spool):
         spool.receive(incoming(id="a-2", body=b"y" * 200))
     assert store.counts()["spooled"] == 1
 
-    store.record(outcome_of(store.claim_next(NOW)), queued=[], now=NOW)
+    store.record(outcome_of(store.claim_next(NOW)), now=NOW)
     assert spool.receive(incoming(id="a-2", body=b"y" * 200)) is True
 
 
@@ -241,7 +241,7 @@ def test_a_frame_beside_the_one_that_takes_the_process_down_is_not_taken_for_it(
             store.reclaim_all(now)
             continue
         for frame in lanes:
-            store.record(outcome_of(frame), queued=[], now=now)
+            store.record(outcome_of(frame), now=now)
 
     assert attempts.pop("a-00") == 4
     assert len(attempts) == 19
@@ -269,34 +269,25 @@ def test_a_released_frame_waits_until_its_time(store, spool):
     assert store.claim_next(NOW + timedelta(seconds=6)).attempts == 1
 
 
-def test_observation_alert_and_state_come_in_one_transaction_and_once(store, spool):
+def test_observation_state_and_what_else_is_written_come_in_one_transaction_and_once(store, spool):
     spool.receive(incoming())
     outcome = outcome_of(store.claim_next(NOW), CAT)
-    queued = matches(outcome, [RULE])
+    row = NewNotice("k", "alert", "@screen", "@screen", "screen", "warning", frame_pk=outcome.spooled.pk, detection=CAT)
 
-    assert store.record(outcome, queued=queued, now=NOW) is True
-    assert store.record(outcome, queued=queued, now=NOW) is False
+    def fails(connection):
+        notices.add(connection, row, NOW)
+        raise ValueError("in this test")
 
+    with pytest.raises(ValueError, match="in this test"):
+        store.record(outcome, now=NOW, also=fails)
+    before = store.counts()
+    recorded = [store.record(outcome, now=NOW, also=lambda found: notices.add(found, row, NOW)) for _ in range(2)]
+
+    assert (before, recorded) == ({"claimed": 1, "observations": 0, "quarantine": 0}, [True, False])
     assert store.counts() == {"recorded": 1, "alerts_pending": 1, "observations": 1, "quarantine": 0}
-    (alert,) = store.due_alerts(NOW, 10)
-    assert (alert.detection, alert.station, alert.frame_id) == (CAT, "cam-01", "a-1")
-    assert store.due_alerts(NOW, 10, busy=["screen"]) == []
+    (kept,) = Notices(store).newest(10)
+    assert (kept.detection, kept.frame_id) == (CAT, "a-1")
     assert store.outcome(outcome.spooled.pk).detections() == [CAT]
-
-
-def test_an_alert_is_due_again_only_after_its_pause(store, spool):
-    spool.receive(incoming())
-    outcome = outcome_of(store.claim_next(NOW), CAT)
-    store.record(outcome, queued=matches(outcome, [RULE]), now=NOW)
-    (alert,) = store.due_alerts(NOW, 1)
-
-    store.alert_retry(alert.pk, NOW + timedelta(seconds=10), "down")
-    assert store.due_alerts(NOW, 1) == []
-    (again,) = store.due_alerts(NOW + timedelta(seconds=10), 1)
-    assert again.attempts == 1
-
-    store.alert_sent(alert.pk, NOW)
-    assert store.due_alerts(NOW + timedelta(days=1), 1) == []
 
 
 def test_a_read_only_store_sees_what_the_daemon_wrote(store, spool, tmp_path):
