@@ -133,6 +133,9 @@ userdb {{
 }}
 service anvil {{
   chroot =
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service stats {{
   chroot =
@@ -159,7 +162,9 @@ class Dovecot:
     folder: Path
     tls_port: int
     starttls_port: int
+    client_tls: ssl.SSLContext
     owner: int | None
+    host: str = "localhost"
     count: int = 0
 
     def deliver(self, raw: bytes) -> None:
@@ -183,7 +188,8 @@ def imap_server(certificate: tuple[Path, Path]) -> Iterator[Dovecot]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
         folder.chmod(0o755)
-        made = Dovecot(_maildir(folder, uid, gid), free_port(), free_port(), uid if root else None)
+        client_tls = ssl.create_default_context(cafile=certificate[0])
+        made = Dovecot(_maildir(folder, uid, gid), free_port(), free_port(), client_tls, uid if root else None)
         (folder / "passwd").write_text(f"answers:{{PLAIN}}{PASSWORD}\n", "utf-8")
         config = folder / "dovecot.conf"
         config.write_text(
