@@ -77,6 +77,7 @@ from .models.taxonomy import Taxonomy, load_taxonomy
 from .notices import TEMPLATE_FIELDS, Notice, NoticeKind, PictureLimits, Receipt, Reply, Wording
 from .paths import is_safe_name, open_atomically, sync_dir, write_atomically
 from .placement import Placement
+from .redaction import SecretText
 from .secret import Secret
 from .services import (
     Clip,
@@ -105,9 +106,9 @@ __all__ = [
     "FatalError", "Frame", "FrameError", "Hears", "Incoming", "Kind", "Link", "LinkLost", "Media", "Message",
     "ModelError", "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec", "NotifyError",
     "Observes", "OpenModel", "Outcome", "Picture", "PictureLimits", "PictureResult", "Placement", "Receipt",
-    "Received", "RefusedError", "Reply", "RetryableError", "Roster", "Said", "Scene", "Secret", "Seen", "Services",
-    "Session", "Severity", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError",
-    "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "VisionCompute", "Will",
+    "Received", "RefusedError", "Reply", "RetryableError", "Roster", "Said", "Scene", "Secret", "SecretText",
+    "Seen", "Services", "Session", "Severity", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage",
+    "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "VisionCompute", "Will",
     "Wording", "_", "boxes_above", "boxes_from_rows", "check_head", "check_numbers", "check_template", "crash",
     "describe_lineage", "fill_template", "first_of_rank", "foreign", "hookimpl", "is_safe_name", "letterbox",
     "load_taxonomy", "mark", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model",
