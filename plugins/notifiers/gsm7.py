@@ -22,9 +22,9 @@ UCS2_SINGLE, UCS2_PART = 70, 67  # UTF-16 units; the header takes three
 
 # What NFKD does not take apart, or takes apart badly.
 INSTEAD = {
-    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "`": "'", "´": "'",
-    "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "·": "-", "•": "-", "…": "...", "×": "x", "⁄": "/",
-    "°": " ", "œ": "oe", "Œ": "OE", "đ": "d", "Đ": "D", "ł": "l", "Ł": "L", "ı": "i",
+    "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‘": "'", "’": "'", "‚": "'", "′": "'", "″": '"',
+    "`": "'", "´": "'", "–": "-", "—": "-", "−": "-", "‐": "-", "‑": "-", "·": "-", "•": "-", "…": "...", "×": "x",
+    "⁄": "/", "°": " ", "œ": "oe", "Œ": "OE", "đ": "d", "Đ": "D", "ł": "l", "Ł": "L", "ı": "i",
 }  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def to_gsm7(text: str) -> str:
 
 
 def _nearest(character: str) -> str | None:
-    """The same in the alphabet; "" for a sign one can do without, None for a letter there is nothing for."""
+    """The same in the alphabet; a blank or "" for a sign one can do without, None for a letter there is nothing for."""
     if character in COST:
         return character
     if (other := INSTEAD.get(character)) is not None:
@@ -78,7 +78,8 @@ def _nearest(character: str) -> str | None:
     plain = [INSTEAD.get(each, each) for each in unicodedata.normalize("NFKD", character) if not _is_mark(each)]
     if plain and all(letter in COST for piece in plain for letter in piece):
         return "".join(plain)
-    return "" if unicodedata.category(character)[0] in "SCMZ" else None
+    kind = unicodedata.category(character)[0]
+    return " " if kind in "ZP" else "" if kind in "SCM" else None
 
 
 def _is_mark(character: str) -> bool:

@@ -38,9 +38,11 @@ class Inbox:
 
 def look(account: Account, inbox: Inbox) -> list[tuple[str, str]]:
     """Fetch what came since the last look: (number, what to write back). Raises NotifyError, RetryableError."""
-    found = account.received(since=inbox.memory.mark() - OVERLAP, limit=MOST_AT_ONCE)
+    began, mark = inbox.memory.began(), inbox.memory.mark()
+    found = account.received(since=max(began, mark - OVERLAP), limit=MOST_AT_ONCE)
+    sent = [each for each in reversed(found) if each.date_sent and each.date_sent >= began]  # oldest first
     answers = []
-    for message in sorted((each for each in found if each.date_sent), key=lambda each: each.date_sent):
+    for message in sorted(sent, key=lambda each: each.date_sent):  # whole seconds: those of one second stay in order
         text = inbox.take(message.sid, message.from_, message.body or "", at=message.date_sent)
         if text:
             answers.append((message.from_.removeprefix(inbox.prefix), text))
@@ -51,7 +53,7 @@ def poll(
     account: Account, inbox: Inbox, stop: threading.Event, services: Services, write: Callable[[str], str]
 ) -> None:
     """Look every `poll_s` until stopped. write: puts what to answer into the channel's form; it is sent once."""
-    inbox.memory.mark()  # before the first look: what was written before we began is not for us
+    inbox.memory.began()  # before the first look: what was written before is not for us
     pause_s = account.config.poll_s
     while not stop.wait(pause_s):
         pause_s = account.config.poll_s

@@ -19,7 +19,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS sent (
     key TEXT, number TEXT, at TEXT NOT NULL, body TEXT NOT NULL, sid TEXT NOT NULL, PRIMARY KEY (key, number));
 CREATE TABLE IF NOT EXISTS heard (id TEXT PRIMARY KEY, at TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS mark (one INTEGER PRIMARY KEY CHECK (one = 1), at TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS mark (one INTEGER PRIMARY KEY CHECK (one = 1), began TEXT NOT NULL, at TEXT NOT NULL);
 """
 
 
@@ -44,6 +44,10 @@ class Memory:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _open: sqlite3.Connection | None = None
     _heard: OrderedDict[str, None] = field(default_factory=OrderedDict)
+    _made: datetime = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._made = self.services.clock.now()
 
     def find(self, key: str, number: str) -> Sent | None:
         """What is known of this message to this number."""
@@ -75,9 +79,14 @@ class Memory:
         self._run(noted, ("UPDATE mark SET at = max(at, ?)", when))
 
     def mark(self) -> datetime:
-        """When the newest answer that was heard was written; at first: when we began to listen."""
+        """When the newest answer that was heard was written; at first: when we began."""
         row = self._run(("SELECT at FROM mark",))
-        return datetime.fromisoformat(row[0]) if row else self.services.clock.now()
+        return datetime.fromisoformat(row[0]) if row else self._made
+
+    def began(self) -> datetime:
+        """When this memory was made, in whole seconds, as Twilio tells moments."""
+        row = self._run(("SELECT began FROM mark",))
+        return (datetime.fromisoformat(row[0]) if row else self._made).replace(microsecond=0)
 
     def close(self) -> None:
         """Close the file."""
@@ -116,7 +125,7 @@ class Memory:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = FULL")  # noted means on disk: the power may fail while we send
         database.executescript(TABLES)
-        database.execute("INSERT OR IGNORE INTO mark VALUES (1, ?)", (self._now(),))
+        database.execute("INSERT OR IGNORE INTO mark VALUES (1, ?, ?)", (self._now(), self._now()))
         (mark,) = database.execute("SELECT at FROM mark").fetchone()
         database.execute("DELETE FROM heard WHERE at < ?", (_text(datetime.fromisoformat(mark) - KEPT),))
         database.execute("DELETE FROM sent WHERE at < ?", (_text(self.services.clock.now() - KEPT),))

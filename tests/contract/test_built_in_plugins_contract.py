@@ -27,6 +27,7 @@ from edge.testing import (
     spooled_frame,
 )
 from edge.testing_megadetector import check_results
+from tests.e2e.twilio_server import ACCOUNT, TOKEN, twilio_server
 
 REGISTRY = load_registry()
 STAGES = {"motion": {}, "rollup": {}}
@@ -136,6 +137,24 @@ def test_notifier_email(picture):
     assert len(inbox.bodies) == 3
 
 
+@pytest.mark.parametrize("name", ["sms", "whatsapp"])
+def test_notifier_through_twilio(name, picture, monkeypatch):
+    spec = REGISTRY.notifiers[name]
+    monkeypatch.setenv("TWILIO_TOKEN", TOKEN)
+
+    with twilio_server() as twilio:
+        config = spec.config(
+            account_sid=ACCOUNT,
+            auth_token={"env": "TWILIO_TOKEN"},
+            sender="+573000000001",
+            recipients=["+573001234567"],
+            api_base=twilio.base,
+        )
+        check_notifier_contract(spec, config, notice(), fake_services(), picture=picture.read_bytes())
+
+    assert len(twilio.bodies) == 2  # the alert was sent twice, under one key
+
+
 def test_exporter_megadetector(tmp_path):
     outcome = Outcome(spooled_frame(), (PictureResult(0, 0.0, (CAT,)),), 80, 60)
 
@@ -145,6 +164,18 @@ def test_exporter_megadetector(tmp_path):
 
 
 def test_no_built_in_plugin_is_without_a_contract_test():
-    tested = {*STAGES, *HEADS, "classifier", "watch", "replay", "console", "email", "megadetector", *COVERED_ELSEWHERE}
+    tested = {
+        *STAGES,
+        *HEADS,
+        "classifier",
+        "watch",
+        "replay",
+        "console",
+        "email",
+        "sms",
+        "whatsapp",
+        "megadetector",
+        *COVERED_ELSEWHERE,
+    }
 
     assert {name for specs in REGISTRY.kinds().values() for name in specs} == tested
