@@ -89,8 +89,13 @@ class _Wanted:
     seen_s: float
 
     @property
+    def changes(self) -> dict[str, Any]:
+        """What a later notice may change of an event: when and where it began stays."""
+        return {name: self.event[name] for name in ("title", "event_details")}
+
+    @property
     def digest(self) -> str:
-        return _sha256(encode(self.event))
+        return _sha256(encode(self.changes))
 
 
 @dataclass(slots=True)
@@ -119,7 +124,7 @@ class GundiNotifier:
             if step == "attach":
                 self._attach(events, thread, notice, picture)
             else:
-                self._write(events, thread, newest)
+                self._write(events, thread, replace(newest, event={**mine.event, **newest.changes}))
         if newest.at <= mine.at:
             self.waiting.pop(thread, None)
         known = events.get(thread)
@@ -127,10 +132,13 @@ class GundiNotifier:
         return known.object_id
 
     def check(self) -> str:
-        """Ask for the list of events with our key: nothing is made."""
-        self._take_turn("check")
-        self._demand(self._ask("GET", "/v2/events/", most=4096))
-        return f"Gundi at {self.outbound.target.place}"
+        """Show our key, and make nothing; takes no turn, for an alert may come the next moment."""
+        answer, place = self._ask("GET", "/v2/events/", most=4096), self.outbound.target.place
+        if answer.status in {401, 403}:
+            raise NoticeRefused(f"{place} knows no such key (it answered {answer.status})")
+        if answer.status != 405:  # only events may be posted there; it was asked after the key
+            self._demand(answer)
+        return f"Gundi at {place}"
 
     def _next(self, known: Known | None, mine: _Wanted, newest: _Wanted) -> Literal["make", "change", "attach", "done"]:
         if known is None:
@@ -155,7 +163,7 @@ class GundiNotifier:
         """Pass once in `request_every_s`. Raises NotifyError that says when."""
         now_s = self.services.clock.monotonic_s()
         if now_s < self.free_at_s:
-            why = {"attach": "the picture waits", "check": "the check waits"}.get(step, "the event waits")
+            why = "the picture waits" if step == "attach" else "the event waits"
             raise NotifyError(
                 f"{self.outbound.target.place}: {why} for its turn, one request in {self.config.request_every_s:g} s",
                 again_in_s=self.free_at_s - now_s,
@@ -164,16 +172,16 @@ class GundiNotifier:
 
     def _write(self, events: Events, thread: str, wanted: _Wanted) -> None:
         """Make the event of a thread, or change it to what is wanted now."""
-        known, body = events.get(thread), encode(wanted.event)
+        known = events.get(thread)
         if known is not None:
-            answer = self._ask("PATCH", f"/v2/events/{known.object_id}/", body, most=4096)
+            answer = self._ask("PATCH", f"/v2/events/{known.object_id}/", encode(wanted.changes), most=4096)
             if answer.status == 404:  # Gundi has forgotten it; the next step makes it anew
                 events.put(thread, None)
                 return
             self._demand(answer)
             events.put(thread, replace(known, at=wanted.at, body=wanted.digest))
             return
-        answer = self._ask("POST", "/v2/events/", body)
+        answer = self._ask("POST", "/v2/events/", encode(wanted.event))
         self._demand(answer)
         events.put(thread, Known(self._object_id(answer), wanted.at, wanted.digest))
 

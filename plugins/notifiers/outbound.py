@@ -116,11 +116,19 @@ class Outbound:
     timeout_s: float
 
     def request(
-        self, method: str, path: str, *, headers: Mapping[str, str], body: bytes = b"", most: int = ANSWER_BYTES
+        self,
+        method: str,
+        path: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        most: int = ANSWER_BYTES,
+        deaf: bool = False,
     ) -> Answer:
         """Ask, and give the answer, whatever its status. Raises NotifyError of one line that names the host.
 
         most: bytes of the answer's body to read; an answer that stops in the middle is one with `whole` False.
+        deaf: read nothing of it when the status is 2xx.
         """
         deadline_s = time.monotonic() + self.timeout_s  # real time, not services.clock: the network keeps no other
         sent = {"User-Agent": "tigrillo", "Connection": "close"} | dict(headers)
@@ -130,7 +138,7 @@ class Outbound:
                 with suppress(BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
                     connection.request(method, path, body or None, sent)
                 response = connection.getresponse()
-                answered, whole = _read(response, most)
+                answered, whole = _read(response, 0 if deaf and 200 <= response.status < 300 else most)
                 names = {name.lower(): value for name, value in response.getheaders()}
                 return Answer(response.status, names, answered, whole)
         except (OSError, http.client.HTTPException) as exc:

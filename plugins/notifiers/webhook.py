@@ -87,7 +87,8 @@ class WebhookNotifier:
     def _post(self, notice: Notice, picture: bytes) -> Answer:
         body = encode(document(notice, self.services, picture=_picture(picture) if picture else None))
         headers = self.headers(notice, body)
-        return self.outbound.request("POST", self.outbound.target.path, headers=headers, body=body, most=SAID_BYTES)
+        path = self.outbound.target.path
+        return self.outbound.request("POST", path, headers=headers, body=body, most=SAID_BYTES, deaf=True)
 
     def headers(self, notice: Notice, body: bytes) -> dict[str, str]:
         """Content type, the key by which a repetition is known, time and signature."""
