@@ -20,7 +20,16 @@ from .hookspecs import NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
 from .registry import Registry
 from .services import Station
-from .site_alerts import Scope, check_names, check_recipients, check_ways, check_whom, resolved_rule, taxonomies
+from .site_alerts import (
+    Scope,
+    check_names,
+    check_recipients,
+    check_ways,
+    check_whom,
+    own_addressees,
+    resolved_rule,
+    taxonomies,
+)
 from .site_file import Channel, SiteFile, Use, did_you_mean, expandable
 from .yaml_marks import Document, Path, dotted, parse
 
@@ -141,10 +150,7 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
         rules=rules,
         directory=directory(
             recipients,
-            [
-                (channel.name, getattr(config, "language", None), channel.sees_people)
-                for channel, (_spec, config) in zip(file.channels, channels, strict=True)
-            ],
+            [own_addressees(each, *found) for each, found in zip(file.channels, channels, strict=True)],
             language=file.site.language,
             timezone=file.site.timezone,
             digest=file.alerts.digest,
@@ -187,7 +193,8 @@ def _known_part(entry: Any) -> Rule | None:
     if not isinstance(entry, dict):
         return None
     try:
-        return Rule.model_validate({key: entry[key] for key in Rule.model_fields if entry.get(key) is not None})
+        names = [info.alias or name for name, info in Rule.model_fields.items()]
+        return Rule.model_validate({name: entry[name] for name in names if entry.get(name) is not None})
     except ValidationError:
         return None
 

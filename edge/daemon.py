@@ -19,6 +19,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from . import __version__
+from .alerts.answers import Answers
 from .alerts.cooldowns import Cooldowns
 from .alerts.desk import AlertDesk, AlertSettings
 from .alerts.digest import Digests
@@ -35,6 +36,7 @@ from .models.installed import InstalledModels
 from .paths import models_dir
 from .pipeline.built import built
 from .pipeline.compose import Composer
+from .pipeline.ears import check_all, hearing, listen, watchers_of
 from .pipeline.lanes import Outlet
 from .pipeline.outbox import Outbox, Post
 from .pipeline.pulse import Pulse
@@ -70,6 +72,7 @@ class Site:
     runner: Runner
     desk: AlertDesk
     outbox: Outbox
+    answers: Answers
     broker: Callable[[threading.Event], None] | None = None
 
 
@@ -140,7 +143,11 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
             channel.name: stack.enter_context(_open_outlet(channel, *plan.channels[channel.name], services))
             for channel in plan.file.channels
         }
+        observers = services.emit
+        assert isinstance(observers, Observers)
+        observers.watchers.extend(watchers_of(outlets, clock))
         outbox = open_outbox(plan, store, services, outlets)
+        answers = Answers(store, plan.directory, clock, services.emit)
         sources = tuple(
             (spec.name, stack.enter_context(built(spec.name, spec.build, config, services)))
             for spec, config in plan.sources
@@ -152,7 +159,7 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
             limit_bytes=limits.spool_bytes,
             drop_when_full=limits.when_full == "drop_newest",
         )
-        yield Site(services, store, spool, tally, sources, runner, alert_desk(plan, services), outbox, broker)
+        yield Site(services, store, spool, tally, sources, runner, alert_desk(plan, services), outbox, answers, broker)
 
 
 @contextmanager
@@ -236,7 +243,7 @@ async def _run(plan: Plan, site: Site) -> None:
     stop, halt = threading.Event(), threading.Event()
     lanes = [f"worker-{number + 1}" for number in range(plan.file.limits.inbox_frames)]
     pulse = Pulse(lanes)
-    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + 3)
+    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + len(site.outbox.outlets) + 4)
 
     async def in_thread(work: Callable[[], None]) -> None:
         try:
@@ -257,6 +264,10 @@ async def _run(plan: Plan, site: Site) -> None:
         for name, source in site.sources:
             tasks.start_soon(in_thread, partial(_keep_running, name, source, site, stop))
         tasks.start_soon(in_thread, partial(site.outbox.run, stop))
+        log, outlets = site.services.log, site.outbox.outlets
+        tasks.start_soon(in_thread, partial(check_all, outlets, log, stop))
+        for name, notifier in hearing(outlets):
+            tasks.start_soon(in_thread, partial(listen, name, notifier, site.answers, log, stop))
         tasks.start_soon(_heartbeat, plan, site, pulse, stop)
         tasks.start_soon(_stop_on_signal, stop, halt, plan.file.limits.grace_s)
 

@@ -29,6 +29,7 @@ SEVERITIES: tuple[Severity, ...] = ("info", "warning", "critical")  # least firs
 NV12_PLANES, I420_PLANES = 2, 3
 VERBS = ("capture", "receive", "spool", "claim", "stage", "record", "notify", "show")
 STATION_VERBS = ("station.online", "station.offline", "station.drift", "station.health", "station.result")
+PEOPLE_VERBS = ("people.answered",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,7 +286,7 @@ class Alert:
 class Event:
     """Something happened (or failed): what observers, metrics and logs see.
 
-    verb: one of the eight, or of STATION_VERBS. A field `refusal` names the kind of thing that was refused.
+    verb: one of the eight, of STATION_VERBS or of PEOPLE_VERBS. A field `refusal` names the kind of thing that was refused.
     station.health has `health`, all that the agent said, and `drifts`, whether its clock is off (None: not known).
     """
 

@@ -8,15 +8,15 @@ from typing import Any
 from pydantic import BaseModel
 
 from .alerts.groups import NamesTaxa, check_groups
-from .alerts.people import Recipient
-from .alerts.resolve import check_zones, resolve
+from .alerts.people import OwnAddressees, Recipient
+from .alerts.resolve import resolve
 from .alerts.rules import Rule
 from .alerts.zones import Zone
 from .hookspecs import NotifierSpec, StageSpec
 from .i18n import _
 from .models.taxonomy import load_taxonomy
 from .services import Station
-from .site_file import did_you_mean, known_zone
+from .site_file import Channel, did_you_mean, known_zone
 from .yaml_marks import Document, Path
 
 Known = Mapping[str, tuple[NotifierSpec[Any], BaseModel]]  # channel → its spec and its settings
@@ -108,11 +108,19 @@ def _tidy_address(
 
 
 def check_names(scope: "Scope", document: Document) -> None:
-    """Faults of the site's `groups:` and `zones:` themselves."""
-    faults = [(("groups", *place), message) for place, message in check_groups(scope.groups or {}, scope.taxonomies)]
-    faults += [(("zones", *place), message) for place, message in check_zones(scope.zones or {}, scope.stations)]
-    for place, message in faults:
-        document.fault(place, message)
+    """Faults of the site's `groups:` themselves.
+
+    What a zone lists need not be known: a station may be the name of an SD card's folder, or be added later.
+    """
+    for place, message in check_groups(scope.groups or {}, scope.taxonomies):
+        document.fault(("groups", *place), message)
+
+
+def own_addressees(channel: Channel, spec: NotifierSpec[Any], config: BaseModel) -> OwnAddressees:
+    """What a channel's settings say of its own addressees: `language` and `recipients`, where it has these."""
+    tidy = spec.address or str
+    addresses = tuple(tidy(str(each)) for each in getattr(config, "recipients", ()))
+    return OwnAddressees(channel.name, getattr(config, "language", None), channel.sees_people, addresses)
 
 
 @dataclass(frozen=True, slots=True)

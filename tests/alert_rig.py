@@ -16,7 +16,7 @@ from sqlalchemy import select
 from edge.alerts.cooldowns import Cooldowns
 from edge.alerts.desk import AlertDesk, AlertSettings
 from edge.alerts.digest import Digests
-from edge.alerts.people import Recipient, directory
+from edge.alerts.people import OwnAddressees, Recipient, directory
 from edge.alerts.rules import Rule
 from edge.clock import SteppedClock
 from edge.model import AgentFacts, Answer, CaptureTime, Detection, Outcome, PictureResult, Taxon
@@ -103,7 +103,7 @@ class Rig:
         self._numbers = itertools.count(1)
         shutil.copy(_empty_database(), self.folder / "site.sqlite")
         self.store = Store(f"sqlite:///{self.folder / 'site.sqlite'}")
-        people = [(name, None, False) for name in self.channels]
+        people = [OwnAddressees(name) for name in self.channels]
         self.directory = directory(
             self.recipients, people, language=self.language, timezone=self.timezone, digest=self.digest
         )

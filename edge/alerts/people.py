@@ -116,6 +116,7 @@ class Directory:
 
     by_name: Mapping[str, Addressee]
     first: Mapping[str, str]  # person → the name of the best way to them
+    own: Mapping[tuple[str, str], str]  # (channel, address) of a channel's own addressees → their name
 
     def find(self, name: str) -> Addressee | None:
         """`ana` (the best way to her), `ana/sms`, or `@mail` (the channel's own); None when there is none."""
@@ -127,31 +128,44 @@ class Directory:
 
     def at(self, channel: str, address: str) -> Addressee | None:
         """Who has this address on this channel."""
-        found = (each for each in self.by_name.values() if each.channel == channel and each.address == address)
-        return next(found, None)
+        ways = (each for each in self.by_name.values() if each.channel == channel and each.address)
+        found = next((each for each in ways if each.address.casefold() == address.casefold()), None)
+        return found or self.by_name.get(self.own.get((channel, address.casefold()), ""))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddressees:
+    """What a channel's own addressees are like. language: None for the site's. addresses: for who answers."""
+
+    channel: str
+    language: str | None = None
+    sees_people: bool = False
+    addresses: tuple[str, ...] = ()
 
 
 def directory(
     recipients: Sequence[Recipient],
-    channels: Iterable[tuple[str, str | None, bool]],
+    channels: Iterable[OwnAddressees],
     *,
     language: str,
     timezone: str,
     digest: str | None,
 ) -> Directory:
-    """Everybody of a site. channels: (name, language of its own addressees, whether they see people)."""
+    """Everybody of a site. digest: when that of the channels' own addressees comes, None for never."""
+    channels = list(channels)
     found = {
-        OWN + name: Addressee(
-            OWN + name,
-            name,
-            language=own or language,
+        OWN + each.channel: Addressee(
+            OWN + each.channel,
+            each.channel,
+            language=each.language or language,
             timezone=timezone,
             digest=digest,
-            digest_to=OWN + name,
-            sees_people=sees,
+            digest_to=OWN + each.channel,
+            sees_people=each.sees_people,
         )
-        for name, own, sees in channels
+        for each in channels
     }
+    own = {(each.channel, address.casefold()): OWN + each.channel for each in channels for address in each.addresses}
     first: dict[str, str] = {}
     for each in recipients:
         best = next(iter(each.reach))
@@ -171,4 +185,4 @@ def directory(
                 digest_to=f"{each.name}/{each.digest_channel or best}",
                 sees_people=each.sees_people,
             )
-    return Directory(found, first)
+    return Directory(found, first, own)

@@ -51,23 +51,13 @@ def resolve(
     """Give a condition, and those inside it, scientific names, the members of its groups and its zones.
 
     Returns the condition, ready for `judge`, and (where in it, what is wrong and what would be right) for each fault.
-    What is wrong within `groups` and `zones` themselves: `check_groups` and `check_zones`.
+    What is wrong within `groups` themselves: `check_groups`.
     """
     site = _Site(taxonomies, groups, zones, stations)
     faults: Faults = []
     resolved = _resolve(condition, site, (), faults)
     faults += _places(resolved, site, (), frozenset())
     return resolved, faults
-
-
-def check_zones(zones: Mapping[str, Zone], stations: Mapping[str, Station]) -> Faults:
-    """What is wrong with the site's `zones:`: stations that nobody knows; paths begin with the zone's name."""
-    return [
-        ((name, "stations", index), _("no station is called {name!r}").format(name=each) + _hint(each, stations))
-        for name, zone in zones.items()
-        for index, each in enumerate(zone.stations)
-        if each not in stations
-    ]
 
 
 def _resolve(condition: C, site: _Site, path: Path, faults: Faults) -> C:

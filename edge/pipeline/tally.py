@@ -6,12 +6,14 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pluggy
 
-from ..model import STATION_VERBS, VERBS, Event
+from ..hookspecs import Observes
+from ..model import VERBS, Event
 from ..paths import write_atomically
 from ..redaction import redacted_value
 from ..services import Log
@@ -63,11 +65,12 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Observers:
-    """Tells everybody who wants to know; never raises."""
+    """Tells everybody who wants to know; never raises. watchers: channels that show what happens."""
 
     tally: Tally
     log: Log
     manager: pluggy.PluginManager
+    watchers: list[Observes] = field(default_factory=list)
     _said_at_s: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def __call__(self, event: Event) -> None:
@@ -76,12 +79,16 @@ class Observers:
         self.tally.count(event)
         if self._is_news(event):
             say = self.log.info if event.ok else self.log.warning
-            name = event.verb if event.verb in STATION_VERBS else f"frame.{event.verb}"
+            name = f"frame.{event.verb}" if event.verb in VERBS else event.verb
             say(name, ok=event.ok, station=event.station, frame_id=event.frame_id, **event.fields)
         if self.manager.hook.tigrillo_event.get_hookimpls():
             told = attempt(lambda: self.manager.hook.tigrillo_event(event=event))
             if isinstance(told, Failed):
                 self.log.error("event.hook_failed", reason=told.reason)
+        for watcher in self.watchers:
+            seen = attempt(partial(watcher.observe, event))
+            if isinstance(seen, Failed):
+                self.log.error("event.watcher_failed", reason=seen.reason)
 
     def _is_news(self, event: Event) -> bool:
         """Whether the log is to say it: no health, and of refusals one a minute, station and kind."""

@@ -146,6 +146,12 @@ def by_pk(connection: Connection, pk: int) -> Encounter | None:
     return encounter_from(row) if row else None
 
 
+def by_uid(connection: Connection, uid: str) -> Encounter | None:
+    """The encounter of this uid, which messages about it have as their thread."""
+    row = connection.execute(select(encounters).where(encounters.c.uid == uid)).mappings().first()
+    return encounter_from(row) if row else None
+
+
 def by_code(connection: Connection, code: str) -> Encounter | None:
     """The latest encounter of this code."""
     query = select(encounters).where(encounters.c.code == code).order_by(encounters.c.pk.desc()).limit(1)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from edge.alerts.conditions import MOST_LEVELS, Condition
 from edge.alerts.groups import BUILT_IN, Members, check_groups
-from edge.alerts.resolve import check_zones, resolve
+from edge.alerts.resolve import resolve
 from edge.alerts.zones import Zone
 from edge.model import Taxon
 from edge.models.taxa import all_taxa, taxon_named
@@ -255,13 +255,6 @@ def test_the_real_taxonomy_knows_the_built_in_groups():
 # ── zones and coordinates ─────────────────────────────────────────────────────────────────────────────────────────────
 
 SQUARE = Zone(polygon=((4.0, -75.0), (4.0, -74.0), (5.0, -74.0), (5.0, -75.0)))
-
-
-def test_a_zone_of_an_unknown_station_is_told():
-    ((path, message),) = check_zones({"north": Zone(stations=("ridge", "rige")), "sq": SQUARE}, PLACED)
-
-    assert path == ("north", "stations", 1)
-    assert "did you mean 'ridge'" in message
 
 
 @pytest.mark.parametrize(
