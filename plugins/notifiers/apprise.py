@@ -4,7 +4,6 @@ An optional extra: `pip install 'tigrillo[apprise]'`. Whom a service took a mess
 have to get it, so that a second attempt goes to those only.
 """
 
-import logging
 import re
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -113,8 +112,6 @@ def build(config: AppriseConfig, services: Services) -> Iterator[AppriseNotifier
     except ImportError as exc:
         problem = _("channel `apprise` needs a library that is not installed: pip install 'tigrillo[apprise]'")
         raise ConfigError(problem) from exc
-    # Its warnings can hold keys, and come back to us with the result of each message.
-    logging.getLogger("apprise").propagate = False
     asset = AppriseAsset(app_id="Tigrillo", app_desc="Tigrillo", storage_mode="memory", secure_logging=True)
     secrets = [url.reveal() for url in config.urls]
     ways = [Apprise.instantiate(url, asset=asset, tag=str(number)) for number, url in enumerate(secrets)]
