@@ -12,6 +12,7 @@ from aiosmtpd.controller import Controller
 from edge.demo.parts import free_port
 from edge.model import Answer, Classification, Detection, Outcome, PictureResult, Taxon
 from edge.registry import load_registry
+from edge.services import Station
 from edge.testing import (
     check_decoder_contract,
     check_exporter_contract,
@@ -27,6 +28,7 @@ from edge.testing import (
     spooled_frame,
 )
 from edge.testing_megadetector import check_results
+from tests.e2e.local_http import serving
 from tests.e2e.twilio_server import ACCOUNT, TOKEN, twilio_server
 
 REGISTRY = load_registry()
@@ -155,6 +157,61 @@ def test_notifier_through_twilio(name, picture, monkeypatch):
     assert len(twilio.bodies) == 2  # the alert was sent twice, under one key
 
 
+def test_notifier_webhook(picture):
+    spec = REGISTRY.notifiers["webhook"]
+
+    with serving() as server:
+        config = spec.config(url=server.url(), allow_http=True, allow=["127.0.0.1"])
+        check_notifier_contract(spec, config, notice(), fake_services(), picture=picture.read_bytes())
+
+    assert len(server.requests) == 3
+
+
+def test_notifier_gundi(picture, monkeypatch):
+    monkeypatch.setenv("GUNDI_KEY", "0123456789")
+    spec, services = (
+        REGISTRY.notifiers["gundi"],
+        fake_services(stations={"cam-03": Station("cam-03", "UTC", 4.6, -74.1)}),
+    )
+
+    with serving() as server:
+        server.answers.extend(
+            [(200, {}, b'{"object_id": "e-1"}'), (200, {}, b"{}"), (200, {}, b'{"object_id": "e-2"}')]
+        )
+        config = spec.config(
+            url=server.url(""), allow_http=True, allow=["127.0.0.1"], api_key={"env": "GUNDI_KEY"},
+            event_type="alert", health_event_type="state", request_every_s=0,
+        )  # fmt: skip
+        check_notifier_contract(spec, config, notice(), services, picture=picture.read_bytes())
+
+    assert [request.path for request in server.requests] == [
+        "/v2/events/",
+        "/v2/events/e-1/attachments/",
+        "/v2/events/",
+    ]
+
+
+def test_notifier_exec(picture, tmp_path):
+    spec, kept = REGISTRY.notifiers["exec"], tmp_path / "kept"
+    config = spec.config(command=["/bin/sh", "-c", 'cat >> "$0"; echo >> "$0"; echo taken', str(kept)])
+
+    check_notifier_contract(spec, config, notice(), fake_services(), picture=picture.read_bytes())
+
+    assert [json.loads(line)["kind"] for line in kept.read_text().splitlines()] == ["alert", "alert", "health"]
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")  # Apprise looks for it
+def test_notifier_apprise(picture, monkeypatch):
+    spec = REGISTRY.notifiers["apprise"]
+
+    with serving() as server:
+        monkeypatch.setenv("APPRISE_URL", f"json://127.0.0.1:{server.port}/")
+        config = spec.config(urls=[{"env": "APPRISE_URL"}])
+        check_notifier_contract(spec, config, notice(), fake_services(), picture=picture.read_bytes())
+
+    assert len(server.requests) == 3
+
+
 def test_exporter_megadetector(tmp_path):
     outcome = Outcome(spooled_frame(), (PictureResult(0, 0.0, (CAT,)),), 80, 60)
 
@@ -174,6 +231,10 @@ def test_no_built_in_plugin_is_without_a_contract_test():
         "email",
         "sms",
         "whatsapp",
+        "webhook",
+        "gundi",
+        "exec",
+        "apprise",
         "megadetector",
         *COVERED_ELSEWHERE,
     }
