@@ -141,7 +141,7 @@ def build(config: WebhookConfig, services: Services) -> Iterator[WebhookNotifier
     try:
         target = config.target(config.secret_url.reveal() if config.secret_url else config.url)
     except ValueError as exc:
-        raise ConfigError(_("webhook: {reason}").format(reason=exc)) from exc
+        raise ConfigError(_("channel webhook: {reason}").format(reason=exc)) from exc
     key = signing_key(config.secret.reveal()) if config.secret else b""
     bearer = config.bearer.reveal() if config.bearer else ""
     if not (bearer.isascii() and bearer.isprintable()):
