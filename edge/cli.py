@@ -10,6 +10,7 @@ import typer
 from . import __version__
 from .commands import (
     agent,
+    alerts,
     bench,
     broker,
     chaos,
@@ -207,6 +208,7 @@ app.add_typer(
         "`tigrillo agent AGENT.yaml` is short for `tigrillo agent run AGENT.yaml`."
     ),
 )
+app.add_typer(alerts.app, name="alerts", help=_("Explain, simulate, watch and try alerts."))
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

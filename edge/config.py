@@ -4,6 +4,7 @@ Every fault is reported at once, each with the place and what would be right.
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
@@ -33,6 +34,7 @@ from .site_alerts import (
 from .site_file import Channel, SiteFile, Use, did_you_mean, expandable
 from .yaml_marks import Document, Path, dotted, parse
 
+ALERTS_PART = ("rules", "groups", "zones", "recipients", "alerts")
 OF_A_CHANNEL = set(Channel.model_fields)  # what is not the plugin's own
 DECODED_PICTURE = "picture"  # what every stage may read: the runner decodes before the first stage
 
@@ -86,9 +88,43 @@ def check_complete(plan: Plan) -> None:
             raise ConfigError(f"{plan.path}:1:1 {section}: {message}")
 
 
+def plan_with(path: FilePath, other: FilePath, registry: Registry) -> Plan:
+    """A site with the alerts' part of another file in the place of its own. Raises ConfigError; each fault is placed.
+
+    other: any of `rules:`, `groups:`, `zones:`, `recipients:` and `alerts:`.
+    """
+    texts = []
+    for each in (path, other):
+        try:
+            texts.append(each.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as exc:
+            raise ConfigError(_("{path}: can't be read: {reason}").format(path=each, reason=foreign(exc))) from exc
+    document, changes = (parse(text) for text in texts)
+    found = changes.data if isinstance(changes.data, dict) else {}
+    if not isinstance(changes.data, dict):
+        changes.fault((), _("no rules in it: write `rules:` and below it a list, as in a site"))
+    for key in found:
+        if key not in ALERTS_PART:
+            known = ", ".join(ALERTS_PART)
+            changes.fault((key,), _("nothing is called {key!r} here").format(key=key) + f"; {known}")
+    if changes.faults:
+        raise ConfigError(format_faults(other, changes))
+    if isinstance(document.data, dict):
+        document.data |= found
+        document.marks = {where: mark for where, mark in document.marks.items() if not where or where[0] not in found}
+        document.marks |= {where: mark for where, mark in changes.marks.items() if where}
+    return _plan_of(document, path, registry, others=dict.fromkeys(map(str, found), other))
+
+
 def plan_from(text: str, path: FilePath, registry: Registry) -> Plan:
     """Check the text of a site that stands at `path` (relative folders start there)."""
-    document = parse(text)
+    return _plan_of(parse(text), path, registry)
+
+
+def _plan_of(
+    document: Document, path: FilePath, registry: Registry, *, others: Mapping[str, FilePath] | None = None
+) -> Plan:
+    """others: section → the file it stands in, where that is not `path`."""
     if document.data is None and not document.faults:
         document.fault((), _("the file is empty: `tigrillo init DIR` writes one to start from"))
     file = _validate(SiteFile, document.data, (), document) if isinstance(document.data, dict) else None
@@ -100,14 +136,18 @@ def plan_from(text: str, path: FilePath, registry: Registry) -> Plan:
     else:
         _check_rest(document, registry)
     if document.faults or plan is None:
-        raise ConfigError(format_faults(path, document))
+        raise ConfigError(format_faults(path, document, others=others))
     return plan
 
 
-def format_faults(path: FilePath, document: Document) -> str:
-    """One line a fault, in the order of the file."""
-    ordered = sorted(document.faults, key=lambda fault: (fault.line, fault.col))
-    return "\n".join(f"{path}:{fault.line}:{fault.col} {fault.path}: {fault.message}" for fault in ordered)
+def format_faults(path: FilePath, document: Document, *, others: Mapping[str, FilePath] | None = None) -> str:
+    """One line a fault, in the order of the file. others: section → the file it stands in, where that is not `path`."""
+    lines = []
+    for fault in sorted(document.faults, key=lambda fault: (fault.line, fault.col)):
+        section = re.split(r"[.\[]", fault.path, maxsplit=1)[0]
+        file = (others or {}).get(section, path)
+        lines.append(f"{file}:{fault.line}:{fault.col} {fault.path}: {fault.message}")
+    return "\n".join(lines)
 
 
 def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry) -> Plan | None:

@@ -5,7 +5,9 @@ import platform
 import shutil
 import socket
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,10 +17,14 @@ from .compute.probe import probe_devices
 from .config import Plan
 from .errors import EdgeError, FatalError, NoDeviceError
 from .foreign import foreign
+from .hookspecs import ChecksOnline
 from .i18n import _, decimal
 from .models.installed import InstalledModels
 from .paths import cache_dir, models_dir
+from .pipeline.built import built
+from .pipeline.runner import Failed, attempt
 from .registry import Registry
+from .services import Services
 from .stations.broker import find_mosquitto
 
 if TYPE_CHECKING:
@@ -41,8 +47,13 @@ class Finding:
     next_step: str = ""
 
 
-def examine(plan: Plan | None, registry: Registry, *, tell: Tell = lambda _text: None) -> Iterator[Finding]:
-    """Look at everything the daemon needs; with a site, also at what that site names. tell: what takes its time."""
+def examine(
+    plan: Plan | None, registry: Registry, *, tell: Tell = lambda _text: None, services: Services | None = None
+) -> Iterator[Finding]:
+    """Look at everything the daemon needs; with a site, also at what that site names. tell: what takes its time.
+
+    services: to ask the channels themselves whether they would work, over the network; None leaves that out.
+    """
     yield Finding(_("program"), "good", f"tigrillo {metadata.version('tigrillo')}, Python {platform.python_version()}")
     yield from _packages()
     yield from _plugins(registry)
@@ -56,6 +67,26 @@ def examine(plan: Plan | None, registry: Registry, *, tell: Tell = lambda _text:
     yield Finding(_("site"), "good", str(plan.path))
     yield from _folders(plan)
     yield from _servers(plan)
+    if services is not None:
+        yield from _channels(plan, services)
+
+
+def _channels(plan: Plan, services: Services) -> Iterator[Finding]:
+    """Ask each channel that can tell: credentials, rights, reach. Nothing is sent."""
+    for name, (spec, config) in plan.channels.items():
+        with ExitStack() as stack:
+            opened = attempt(partial(stack.enter_context, built(name, spec.build, config, services)))
+            if isinstance(opened, Failed):
+                yield Finding(name, "bad", opened.reason, _("mend this channel's settings"))
+            elif isinstance(opened.value, ChecksOnline):
+                said = attempt(opened.value.check)
+                if isinstance(said, Failed):
+                    step = _("mend this channel's settings") if said.reaction == "quarantine" else ""
+                    yield Finding(
+                        name, "bad" if step else "warn", said.reason, step or _("alerts wait until it answers")
+                    )
+                else:
+                    yield Finding(name, "good", said.value)
 
 
 def _packages() -> Iterator[Finding]:

@@ -286,7 +286,7 @@ class Alert:
 class Event:
     """Something happened (or failed): what observers, metrics and logs see.
 
-    verb: one of the eight, of STATION_VERBS or of PEOPLE_VERBS. A field `refusal` names the kind of thing that was refused.
+    verb: one of the eight, of STATION_VERBS or PEOPLE_VERBS. A field `refusal` names the kind of what was refused.
     station.health has `health`, all that the agent said, and `drifts`, whether its clock is off (None: not known).
     """
 

@@ -69,7 +69,7 @@ def replay(
         open_services(plan, registry, log=log, clock=SystemClock(), tally=Tally()) as services,
         open_runner(plan, services) as runner,
     ):
-        spooled = _pick(store.find_frames(frame_id), frame_id, station)
+        spooled = pick_frame(store.find_frames(frame_id), frame_id, station)
         steps: list[Step] = []
         traced = Runner(runner.media, [(name, Tracer(name, stage, steps)) for name, stage in runner.stages])
         outcome = traced.look_at(spooled)
@@ -89,7 +89,8 @@ def replay(
         _print(result, trace=trace)
 
 
-def _pick(found: list[Any], frame_id: str, station: str | None) -> Any:
+def pick_frame(found: list[Any], frame_id: str, station: str | None) -> Any:
+    """The frame that is meant. Raises FatalError when there is none, or when it is not clear which."""
     from ..errors import FatalError
 
     matching = [frame for frame in found if station in {None, frame.station}]

@@ -47,7 +47,7 @@ def check_all(outlets: Mapping[str, Outlet], log: Log, stop: threading.Event) ->
 
 def watchers_of(outlets: Mapping[str, Outlet], clock: Clock) -> list[Observes]:
     """The channels that show what happens; each is told that the site starts."""
-    found = [outlet.notifier for outlet in outlets.values() if isinstance(outlet.notifier, Observes)]
+    found: list[Observes] = [outlet.notifier for outlet in outlets.values() if isinstance(outlet.notifier, Observes)]
     for each in found:
         each.observe(Event("site.started", clock.now()))
     return found

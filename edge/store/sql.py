@@ -21,6 +21,7 @@ from sqlalchemy import (
     inspect,
     make_url,
     select,
+    true,
     update,
 )
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -32,7 +33,7 @@ from ..i18n import _
 from ..model import Outcome, SpooledFrame
 from . import arrivals
 from .rows import frame_from, frame_values, is_due, observation_values, outcome_from
-from .schema import frames, notices, observations, quarantine
+from .schema import encounters, frames, notices, observations, quarantine
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 READ_ONLY = {"mode": "ro", "uri": "true"}
@@ -172,7 +173,7 @@ class Store:
 
     # hop 6, record
 
-    def record(self, outcome: Outcome, *, now: datetime, also: Callable[[Connection], None] = _nothing) -> bool:
+    def record(self, outcome: Outcome, *, now: datetime, also: Callable[[Connection], object] = _nothing) -> bool:
         """Write observations and the final state in one transaction, and in it what `also` writes: encounters, alerts.
 
         Returns False, and writes nothing, when the frame is no longer in work: it is recorded already.
@@ -239,6 +240,17 @@ class Store:
             found["quarantine"] = int(connection.scalar(select(func.count()).select_from(quarantine)) or 0)
         return found
 
+    def count_encounters(self) -> int:
+        """How many encounters there were."""
+        with self.transaction() as connection:
+            return int(connection.scalar(select(func.count()).select_from(encounters)) or 0)
+
+    def count_received(self, *, since: datetime) -> int:
+        """How many recorded frames came since then."""
+        query = select(func.count()).where(frames.c.state == "recorded", frames.c.received_at >= since)
+        with self.transaction() as connection:
+            return int(connection.scalar(query) or 0)
+
     def find_frames(self, frame_id: str) -> list[SpooledFrame]:
         """The frames with this id, one for each station that has it."""
         with self.transaction() as connection:
@@ -270,14 +282,14 @@ class Store:
             ).mappings()
             return outcome_from(row, list(observed))
 
-    def recorded(self) -> Iterator[Outcome]:
-        """Every recorded frame, in the order of arrival."""
-        last = 0
+    def recorded(self, *, since: datetime | None = None) -> Iterator[Outcome]:
+        """Every recorded frame, in the order of arrival; those that came since then."""
+        last, came = 0, frames.c.received_at >= since if since is not None else true()
         while True:
             with self.transaction() as connection:
                 pks = connection.scalars(
                     select(frames.c.pk)
-                    .where(frames.c.state == "recorded", frames.c.pk > last)
+                    .where(frames.c.state == "recorded", frames.c.pk > last, came)
                     .order_by(frames.c.pk)
                     .limit(500)
                 ).all()
