@@ -36,7 +36,7 @@ STATES = {  # of a message
     "digest": mark("waits for the digest"),
     "digested": mark("told in the digest"),
 }
-LANE_STATES = {"works": mark("works"), "fails": mark("fails"), "paused": mark("paused")}
+LANE_STATES = {"works": mark("works"), "waits": mark("waits"), "fails": mark("fails"), "paused": mark("paused")}
 OUTCOMES = {  # of a rule that held
     "opened": mark("first of its encounter"),
     "better": mark("better than what waited"),
@@ -51,8 +51,8 @@ OUTCOMES = {  # of a rule that held
     help=_(
         "Say rule by rule why an alert was or was not sent for a frame.\n\n"
         "For each kind of animal in it: the encounter it is part of, whether each rule holds and every reason, and "
-        "what became of the messages. Rules are judged as they are now; what was recorded with the rules of then stands "
-        "beside it. Writes nothing, and may run beside the daemon."
+        "what became of the messages. Rules are judged as they are now; what was recorded with the rules of then "
+        "stands beside it. Writes nothing, and may run beside the daemon."
     ),
 )
 def explain(

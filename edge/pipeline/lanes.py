@@ -73,29 +73,34 @@ class Lane:
     def worked(self, now_s: float) -> bool:
         """It took a message; returns whether it had failed before."""
         had_failed = self.failures > 0
-        self.failures, self.failing_since, self.last_error = 0, None, ""
+        self.failures, self.failing_since, self.last_error, self.paused_until_s = 0, None, "", float("-inf")
         if self.outlet and self.outlet.per_minute is not None:
             self._sent_s.append(now_s)
         return had_failed
 
     def failed(self, reason: str, now: datetime, now_s: float, *, again_in_s: float | None, jitter: float) -> None:
-        """It did not; after OPENS_AFTER in a row, or when it asks for it, it gets a pause."""
-        self.failures += 1
-        self.failing_since = self.failing_since or now
+        """It did not; after OPENS_AFTER in a row it gets a pause. One that names a time is paused, and has not failed."""
         self.last_error = reason
         if again_in_s is not None:
             self.paused_until_s = now_s + min(max(again_in_s, 0.0), LONGEST_ASKED_S)
-        elif self.failures >= OPENS_AFTER:
+            return
+        self.failures += 1
+        self.failing_since = self.failing_since or now
+        if self.failures >= OPENS_AFTER:
             self.paused_until_s = now_s + retry_pause_s(self.failures - OPENS_AFTER + 1, jitter=jitter)
 
     def as_dict(self, now_s: float) -> dict[str, Any]:
-        """For the status file: state "works", "fails" or "paused", since when, the last error, the next try in s."""
-        state = "works" if not self.failures else "paused" if now_s < self.paused_until_s else "fails"
+        """For the status file: state, since when it fails, the last error, the next try in s.
+
+        state: "works", "waits" (it asked for it), "fails", or "paused" after failures.
+        """
+        is_paused = now_s < self.paused_until_s
+        state = ("paused" if is_paused else "fails") if self.failures else "waits" if is_paused else "works"
         return {
             "state": state,
             "since": self.failing_since.isoformat() if self.failing_since else "",
             "error": self.last_error,
-            "next_try_s": round(max(0.0, self.paused_until_s - now_s)) if self.failures else 0,
+            "next_try_s": round(self.paused_until_s - now_s) if is_paused else 0,
         }
 
 

@@ -29,6 +29,12 @@ class Pulse:
             self._ping += 1
             return True
 
+    @property
+    def pings(self) -> int:
+        """How many were sent so far; stands still while somebody does not answer."""
+        with self._lock:
+            return self._ping
+
     def silent(self) -> list[str]:
         """Workers that have not answered the last ping."""
         with self._lock:
