@@ -1,6 +1,6 @@
 """An account at Twilio: its settings, and what is asked of it, through the `twilio` package.
 
-The package is imported at the first request: it takes 26 MB and 0.15 s, which a site without SMS need not pay.
+The package is imported at the first request: it takes 19 MB and 0.15 s, which a site without SMS need not pay.
 """
 
 import re
@@ -175,7 +175,7 @@ class Account:
 
     def fetch(self, sid: str) -> "MessageInstance | None":
         """One message as it is now; None when Twilio has none of that name."""
-        from twilio.base.exceptions import TwilioRestException  # noqa: PLC0415  # because it takes 26 MB
+        from twilio.base.exceptions import TwilioRestException  # noqa: PLC0415  # because it takes 19 MB
 
         with self._asking() as client:
             try:
@@ -208,7 +208,7 @@ class Account:
 
     @contextmanager
     def _asking(self, to: str = "") -> Iterator["Client"]:
-        from twilio.base.exceptions import (  # noqa: PLC0415  # because it takes 26 MB
+        from twilio.base.exceptions import (  # noqa: PLC0415  # because it takes 19 MB
             TwilioException,
             TwilioRestException,
             TwilioServiceException,
@@ -228,7 +228,7 @@ class Account:
             raise NotifyError(f"Twilio: an answer that can't be read ({type(exc).__name__})") from exc
 
     def _client(self) -> "Client":
-        from twilio.rest import Client  # noqa: PLC0415  # because it takes 26 MB
+        from twilio.rest import Client  # noqa: PLC0415  # because it takes 19 MB
 
         with self._making:
             if self._made is None:

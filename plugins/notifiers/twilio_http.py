@@ -62,7 +62,7 @@ class BoundedHttp:
         allow_redirects: bool = False,  # noqa: ARG002  # because the package passes it; none is followed here
     ) -> "Response":
         """The answer, whatever its status but 429 and 5xx. Raises NotSent, TooBusy, FateUnknown."""
-        from twilio.http.response import Response  # noqa: PLC0415  # because it takes 26 MB that most sites don't need
+        from twilio.http.response import Response  # noqa: PLC0415  # because it takes 19 MB that most sites don't need
 
         deadline = time.monotonic() + (timeout or self.timeout_s)
         url = urlsplit(self.base + uri.removeprefix(TWILIO))
