@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
+from .alerts.heartbeat import HeartbeatConfig
 from .alerts.people import Directory, directory
 from .alerts.rules import Rule
 from .errors import ConfigError
@@ -167,9 +168,13 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
         each.name: Station(each.name, each.timezone or file.site.timezone, each.latitude, each.longitude)
         for each in file.stations
     }
-    for index, rule in enumerate(file.rules):
-        check_whom(index, rule, known if complete else None, [each.name for each in file.channels], document)
-        check_ways(index, rule, file.recipients, document)
+    told: list[tuple[Path, Rule | HeartbeatConfig]] = [
+        (("rules", index), rule) for index, rule in enumerate(file.rules)
+    ]
+    told += [(("alerts", "heartbeat"), file.alerts.heartbeat)] if file.alerts.heartbeat is not None else []
+    for place, whom in told:
+        check_whom(place, whom, known if complete else None, [each.name for each in file.channels], document)
+        check_ways(place, whom, file.recipients, document)
     rules = file.rules
     if len(stages) == len(file.stages):  # else a misspelt stage would make every taxon unknown
         scope = Scope(taxonomies(stages), file.groups, file.zones, stations)
@@ -218,7 +223,7 @@ def _check_rest(document: Document, registry: Registry) -> None:
     complete = len(resolved["stages"]) == len(_entries(document, "stages"))
     for index, entry in enumerate(_entries(document, "rules")):
         if rule := _known_part(entry):
-            check_whom(index, rule, None, channels, document)
+            check_whom(("rules", index), rule, None, channels, document)
             if complete:
                 resolved_rule(index, rule, Scope(taxonomies(resolved["stages"]), None, None, {}), document)
 

@@ -8,7 +8,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from .alerts.answers import Answers
 from .alerts.cooldowns import Cooldowns
 from .alerts.desk import AlertDesk, AlertSettings
 from .alerts.digest import Digests
+from .alerts.heartbeat import HeartbeatConfig
 from .clock import Clock
 from .config import Plan
 from .errors import FatalError
@@ -44,6 +45,7 @@ from .pipeline.roster import StoreRoster
 from .pipeline.runner import Failed, Runner, attempt
 from .pipeline.spool import Spool
 from .pipeline.tally import Observers, Tally, write_status
+from .pipeline.watchman import Around, Failures, Watchman
 from .pipeline.worker import Worker
 from .registry import Registry
 from .sd_notify import ALIVE, READY, STOPPING, notify
@@ -74,6 +76,7 @@ class Site:
     outbox: Outbox
     answers: Answers
     broker: Callable[[threading.Event], None] | None = None
+    failures: Failures = field(default_factory=Failures)  # of sources
 
 
 @contextmanager
@@ -243,7 +246,7 @@ async def _run(plan: Plan, site: Site) -> None:
     stop, halt = threading.Event(), threading.Event()
     lanes = [f"worker-{number + 1}" for number in range(plan.file.limits.inbox_frames)]
     pulse = Pulse(lanes)
-    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + len(site.outbox.outlets) + 4)
+    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + len(site.outbox.outlets) + 5)
 
     async def in_thread(work: Callable[[], None]) -> None:
         try:
@@ -264,6 +267,8 @@ async def _run(plan: Plan, site: Site) -> None:
         for name, source in site.sources:
             tasks.start_soon(in_thread, partial(_keep_running, name, source, site, stop))
         tasks.start_soon(in_thread, partial(site.outbox.run, stop))
+        if (heartbeat := plan.file.alerts.heartbeat) is not None:
+            tasks.start_soon(in_thread, partial(_watchman(plan, site, heartbeat, pulse).run, stop))
         log, outlets = site.services.log, site.outbox.outlets
         tasks.start_soon(in_thread, partial(check_all, outlets, log, stop))
         for name, notifier in hearing(outlets):
@@ -272,12 +277,20 @@ async def _run(plan: Plan, site: Site) -> None:
         tasks.start_soon(_stop_on_signal, stop, halt, plan.file.limits.grace_s)
 
 
+def _watchman(plan: Plan, site: Site, heartbeat: HeartbeatConfig, pulse: Pulse) -> Watchman:
+    """What tells people when the site itself is unwell."""
+    names = [name for name, _source in site.sources]
+    around = Around(plan.file.limits.spool_bytes, site.outbox, pulse, site.failures, names)
+    return Watchman(site.store, site.services, plan.directory, heartbeat, around)
+
+
 def _keep_running(name: str, source: Source, site: Site, stop: threading.Event) -> None:
     """Run a source; when it fails say so and start it again after a pause."""
     while not stop.is_set():
         ended = attempt(lambda: source.run(site.sink, stop))
         if isinstance(ended, Failed):
             site.services.log.error("source.failed", source=name, reason=ended.reason, again_in_s=RESTART_S)
+            site.failures.note(name, ended.reason, site.services.clock.monotonic_s())
             stop.wait(RESTART_S)
         elif not stop.is_set():
             site.services.log.info("source.finished", source=name)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from .alerts.groups import NamesTaxa, check_groups
+from .alerts.heartbeat import HeartbeatConfig
 from .alerts.people import OwnAddressees, Recipient
 from .alerts.resolve import resolve
 from .alerts.rules import Rule
@@ -23,15 +24,18 @@ Known = Mapping[str, tuple[NotifierSpec[Any], BaseModel]]  # channel → its spe
 
 
 def check_whom(
-    index: int,
-    rule: Rule,
+    where: Path,
+    whom: Rule | HeartbeatConfig,
     known: Known | None,
     channels: Sequence[str],
     document: Document,
 ) -> None:
-    """Faults of a rule's `channels:`. known: the channels' own settings; None while some of them are wrong."""
-    for position, channel in enumerate(rule.channels):
-        place: Path = ("rules", index, "channels", position)
+    """Faults of the `channels:` of a rule or the heartbeat, which stands at `where`.
+
+    known: the channels' own settings; None while some of them are wrong.
+    """
+    for position, channel in enumerate(whom.channels):
+        place: Path = (*where, "channels", position)
         if channel not in channels:
             close = difflib.get_close_matches(channel, channels, 1)
             hint = did_you_mean(close) or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
@@ -41,14 +45,12 @@ def check_whom(
             document.fault(place, text.format(name=channel))
 
 
-def check_ways(index: int, rule: Rule, recipients: Sequence[Recipient], document: Document) -> None:
-    """Faults of a rule's `to:` and of its escalation's: recipients, or ways to them, that there are not."""
+def check_ways(where: Path, whom: Rule | HeartbeatConfig, recipients: Sequence[Recipient], document: Document) -> None:
+    """Faults of the `to:` of a rule or the heartbeat, and of escalations: recipients, or ways, that there are not."""
     ways = [each.name for each in recipients] + [f"{each.name}/{way}" for each in recipients for way in each.reach]
-    places: list[tuple[Path, str]] = [(("rules", index, "to", number), name) for number, name in enumerate(rule.to)]
-    for step, escalation in enumerate(rule.escalate):
-        places += [
-            (("rules", index, "escalate", step, "to", number), name) for number, name in enumerate(escalation.to)
-        ]
+    places: list[tuple[Path, str]] = [((*where, "to", number), name) for number, name in enumerate(whom.to)]
+    for step, escalation in enumerate(whom.escalate if isinstance(whom, Rule) else ()):
+        places += [((*where, "escalate", step, "to", number), name) for number, name in enumerate(escalation.to)]
     for place, name in places:
         if name not in ways:
             hint = did_you_mean(difflib.get_close_matches(name, ways, 1))

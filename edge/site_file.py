@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 
 from pydantic import AfterValidator, BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 
+from .alerts.heartbeat import HeartbeatConfig
 from .alerts.people import ClockTime, Recipient
 from .alerts.rules import Rule
 from .alerts.zones import Zone
@@ -158,7 +159,8 @@ class AlertsConfig(_Strict):
     """How alerts are put together; what each means: edge/alerts/desk.py, docs/alerts.md.
 
     digest: when the digest of channels' own addressees comes; null for never. page: address of the web page, for links
-    that are good for link_days. give_up_h: a message that its channel does not take is kept so long.
+    that are good for link_days. give_up_h: a message that its channel does not take is kept so long. heartbeat: who is
+    told when the system itself is unwell; nobody when left out.
     """
 
     gap_min: float = Field(default=10, ge=0, le=24 * 60)
@@ -169,6 +171,7 @@ class AlertsConfig(_Strict):
     digest: ClockTime | None = "07:00"
     page: str = ""
     link_days: int = Field(default=7, ge=1, le=366)
+    heartbeat: HeartbeatConfig | None = None
 
     @field_validator("page")
     @classmethod
