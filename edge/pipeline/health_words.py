@@ -17,7 +17,7 @@ TEXTS = {  # sort → what is bad, what is told when it is over
     "never": (mark("nothing was ever heard of it, for {gone}"), mark("heard again; it was silent for {lasted}")),
     "disk": (mark("the disk is nearly full, {free} free"), mark("the disk has room again, {free} free")),
     "disk_last": (
-        mark("the disk is full, {free} free: no more frames are taken"),
+        mark("the disk is full, {free} free: soon no more frames are taken"),
         mark("the disk is not full any more"),
     ),
     "spool": (
@@ -79,8 +79,7 @@ def report_words(report: Report, still: Sequence[Told], to: Addressee) -> dict[s
         lines.append((translate("Without animals", language), percent(report.blank, language)))
     if report.oldest is not None:
         name, gone = report.oldest
-        longest = translate("{station}, {gone}", language).format(station=name, gone=lasting(gone, language))
-        lines.append((translate("Longest silent", language), longest))
+        lines.append((translate("Longest silent", language), f"{name}, {lasting(gone, language)}"))
     if report.disk_free is not None:
         lines.append((translate("Free on the disk", language), gigabytes(report.disk_free, language)))
     last = _moment(report.last_alert, to) if report.last_alert else translate("never", language)
