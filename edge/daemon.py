@@ -260,7 +260,9 @@ async def _run(plan: Plan, site: Site) -> None:
         for lane in lanes:
             tasks.start_soon(
                 in_thread,
-                Worker(lane, site.store, site.services, site.runner, site.desk, pulse, stop, halt).run,
+                Worker(
+                    lane, site.store, site.services, site.runner, site.desk, pulse, stop, halt, site.outbox.wake
+                ).run,
             )
         if site.broker is not None:
             tasks.start_soon(in_thread, partial(site.broker, stop))

@@ -70,6 +70,14 @@ class _Asked:
     result: Done[Mapping[str, Receipt]] | Failed | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Woken:
+    """Something was queued."""
+
+
+_WOKEN = _Woken()
+
+
 @dataclass(slots=True)
 class Outbox:
     """Sends what is due: one message at a time a channel, each in a thread of its own, the most severe first.
@@ -87,10 +95,18 @@ class Outbox:
     poll_s: float = 1.0
     grace_s: float = 5.0
     _lanes: dict[str, Lane] = field(default_factory=dict)
-    _finished: "SimpleQueue[Sending | _Asked]" = field(default_factory=SimpleQueue)  # bounded by the number of lanes
+    # bounded by the number of lanes, and one _WOKEN for each thread that wakes
+    _finished: "SimpleQueue[Sending | _Asked | _Woken]" = field(default_factory=SimpleQueue)
+    _woken: threading.Event = field(default_factory=threading.Event)  # there is a _WOKEN to be taken
     _said: "Sending | _Asked | None" = None  # finished, and not written down yet
     _digests_at_s: float = float("-inf")
     _started: bool = False
+
+    def wake(self) -> None:
+        """A message was queued: `run` looks at once instead of after `poll_s`. From any thread; never waits."""
+        if not self._woken.is_set():
+            self._woken.set()
+            self._finished.put(_WOKEN)
 
     def run(self, stop: threading.Event) -> None:
         """Send until `stop` is set; then wait `grace_s` for what is under way and leave the rest for the next start."""
@@ -211,13 +227,17 @@ class Outbox:
     def _mark(self, row: NoticeRow, taken: Taken) -> None:
         self.notices.sent(row.pk, self.clock.now(), receipt=taken.receipt)
 
-    def _settle(self, *, wait_s: float | None) -> "Sending | _Asked | None":
+    def _settle(self, *, wait_s: float | None) -> "Sending | _Asked | _Woken | None":
         """Write down what the next channel to finish said; None when none does within `wait_s` (None: no limit)."""
         if self._said is None:
             try:
-                self._said = self._finished.get(timeout=wait_s)
+                said = self._finished.get(timeout=wait_s)
             except Empty:
                 return None
+            if isinstance(said, _Woken):
+                self._woken.clear()  # before the store is looked at: what is queued from here on wakes again
+                return said
+            self._said = said
         said = self._said
         if isinstance(said, Sending):
             self._write_down(said)

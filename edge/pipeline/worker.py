@@ -25,9 +25,13 @@ BUSY_S = 2.0  # before the store is asked again that gave no answer: a full disk
 RETRY_S = (2.0, 60.0)  # pause before a frame is claimed again: first, and at most
 
 
+def _nobody() -> None:
+    """There is nobody to tell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """One lane of the pipeline. stop: take no new frame. halt: give back the one in hand."""
+    """One lane of the pipeline. stop: take no new frame. halt: give back the one in hand. queued: messages wait now."""
 
     name: str
     store: Store
@@ -37,6 +41,7 @@ class Worker:
     pulse: Pulse
     stop: threading.Event
     halt: threading.Event
+    queued: Callable[[], None] = _nobody
 
     def run(self) -> None:
         """Work until `stop` is set; the frame in hand is finished first."""
@@ -97,6 +102,8 @@ class Worker:
 
         if self.store.record(outcome, now=now, also=alert):
             self._emit("record", outcome.spooled, detections=len(outcome.detections()), alerts=queued)
+            if queued:
+                self.queued()
 
     def _react(self, spooled: SpooledFrame, failed: Failed) -> None:
         if failed.reaction == "quarantine" or (failed.reaction == "bug" and spooled.attempts >= MAX_ATTEMPTS):

@@ -254,6 +254,39 @@ def test_a_message_that_comes_while_it_runs_is_sent_without_a_restart(rig):
         assert mail.arrived.wait(SOON_S)
 
 
+def test_a_running_outbox_that_is_woken_looks_at_once_and_not_after_its_pause(rig):
+    mail = Inbox()
+    box = rig.outbox(mail=mail)
+    box.poll_s = SOON_S * 10
+    queue(rig, "mail")
+
+    with running(box):
+        assert mail.arrived.wait(SOON_S)
+        assert rig.events.wait_for(lambda event: event.verb == "notify")
+        mail.arrived.clear()
+        queue(rig, "mail")
+        for _ in range(3):
+            box.wake()
+
+        assert mail.arrived.wait(SOON_S)
+        box.poll_s = 0.05  # so that it sees that it is to end
+        box.wake()
+
+
+def test_an_outbox_that_is_woken_at_its_end_still_writes_down_what_is_under_way(rig):
+    stuck = Stuck()
+    queue(rig, "stuck")
+    box = rig.outbox(stuck=stuck)
+    box.grace_s = SOON_S
+
+    with running(box):
+        assert stuck.entered.wait(SOON_S)
+        threading.Timer(0.3, box.wake).start()
+        threading.Timer(0.4, stuck.let_go.set).start()
+
+    assert rows(rig)["stuck"] == ("sent", 1, "")
+
+
 def test_a_bug_in_a_notifier_is_told_and_the_message_tried_again(rig):
     queue(rig, "buggy", "mail")
     buggy, mail = Inbox(failures=[KeyError("token")]), Inbox()

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from edge.alerts.desk import AlertDesk, AlertSettings
-from edge.alerts.people import directory
+from edge.alerts.people import OwnAddressees, directory
+from edge.alerts.rules import Rule
 from edge.clock import SteppedClock
 from edge.errors import ConfigError, DecodeError, DeviceBusy, StageError
 from edge.model import Classification, Detection
@@ -163,6 +164,19 @@ def test_a_good_frame_is_recorded(bench):
 
     assert on.store.counts() == {"recorded": 1, "observations": 1, "quarantine": 0}
     assert [event.verb for event in on.events] == ["receive", "spool", "claim", "stage", "record"]
+
+
+@pytest.mark.parametrize("rules", [[], [Rule(name="any", category="animal", channels=("mail",))]])
+def test_the_outbox_is_woken_after_a_message_is_stored_and_only_then(bench, rules):
+    on = bench(Pictures(), [("fox", finds_a_fox)])
+    people = directory([], [OwnAddressees("mail")], language="en", timezone="UTC", digest=None)
+    desk = AlertDesk(rules, people, {}, AlertSettings())
+    waiting = []
+    worker = replace(on.worker, desk=desk, queued=lambda: waiting.append(on.store.counts()["alerts_digest"]))
+
+    worker.work_once()
+
+    assert waiting == [1] * len(rules)
 
 
 def test_a_frame_at_fault_goes_to_quarantine_with_its_reason_and_keeps_its_file(bench):
