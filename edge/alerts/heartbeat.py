@@ -146,15 +146,16 @@ class Finding:
     since: datetime | None = None
 
 
-def findings(readings: Readings, config: HeartbeatConfig, elapsed: Elapsed) -> Iterator[Finding]:
+def findings(readings: Readings, config: HeartbeatConfig, elapsed: Elapsed, now: datetime) -> Iterator[Finding]:
     """All that is watched, as it is now. elapsed: (key, moment) → how long ago, whatever was done to the clock."""
     for station in readings.stations:
         found = _silence(station, config, elapsed)
         yield replace(found, bad=None) if readings.just_started and found.bad else found
         yield from _hardware(station, config, elapsed)
     yield from _room(readings, config)
-    yield from _work(readings, elapsed)
+    yield from _work(readings, now)
     yield from _around(readings, config, elapsed)
+    yield _quarantine(readings, config, now)
 
 
 def silent_after(station: StationReading, config: HeartbeatConfig) -> timedelta:
@@ -233,8 +234,9 @@ def _room(readings: Readings, config: HeartbeatConfig) -> Iterator[Finding]:
     yield Finding("spool", "spool", bad, {"share": share}, lasts=timedelta(minutes=10), calm=LONG)
 
 
-def _work(readings: Readings, elapsed: Elapsed) -> Iterator[Finding]:
-    waits = elapsed("queue", readings.oldest_waiting) if readings.oldest_waiting is not None else AT_ONCE
+def _work(readings: Readings, now: datetime) -> Iterator[Finding]:
+    # by the wall clock, as another frame is the oldest each time; a jump of the clock does not last
+    waits = now - readings.oldest_waiting if readings.oldest_waiting is not None else AT_ONCE
     bad = True if waits > QUEUE_LONG else False if waits < QUEUE_FINE else None
     yield Finding("queue", "queue", bad, {"gone": waits}, lasts=timedelta(minutes=10), calm=A_WHILE)
     facts = {"names": ", ".join(readings.stuck_workers)}
@@ -255,10 +257,13 @@ def _around(readings: Readings, config: HeartbeatConfig, elapsed: Elapsed) -> It
         reason = readings.sources.get(name, "")
         facts = {"name": name, "reason": reason}
         yield Finding(f"source/{name}", "source", name in readings.sources, facts, calm=A_WHILE)
-    many = readings.quarantined is not None and elapsed("quarantined", readings.quarantined) < A_DAY
-    some = readings.half_quarantined is not None and elapsed("half-quarantined", readings.half_quarantined) < A_DAY
-    bad_many = True if many else None if some else False
-    yield Finding("quarantine", "quarantine", bad_many, {"count": config.quarantined})
+
+
+def _quarantine(readings: Readings, config: HeartbeatConfig, now: datetime) -> Finding:
+    many, some = (
+        at is not None and AT_ONCE <= now - at < A_DAY for at in (readings.quarantined, readings.half_quarantined)
+    )
+    return Finding("quarantine", "quarantine", True if many else None if some else False, {"count": config.quarantined})
 
 
 def _below(value: float, limit: float, again: float) -> bool | None:

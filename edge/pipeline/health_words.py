@@ -59,7 +59,9 @@ class Report:
 
 def told_words(told: Sequence[Told], to: Addressee) -> dict[str, Any]:
     """The words of a message about what began, goes on, or is over; most urgent first."""
-    ordered = sorted(told, key=lambda each: (each.way == "over", each.finding.severity != "critical"))
+    ordered = sorted(
+        told, key=lambda each: (each.way == "over", each.way != "over" and each.finding.severity != "critical")
+    )
     lines = [(_label(each, to), _text(each, to)) for each in ordered]
     return {"headline": one_line(_headline(ordered, lines, to)), "rows": _rows(lines, to)}
 
@@ -67,12 +69,13 @@ def told_words(told: Sequence[Told], to: Addressee) -> dict[str, Any]:
 def report_words(report: Report, still: Sequence[Told], to: Addressee) -> dict[str, Any]:
     """The words of the message that silence is not taken for health, or for illness. still: what is bad now."""
     language = to.language
+    lines = [(_label(each, to), _text(each, to)) for each in still]
     if still:
-        headline = translate("No alert for {days} days, and not all is well: {count} things are wrong", language)
+        headline = translate("No alert for {days} days, and not all is well: {what}", language)
     else:
         headline = translate("All is well: no alert for {days} days, {heard} of {stations} stations heard", language)
-    filled = {"days": report.days, "heard": report.heard, "stations": report.stations, "count": len(still)}
-    lines = [(_label(each, to), _text(each, to)) for each in still]
+    filled: dict[str, object] = {"days": report.days, "heard": report.heard, "stations": report.stations}
+    filled |= {"what": _headline(still, lines, to)} if still else {}
     lines.append((translate("Stations heard", language), f"{report.heard} / {report.stations}"))
     lines.append((translate("Frames received", language), str(report.frames)))
     if report.blank is not None:

@@ -109,9 +109,9 @@ class Watchman:
             readings = self._from_store(connection, readings, named)
             self._watch.ages.look(now, now_s)
             rows = {name: Watched(name, *each) for name, each in watched.rows(connection).items()}
-            before = rows.pop(QUIET, None)
-            quiet = _sane(before, now)
-            found = list(findings(readings, self.config, self._watch.ages.elapsed))
+            as_kept = dict(rows)
+            quiet = _sane(rows.pop(QUIET, None), now)
+            found = list(findings(readings, self.config, self._watch.ages.elapsed, now))
             changes = self._watch.turn(rows, found, now, now_s)
             if changes.told:
                 queued += self._tell(connection, _with_length(changes.told, now), addressees, now)
@@ -128,7 +128,9 @@ class Watchman:
                 ]
                 queued += self._queue(connection, partial(report_words, report, still), addressees, "info", now)
                 quiet = replace(quiet, told_at=now)
-            kept = changes.keep if quiet == before else (*changes.keep, quiet)
+                told |= {each.finding.name: replace(told[each.finding.name], told_at=now) for each in still}
+            told[QUIET] = quiet
+            kept = [each for each in told.values() if each != as_kept.get(each.name)]
             watched.keep(connection, [(each.name, each.since, each.told_at) for each in kept])
             watched.drop(connection, (*changes.drop, *gone))
         for each in changes.told:
@@ -210,13 +212,13 @@ class Watchman:
         last = watched.last_alert_at(connection)
         began = max(each for each in (quiet.since, quiet.told_at, last) if each is not None)
         gone = self._watch.ages.elapsed(QUIET, began)
+        since_alert = self._watch.ages.elapsed("last alert", last or quiet.since)
         if gone < length or now.astimezone(ZoneInfo(self.services.default_timezone)).hour not in REPORT_HOURS:
             return None
         silences = [(self._silence(each), each) for each in readings.stations]
         counted = [(gone, each) for gone, each in silences if each.known or gone is None or not self._forgotten(gone)]
         oldest = max(((gone, each.name) for gone, each in counted if gone is not None), default=None)
         frames = watched.frames_since(connection, now - gone)
-        since_alert = self._watch.ages.elapsed("last alert", last or quiet.since)
         return Report(
             days=max(1, round(since_alert / timedelta(days=1))),
             heard=sum(gone is not None and gone < silent_after(each, self.config) for gone, each in counted),

@@ -19,17 +19,18 @@ NEWEST_LOOKED_AT = 5_000  # frames of which the share without animals is told
 # Every name of a station is found by one step in an index, and so is its newest frame: by the order of its starts and
 # frames for an agent, by the order of arrival for others, whose numbers are all 0.
 _HEARD = text("""
-    WITH RECURSIVE names(name) AS (
+    WITH RECURSIVE heard(who) AS (
         SELECT min(station) FROM frames
         UNION ALL
-        SELECT (SELECT min(station) FROM frames WHERE station > name) FROM names WHERE name IS NOT NULL
+        SELECT (SELECT min(station) FROM frames WHERE station > who) FROM heard WHERE who IS NOT NULL
     )
-    SELECT name,
-        (SELECT received_at FROM frames WHERE station = name ORDER BY boot_count DESC, seq DESC, pk DESC LIMIT 1) AS newest,
-        (SELECT received_at FROM frames WHERE station = name AND boot_count = 0 AND seq = 0 ORDER BY pk DESC LIMIT 1)
+    SELECT who,
+        (SELECT received_at FROM frames WHERE station = who ORDER BY boot_count DESC, seq DESC, pk DESC LIMIT 1)
+            AS newest,
+        (SELECT received_at FROM frames WHERE station = who AND boot_count = 0 AND seq = 0 ORDER BY pk DESC LIMIT 1)
             AS other
-    FROM names WHERE name IS NOT NULL
-""")  # noqa: E501  # because a broken line would hide what the two have in common
+    FROM heard WHERE who IS NOT NULL
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def frames_heard(connection: Connection) -> dict[str, datetime]:
     """When each station's newest frame came."""
     columns = _HEARD.columns(newest=frames.c.received_at.type, other=frames.c.received_at.type)
     return {
-        row.name: max(each for each in (row.newest, row.other) if each is not None)
+        row.who: max(each for each in (row.newest, row.other) if each is not None)
         for row in connection.execute(columns)
     }
 
