@@ -37,6 +37,7 @@ STATES = {  # of a message
     "digested": mark("told in the digest"),
 }
 LANE_STATES = {"works": mark("works"), "waits": mark("waits"), "fails": mark("fails"), "paused": mark("paused")}
+RECEIPTS = {"waiting": mark("no receipt yet"), "delivered": mark("delivered"), "failed": mark("not delivered")}
 OUTCOMES = {  # of a rule that held
     "opened": mark("first of its encounter"),
     "better": mark("better than what waited"),
@@ -282,7 +283,11 @@ def _print_rule(found: "Explained", zone: str) -> None:
         when = _local(row.sent_at or row.created_at, zone)
         about = "" if row.frame_id == "" else f" ({row.frame_id})"
         text = f"      → {row.addressee}: {_(STATES.get(state, state))} {when}{about}"
-        typer.echo(text + (f": {why}" if why else "") + (f" [{row.receipt_state}]" if row.receipt_state else ""))
+        typer.echo(
+            text
+            + (f": {why}" if why else "")
+            + (f" [{_(RECEIPTS[row.receipt_state])}]" if row.receipt_state in RECEIPTS else "")
+        )
 
 
 @contextmanager

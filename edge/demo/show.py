@@ -54,6 +54,7 @@ stages:
 channels:
   - {{name: mailbox, use: email, host: 127.0.0.1, port: {smtp}, security: none, sender: demo@tigrillo.invalid,
      recipients: [ranger@tigrillo.invalid]}}
+alerts: {{updates: 0}}  # which would come a minute later
 rules:
   - {{name: {cats}, taxon: Felidae, min_score: 0.5, channels: [mailbox]}}
   - {{name: {people}, category: person, min_score: 0.5, channels: [mailbox]}}

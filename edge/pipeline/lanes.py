@@ -79,7 +79,7 @@ class Lane:
         return had_failed
 
     def failed(self, reason: str, now: datetime, now_s: float, *, again_in_s: float | None, jitter: float) -> None:
-        """It did not; after OPENS_AFTER in a row it gets a pause. One that names a time is paused, and has not failed."""
+        """It did not; after OPENS_AFTER in a row it gets a pause. One that names a time waits, and has not failed."""
         self.last_error = reason
         if again_in_s is not None:
             self.paused_until_s = now_s + min(max(again_in_s, 0.0), LONGEST_ASKED_S)

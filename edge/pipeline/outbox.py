@@ -225,7 +225,10 @@ class Outbox:
         return Taken(outlet.notifier.send(notice, picture=picture) or "", why)
 
     def _mark(self, row: NoticeRow, taken: Taken) -> None:
-        self.notices.sent(row.pk, self.clock.now(), receipt=taken.receipt)
+        outlet = self.outlets.get(row.channel)
+        # an id that nobody asks for later would wait for ever
+        receipt = taken.receipt if outlet and isinstance(outlet.notifier, TracksReceipts) else ""
+        self.notices.sent(row.pk, self.clock.now(), receipt=receipt)
 
     def _settle(self, *, wait_s: float | None) -> "Sending | _Asked | _Woken | None":
         """Write down what the next channel to finish said; None when none does within `wait_s` (None: no limit)."""

@@ -8,17 +8,16 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from edge.alerts.rules import Rule, matches
+from edge.alerts.rules import Rule
 from edge.clock import SteppedClock
 from edge.fakes import NOON
 from edge.i18n import translate
 from edge.media.opener import FileMedia
 from edge.model import Answer, CaptureTime, Detection, Outcome, PictureResult, Taxon
-from edge.pipeline.outbox import Outbox
 from edge.services import Station
-from edge.store.sql import Store
-from edge.testing import fake_services, spooled_frame
+from edge.testing import spooled_frame
 from plugins.notifiers.email import SPEC, EmailConfig
+from tests.alert_rig import Rig
 from tests.e2e.mail_servers import PASSWORD, Mailbox, make_certificate, smtp_server
 from tests.e2e.waiting import free_port
 
@@ -26,34 +25,21 @@ JAGUAR = Taxon("Panthera onca", "species", ("Animalia", "Felidae", "Panthera onc
 GREY = 120
 
 
-class Rig:
-    """A store with one alert of a jaguar in it, and the outbox that sends it through `settings`."""
-
-    def __init__(self, tmp_path, store, notifier, clock):
-        self.store, self.clock, self.events = store, clock, []
-        self.outbox = Outbox(
-            store, {"mail": notifier}, media=FileMedia(), clock=clock, emit=self.events.append, language="es",
-            jitter=lambda: 0.0,
-        )  # fmt: skip
-        path = tmp_path / "frame.jpg"
-        path.write_bytes(simplejpeg.encode_jpeg(np.full((720, 960, 3), GREY, np.uint8), quality=95))
-        captured = CaptureTime(NOON, "2026:06:01 07:00:00", "America/Bogota", "exif")
-        store.add_frames([(spooled_frame(path, station="cam-03", captured=captured), 0)])
-        seen = Detection("animal", 0.9, (0.25, 0.25, 0.5, 0.5), answer=Answer(JAGUAR, 0.93))
-        outcome = Outcome(store.claim_next(clock.now()), (PictureResult(0, 0.0, (seen,)),), 960, 720)
-        self.alerts = matches(outcome, [Rule(name="felinos grandes", taxon="Felidae", channels=("mail",))])
-        assert store.record(outcome, queued=self.alerts, now=clock.now())
-
-
 @contextmanager
-def a_rig(tmp_path, settings):
-    clock = SteppedClock(NOON)
-    services = fake_services(clock=clock, stations={"cam-03": Station("cam-03", "America/Bogota")})
-    with (
-        Store(f"sqlite:///{tmp_path / 'site.sqlite'}") as store,
-        SPEC.build(EmailConfig.model_validate(settings), services) as notifier,
-    ):
-        yield Rig(tmp_path, store, notifier, clock)
+def a_site(tmp_path, settings):
+    """A site with one alert of a jaguar in its store, and the outbox that sends it through `settings`."""
+    stations = {"cam-03": Station("cam-03", "America/Bogota")}
+    rules = [Rule(name="felinos grandes", taxon="Felidae", channels=("mail",))]
+    site = Rig(tmp_path, rules, stations=stations, language="es", media=FileMedia(), clock=SteppedClock(NOON))
+    path = tmp_path / "frame.jpg"
+    path.write_bytes(simplejpeg.encode_jpeg(np.full((720, 960, 3), GREY, np.uint8), quality=95))
+    captured = CaptureTime(NOON, "2026:06:01 07:00:00", "America/Bogota", "exif")
+    site.store.add_frames([(spooled_frame(path, station="cam-03", captured=captured), 0)])
+    seen = Detection("animal", 0.9, (0.25, 0.25, 0.5, 0.5), answer=Answer(JAGUAR, 0.93))
+    site.record(Outcome(site.store.claim_next(NOON), (PictureResult(0, 0.0, (seen,)),), 960, 720))
+    with SPEC.build(EmailConfig.model_validate(settings), site.services) as notifier:
+        yield site, site.outbox(mail=notifier)
+    site.store.close()
 
 
 @pytest.fixture
@@ -74,9 +60,10 @@ def settings(tmp_path, monkeypatch):
 def test_an_alert_reaches_the_mailbox_in_spanish_with_its_picture(tmp_path, settings):
     mailbox = Mailbox()
 
-    with a_rig(tmp_path, settings) as rig, smtp_server(mailbox, make_certificate(tmp_path), settings["port"]):
-        assert rig.outbox.dispatch_due() == 1
-        assert rig.store.counts()["alerts_sent"] == 1
+    server = smtp_server(mailbox, make_certificate(tmp_path), settings["port"])
+    with a_site(tmp_path, settings) as (site, outbox), server:
+        assert outbox.dispatch_due() == 1
+        assert site.store.counts()["alerts_sent"] == 1
 
     (mail,) = mailbox.parsed()
     assert mail["Subject"] == "Yaguareté · cam-03 · 07:00"
