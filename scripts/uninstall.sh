@@ -17,6 +17,7 @@ fi
 
 rm -rf "$destdir$prefix/lib/tigrillo"
 rm -f "$destdir$prefix/bin/tigrillo" "$units/tigrillo.service" "$units/tigrillo-agent.service" \
+    "$units/tigrillo-failed@.service" \
     "$destdir$prefix/lib/sysusers.d/tigrillo.conf" "$destdir$prefix/lib/tmpfiles.d/tigrillo.conf" \
     "$destdir/etc/systemd/system.conf.d/tigrillo-watchdog.conf"
 if [ -z "$destdir" ] && [ -d /run/systemd/system ]; then systemctl daemon-reload; fi

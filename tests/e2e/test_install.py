@@ -112,7 +112,7 @@ def test_systemd_has_nothing_to_say_of_the_installed_units(server, tmp_path, nee
         check=False,
     )
 
-    assert len(units) == 2
+    assert len(units) == 3
     assert done.stdout + done.stderr == ""
 
 

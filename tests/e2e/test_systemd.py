@@ -12,6 +12,7 @@ from edge.errors import EXIT_CONFIG
 
 UNITS = Path(__file__).resolve().parents[2] / "systemd"
 NAMES = ("tigrillo.service", "tigrillo-agent.service")
+FAILED = "tigrillo-failed@.service"
 PREFIX = "/usr/local"
 
 
@@ -20,8 +21,8 @@ def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def verify(folder: Path) -> str:
-    """All that `systemd-analyze verify` says of both units; it exits 0 on unknown keys, so only silence is good."""
-    done = analyze("verify", "--recursive-errors=yes", "--man=no", *(folder / name for name in NAMES))
+    """All that `systemd-analyze verify` says of the units; it exits 0 on unknown keys, so only silence is good."""
+    done = analyze("verify", "--recursive-errors=yes", "--man=no", *(folder / name for name in (*NAMES, FAILED)))
     return done.stdout + done.stderr + ("" if done.returncode == 0 else f"exit {done.returncode}")
 
 
@@ -32,7 +33,7 @@ def systemd_is_here(need):
 
 @pytest.fixture
 def staged(tmp_path: Path) -> Path:
-    """Both units with their prefix moved to a folder where the programs that they start are executable.
+    """The units with their prefix moved to a folder where the programs that they start are executable.
 
     The programs here are /bin/true: what is checked is the units. test_install.py checks them with the real ones.
     """
@@ -40,7 +41,7 @@ def staged(tmp_path: Path) -> Path:
         place = tmp_path / program
         place.parent.mkdir(parents=True)
         shutil.copy("/bin/true", place)
-    for name in NAMES:
+    for name in (*NAMES, FAILED):
         text = (UNITS / name).read_text("utf-8")
         (tmp_path / name).write_text(text.replace(f"{PREFIX}/", f"{tmp_path}/"), "utf-8")
     return tmp_path
@@ -70,7 +71,7 @@ def test_a_missing_program_would_be_noticed(staged):
     assert "is not executable" in verify(staged)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, FAILED])
 def test_the_exposure_is_at_most_two_of_ten(name):
     done = analyze("security", "--offline=true", "--threshold=20", "--no-pager", UNITS / name)
 
@@ -86,6 +87,40 @@ def test_systemd_restarts_after_a_crash_but_not_after_a_wrong_configuration(name
     assert service["Restart"] == "on-failure"
     assert service["RestartPreventExitStatus"] == str(EXIT_CONFIG)
     assert float(service["WatchdogSec"]) > 0
+
+
+def test_a_failure_is_told_by_a_unit_that_is_there():
+    unit = configparser.ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str
+    unit.read_string((UNITS / NAMES[0]).read_text("utf-8"))
+    named = FAILED.replace("@", "@tigrillo")
+
+    assert unit["Unit"]["OnFailure"] == named
+    assert named in unit["Service"]["ExecStopPost"]
+
+
+@pytest.mark.parametrize(
+    ("told_min_ago", "active", "goes_on"),
+    [(None, False, True), (None, True, False), (60, False, False), (13 * 60, False, True)],
+)
+def test_people_are_told_when_the_service_is_down_and_nobody_was_told_of_late(tmp_path, told_min_ago, active, goes_on):
+    command = read(FAILED)["ExecCondition"]
+    script = command.partition("'")[2].rstrip("'").replace("\\\n", " ").replace("$$", "$").replace("%i", "tigrillo")
+    told = tmp_path / "told"
+    if told_min_ago is not None:
+        told.touch()
+        os.utime(told, times=(told.stat().st_mtime - 60 * told_min_ago,) * 2)
+    for name, status in (("systemctl", 0 if active else 3), ("sleep", 0)):
+        (tmp_path / name).write_text(f"#!/bin/sh\nexit {status}\n")
+        (tmp_path / name).chmod(0o755)
+
+    done = subprocess.run(
+        ["/bin/sh", "-c", script.replace("/run/tigrillo-failed/told", str(told))],
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=False,
+    )
+
+    assert (done.returncode == 0) is goes_on
 
 
 @pytest.mark.parametrize("name", NAMES)
