@@ -26,6 +26,7 @@ site: {{name: Benchmark}}
 state_dir: state
 sources: [{{use: mqtt, host: 127.0.0.1, port: {port}, client_id: benchmark}}]
 stages: [{{use: stand-in, detector_ms: {detector_ms}}}]
+alerts: {{gap_min: 0}}
 channels: [{{name: told, use: note, file: "{folder}/told.txt"}}]
 rules: [{{name: fresh, category: animal, channels: [told]}}]
 """

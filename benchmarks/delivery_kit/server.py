@@ -1,4 +1,7 @@
-"""`tigrillo run SITE.yaml` with the two stand-ins of stand_in.py: `python server.py SITE.yaml`."""
+"""`tigrillo run SITE.yaml` with the two stand-ins of stand_in.py: `python server.py SITE.yaml [PLUGIN…]`.
+
+Of the real plugins only the source `mqtt` and those that are named are loaded.
+"""
 
 import sys
 from importlib.metadata import EntryPoint, entry_points
@@ -12,7 +15,7 @@ from edge.daemon import run_site
 from edge.logs import make_log
 from edge.registry import GROUP, load_registry
 
-NEEDED = ("mqtt",)
+NEEDED = ("mqtt", *sys.argv[2:])
 
 if __name__ == "__main__":
     found = [point for point in entry_points(group=GROUP) if point.name in NEEDED]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from edge.api import Alert, Detection, Frame, NotifierSpec, Services, StageSpec, hookimpl
+from edge.api import Detection, Frame, Notice, NotifierSpec, Services, StageSpec, hookimpl
 
 
 class StandInConfig(BaseModel):
@@ -45,10 +45,11 @@ class Note:
 
     file: Path
 
-    def send(self, alert: Alert, *, picture: bytes) -> None:
+    def send(self, notice: Notice, *, picture: bytes) -> None:
         del picture
+        assert notice.alert is not None
         with self.file.open("a") as file:
-            file.write(f"{time.time():.3f} {alert.frame_id}\n")
+            file.write(f"{time.time():.3f} {notice.alert.frame_id}\n")
 
 
 @contextmanager

@@ -13,13 +13,16 @@ from random import Random
 from ..crash import VARIABLE
 
 RARE = ("counters.json", "-*.json", "pieces.", "media.linked")  # of a point's name: reached a few times a run only
-MOST_COUNT = 25  # so often a point is passed at most before the stop
+MOST_COUNT = 25
 STOP_S = 20.0
 
 
 @dataclass(slots=True)
 class Member:
-    """A process. role: agent | broker | server. points: where it is to stop by itself, the next one first."""
+    """A process. role: agent | broker | server. points: where it is to stop by itself, the next one first.
+
+    most_count: so often it passes a point at most before it stops there.
+    """
 
     name: str
     role: str
@@ -33,6 +36,7 @@ class Member:
     stops: Counter[str] = field(default_factory=Counter)  # at which point it stopped by itself, how often
     faults: list[str] = field(default_factory=list)  # ends that nobody had caused
     done: bool = False
+    most_count: int = MOST_COUNT
 
     @property
     def runs(self) -> bool:
@@ -44,7 +48,7 @@ class Member:
         self.armed = self.points[0] if arm and self.points else ""
         environment = {key: value for key, value in os.environ.items() if key != VARIABLE}
         if self.armed:
-            most = 2 if any(word in self.armed for word in RARE) else MOST_COUNT
+            most = 2 if any(word in self.armed for word in RARE) else self.most_count
             environment[VARIABLE] = f"{self.armed}:{chance.randint(1, most)}"
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -1,0 +1,60 @@
+"""Does every alert arrive while the daemon is killed, and how many twice? 500 alerts against a mailbox that counts.
+
+Usage: python benchmarks/alert_kills.py [--alerts N] [--kills N] [--seed N]
+
+The daemon gets SIGKILL at any moment of its life, its start too, and stops at the three points of the outbox
+(edge/crash.py): a message is in its channel's hands, the channel has it, that is written down. At the second a mail has
+left that nobody has noted: SMTP has no key by which a server knows it again, so there the mail comes twice, under the
+same Message-ID. Lost is an alert without a mail. Whether one Message-ID stands for two alerts is told by the pictures.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from alert_kit import Beat, told
+from alert_kit.kills import Kills, Progress, Wish
+from kit import machine
+
+GOAL_SHARE = 0.01
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--alerts", type=int, default=Wish().alerts)
+    parser.add_argument("--kills", type=int, default=Wish().kills)
+    parser.add_argument("--seed", type=int, default=Wish().seed)
+    chosen = parser.parse_args()
+    print(f"$ python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}".rstrip())
+    print(machine("aiosmtpd"), flush=True)
+    beat = Beat(10)
+
+    def tell(now: Progress) -> None:
+        if beat.due():
+            left = "" if now.eta_s is None else f", about {now.eta_s:.0f} s left"
+            print(f"  {now.spent_s:3.0f} s: {now.kills} kills, {now.delivered} delivered{left}", flush=True)
+
+    with tempfile.TemporaryDirectory(prefix="tigrillo-kills-", ignore_cleanup_errors=True) as folder:
+        found = Kills(Path(folder), Wish(chosen.alerts, chosen.kills, chosen.seed), tell).run()
+    stops = ", ".join(f"{count} at {point}" for point, count in sorted(found.stopped.items()))
+    print(f"  {found.spent_s:.0f} s; killed {found.killed} times from outside; stopped {stops or 'nowhere'}")
+    print(f"  {found.mails} mails of {found.alerts} alerts; load after {os.getloadavg()[0]:.1f}")
+    for fault in found.faults:
+        print(f"  {fault}")
+    most = int(GOAL_SHARE * found.alerts)
+    good = [
+        told("kills", found.kills, min(chosen.kills, 40), at_most=False),
+        told("alerts lost", found.lost, 0),
+        told("mails of no alert", found.strays, 0),
+        told("mails that came twice, same Message-ID", found.duplicates, most),
+        told("two alerts under one Message-ID", found.shared, 0),
+        told("one alert under two Message-IDs", found.split, 0),
+        told("frames in quarantine, faults", found.quarantined + len(found.faults), 0),
+    ]
+    print(f"ratio: {sum(good) / len(good):.2f} (goals reached)")
+
+
+if __name__ == "__main__":
+    main()

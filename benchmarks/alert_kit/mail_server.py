@@ -1,0 +1,83 @@
+"""A mail server in a process of its own that notes each mail the moment it has all of it, before it says 250.
+
+`python mail_server.py PORT FILE [CERT KEY]`: a line of JSON a mail goes to FILE. With a certificate it wants STARTTLS
+and a login. Mails themselves are kept in FILE's folder as `mails/NUMBER.eml` when that folder is there.
+"""
+
+import hashlib
+import json
+import signal
+import ssl
+import sys
+import threading
+import time
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult
+
+from alert_kit import MAIL_PASSWORD, MAIL_USER  # because its folder is set first
+
+MOST_BYTES = 2**25
+
+
+class Counting:
+    """What aiosmtpd calls."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.kept, self.count = file, file.parent / "mails", 0
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:  # noqa: N802  # because aiosmtpd calls it so
+        at = time.time()
+        mail = message_from_bytes(envelope.content, policy=policy.default)
+        self.count += 1
+        line = {
+            "at": at,
+            "id": str(mail["Message-ID"]),
+            "subject": str(mail["Subject"]),
+            "to": envelope.rcpt_tos,
+            "bytes": len(envelope.content),
+            "picture": picture_of(mail),
+        }
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+        if self.kept.is_dir():
+            (self.kept / f"{self.count:04}.eml").write_bytes(envelope.content)
+        return "250 kept"
+
+    def login(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+        known = (data.login, data.password) == (MAIL_USER.encode(), MAIL_PASSWORD.encode())
+        return AuthResult(success=known, handled=False)
+
+
+def picture_of(mail: EmailMessage) -> str:
+    """A hash of the mail's JPEG; "" without one."""
+    jpegs = [part.get_content() for part in mail.walk() if part.get_content_type() == "image/jpeg"]
+    return hashlib.sha256(jpegs[0]).hexdigest() if jpegs else ""
+
+
+def main() -> None:
+    port, file, *certificate = sys.argv[1:]
+    counting, options = Counting(Path(file)), dict[str, Any]()
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        options = {"tls_context": context, "require_starttls": True}
+        options |= {"authenticator": counting.login, "auth_required": True}
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    controller = Controller(
+        counting, hostname="127.0.0.1", port=int(port), ready_timeout=30, data_size_limit=MOST_BYTES, **options
+    )
+    controller.start()
+    stop.wait()
+    controller.stop()
+
+
+if __name__ == "__main__":
+    main()
