@@ -80,6 +80,14 @@ def turned(folder: Path) -> None:
         order=served.in_order,
         nothing_waits=served.recorded == served.frames and served.longest_s < 3,
     )
+    kept = clocks.cooldown_jumps(folder / "cooldown_jumps")
+    say(
+        kept.what,
+        f"{kept.frames} frames, {kept.sent} messages, {kept.held_back} held back; from one to the next "
+        + ", ".join(f"{each:.1f}" for each in kept.pauses_s)
+        + " s",
+        unharmed=kept.sent == 6 and all(3.5 < each < 7 for each in kept.pauses_s),
+    )
 
 
 def poisoned(folder: Path) -> None:

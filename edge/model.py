@@ -58,6 +58,7 @@ class AgentFacts:
     boot: which start of the agent took it; (boot_count, seq): the order of the station's frames, whatever its clock
     said. uptime_s: since that start. clock: how far the agent trusted its clock, "ok", "guessed" or "unknown".
     triggered_by: "pir", "motion", … or "". stands_for: id of the full frame when this is its thumbnail, else "".
+    waited_s: from capture to sending, by a clock that nobody sets; None when the agent could not tell.
     """
 
     boot: str
@@ -67,6 +68,7 @@ class AgentFacts:
     clock: str
     triggered_by: str = ""
     stands_for: str = ""
+    waited_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,6 +106,7 @@ class FrameHeader:
     that (boot_count, seq) is the order of a station's frames whatever its clock said. uptime_s: seconds since this
     start at capture, three decimals. corrected_at: captured_at by the server's clock, once the agent knew it.
     stands_for: id of the full frame when this is its thumbnail. trigger: one of TRIGGERS, "" when not told.
+    waited_s: seconds from its capture to its sending by a clock that nobody sets, None when the agent can't tell.
     """
 
     id: str
@@ -121,6 +122,7 @@ class FrameHeader:
     corrected_at: datetime | None = None
     stands_for: str = ""
     trigger: str = ""
+    waited_s: float | None = None
 
     def to_properties(self) -> list[tuple[str, str]]:
         """The header as MQTT user properties; what is empty is left out."""
@@ -137,7 +139,9 @@ class FrameHeader:
             ("boot_count", str(self.boot_count)),
             ("uptime_s", f"{self.uptime_s:.3f}"),
         ]
+        waited = "" if self.waited_s is None else f"{self.waited_s:.3f}"
         maybe = [("corrected_at", corrected), ("stands_for", self.stands_for), ("trigger", self.trigger)]
+        maybe.append(("waited_s", waited))
         return pairs + [pair for pair in maybe if pair[1]]
 
     @classmethod
@@ -158,6 +162,7 @@ class FrameHeader:
             boot_count=_whole(found.get("boot_count", "0"), "boot_count"),
             uptime_s=_seconds(found.get("uptime_s", "0"), "uptime_s"),
             corrected_at=read_time(found["corrected_at"], "corrected_at") if "corrected_at" in found else None,
+            waited_s=_seconds(found["waited_s"], "waited_s") if "waited_s" in found else None,
             stands_for=checked_id(found["stands_for"], "stands_for") if "stands_for" in found else "",
             trigger=_one_of(found["trigger"], TRIGGERS, "trigger") if "trigger" in found else "",
         )

@@ -10,6 +10,7 @@ import logging
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -133,11 +134,12 @@ def open_spool(settings: Settings) -> Spool:
 
 
 def correct_with(clock: AgentClock, spool: Spool, frame: FrameFile) -> FrameHeader:
-    """A frame's header with the time at which it was really taken, where that is known by now and was not then."""
+    """A frame's header with how long it has waited, and when it was really taken, where that is known only now."""
     if not spool.same_machine_start(frame.notes):
         return frame.header
     corrected = clock.corrected(clock=frame.header.clock, monotonic_s=frame.notes.monotonic_s)
-    return replace(frame.header, corrected_at=corrected)
+    waited_s = max(0.0, time.monotonic() - frame.notes.monotonic_s)
+    return replace(frame.header, corrected_at=corrected, waited_s=waited_s)
 
 
 def _work(

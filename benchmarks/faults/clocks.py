@@ -3,6 +3,7 @@
 Only the wall clock is turned: the monotonic one goes on, as it does on a real machine.
 """
 
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .parts import Agent, Daemon, Mosquitto, still, wait_until
+from .parts import Agent, Daemon, Mosquitto, install_plugin, still, wait_until
 
 HOUR, YEAR = 3_600, 365 * 86_400
 JUMPS = (HOUR, -HOUR, YEAR, -YEAR)
@@ -19,6 +20,32 @@ RIGHT_S = 5.0  # a time that is nearer to the truth counts as right
 SITE = """
 sources: [{{use: mqtt, port: {port}}}]
 stages: [{{use: motion}}]
+"""
+COOLDOWN_S = 4.0
+# Every frame shows an animal and is an encounter of its own; only the cooldown keeps messages back.
+COOLDOWN_SITE = """
+sources: [{{use: mqtt, port: {port}}}]
+stages: [{{use: sees}}]
+channels: [{{name: screen, use: console}}]
+alerts: {{gap_min: 0, updates: 0}}
+rules: [{{name: all, category: animal, channels: [screen], cooldown_min: {minutes}}}]
+"""
+SEES = """
+from contextlib import contextmanager
+from dataclasses import replace
+from pydantic import BaseModel
+from edge.api import Detection, StageSpec, hookimpl
+
+class Config(BaseModel):
+    pass
+
+@contextmanager
+def build(config, services):
+    yield lambda frame: replace(frame, detections=(Detection("animal", 0.9, (0.1, 0.1, 0.5, 0.5)),))
+
+@hookimpl
+def tigrillo_stages():
+    return [StageSpec("sees", Config, build, writes=frozenset({"detections"}))]
 """
 
 
@@ -188,3 +215,49 @@ def server_jumps(folder: Path) -> ServerFigures:
     in_order = uptimes == sorted(uptimes)
     what = "the server's clock: +-1 h, +-1 year"
     return ServerFigures(what, 100, len(rows), daemon.count("recorded"), in_order, longest_s)
+
+
+@dataclass(frozen=True, slots=True)
+class CooldownFigures:
+    """sent: messages; pauses_s: between one and the next, by a clock that nobody sets. held_back: by the cooldown."""
+
+    what: str
+    frames: int
+    sent: int
+    pauses_s: tuple[float, ...]
+    held_back: int
+
+
+def cooldown_jumps(folder: Path) -> CooldownFigures:
+    """The server's clock jumps four times while a rule with a cooldown holds for every frame of a station."""
+    folder.mkdir()
+    turned = Turned(folder / "faketime")
+    turned.by(0)
+    broker = Mosquitto(folder)
+    environment = {**turned.environment(), **install_plugin(folder / "plugin", "sees", SEES)}
+    site = COOLDOWN_SITE.format(port=broker.port, minutes=COOLDOWN_S / 60)
+    daemon = Daemon(folder / "server", site, environment)
+    agent = Agent(folder, broker.port, pictures=[still(each) for each in range(5)], every_s=0.2, frames=130)
+    jumps, sent_s = iter(JUMPS), list[float]()
+    try:
+        broker.start()
+        daemon.start()
+        agent.start()
+        jumped_s = time.monotonic()
+        while len(sent_s) < 6 and time.monotonic() - jumped_s < 30:
+            time.sleep(0.02)
+            now_s = time.monotonic()
+            if daemon.said().count("ALERT ") > len(sent_s):
+                sent_s.append(now_s)
+            if sent_s and now_s - jumped_s > COOLDOWN_S * 0.7 and (jump := next(jumps, None)) is not None:
+                turned.by(jump)
+                jumped_s = now_s
+        wait_until(agent.has_all, 30, agent.said)
+    finally:
+        agent.end()
+        daemon.end()
+        broker.end()
+    held_back = daemon.rows("select count(*) n from notices where reason = 'cooldown'")[0]["n"]
+    pauses_s = tuple(round(later - sooner, 1) for sooner, later in itertools.pairwise(sent_s))
+    what = "a cooldown of 4 s, the server's clock: +-1 h, +-1 year"
+    return CooldownFigures(what, len(daemon.rows()), len(sent_s), pauses_s, held_back)

@@ -267,3 +267,13 @@ def _listen(port: int, spy: Spy, stop: threading.Event, ready: threading.Event) 
             link.turn(0.1)
             if link.ready:
                 ready.set()
+
+
+def install_plugin(folder: Path, name: str, text: str) -> dict[str, str]:
+    """Put a plug-in where a Python finds it as an installed one; returns the environment that this needs."""
+    info = folder / f"tigrillo_{name}-0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: tigrillo-{name}\nVersion: 0\n")
+    (info / "entry_points.txt").write_text(f"[tigrillo.plugins]\n{name} = tigrillo_{name}\n")
+    (folder / f"tigrillo_{name}.py").write_text(text)
+    return {"PYTHONPATH": f"{REPO}{os.pathsep}{folder}"}

@@ -4,7 +4,6 @@ A stage from a plug-in, installed beside the daemon for this, calls os._exit for
 again at once each time, as systemd does after its RestartSec.
 """
 
-import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from .parts import REPO, Daemon, still, wait_until
+from .parts import Daemon, install_plugin, still, wait_until
 
 MOST_DEATHS = 6
 EVERY_S = 0.3  # another frame
@@ -60,21 +59,11 @@ class Figures:
     others: int
 
 
-def install_plugin(folder: Path) -> None:
-    """Put the stage where a Python with this folder in PYTHONPATH finds it as an installed plug-in."""
-    info = folder / "tigrillo_poison-0.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: tigrillo-poison\nVersion: 0\n")
-    (info / "entry_points.txt").write_text("[tigrillo.plugins]\npoison = tigrillo_poison\n")
-    (folder / "tigrillo_poison.py").write_text(PLUGIN)
-
-
 def poison(folder: Path) -> Figures:
     """The poisoned frame is the oldest; others come before and after each death."""
     folder.mkdir()
-    install_plugin(folder / "plugin")
     inbox = folder / "site" / "inbox" / "cam-1"
-    daemon = Daemon(folder / "site", SITE, {"PYTHONPATH": f"{REPO}{os.pathsep}{folder / 'plugin'}"})
+    daemon = Daemon(folder / "site", SITE, install_plugin(folder / "plugin", "poison", PLUGIN))
     inbox.mkdir(parents=True)
     (inbox / "poison.jpg").write_bytes(still(99))
     deaths = others = 0

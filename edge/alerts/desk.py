@@ -73,17 +73,21 @@ class AlertDesk:
         past = RecordedPast(connection, but=encounter.pk if encounter else 0)
         return [(rule, *self._judge(rule, outcome, group, encounter, past)) for rule in self.rules]
 
-    def is_late(self, rule: Rule, outcome: Outcome) -> bool:
-        """Whether a frame came too long after it was taken to be told as if it were live.
+    def is_late(self, rule: Rule, outcome: Outcome, now: datetime) -> bool:
+        """Whether a frame is recorded too long after it was taken to be told as if it were live.
 
-        A camera's clock may be wrong: with an agent, which says what it knows of its clock, only a time that can be a
-        backlog's counts; a file that says nothing, or a time to come, is not known to be live.
+        Clocks may be wrong: an agent says how long a frame has waited, by one that nobody sets; where it can't, only a
+        time that can be a backlog's counts. A file that says nothing, or a time to come, is not known to be live.
         """
-        captured, received = outcome.spooled.captured.utc, outcome.spooled.received_at
+        spooled = outcome.spooled
+        captured, received, agent = spooled.captured.utc, spooled.received_at, spooled.agent
+        here = max(now - received, timedelta(0))
         most = timedelta(minutes=rule.max_age_min) if rule.max_age_min is not None else self.settings.max_age
-        if outcome.spooled.agent is not None:
-            return captured is not None and most < received - captured < LONGEST_WAIT
-        return captured is None or received - captured > most or captured - received > most
+        if agent is not None and agent.waited_s is not None:
+            return timedelta(seconds=agent.waited_s) + here > most
+        if agent is not None:
+            return captured is not None and most < received - captured + here < LONGEST_WAIT
+        return captured is None or received - captured + here > most or captured - received > most
 
     def _note_group(self, connection: Connection, outcome: Outcome, group: Group, now: datetime) -> int:
         encounter, is_new = self._encounter(connection, outcome, group, now)
@@ -91,7 +95,7 @@ class AlertDesk:
         for rule, held, verdict in self.judge_all(connection, outcome, group, None if is_new else encounter):
             if held is None:
                 continue
-            late = self.is_late(rule, outcome)
+            late = self.is_late(rule, outcome, now)
             added, better = self._tell(connection, outcome, encounter, held, late=late, now=now)
             said = "late" if late else "opened" if added else "better" if better else "joined"
             because = [each.to_json() for each in verdict.because]

@@ -52,6 +52,8 @@ def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
 
 def _is_late(frame: SpooledFrame) -> bool:
     """Whether it waited somewhere before it came to us."""
+    if frame.agent is not None and frame.agent.waited_s is not None:
+        return frame.agent.waited_s >= LATE[0].total_seconds()
     if frame.captured.utc is None:
         return False
     first, last = LATE
@@ -68,6 +70,7 @@ def _agent_values(agent: AgentFacts | None) -> dict[str, Any]:
         "clock": said.clock,
         "triggered_by": said.triggered_by,
         "stands_for": said.stands_for,
+        "waited_s": said.waited_s,
     }
 
 
@@ -82,6 +85,7 @@ def _agent_from(row: RowMapping) -> AgentFacts | None:
         clock=row["clock"],
         triggered_by=row["triggered_by"],
         stands_for=row["stands_for"],
+        waited_s=row["waited_s"],
     )
 
 

@@ -49,7 +49,7 @@ class Utc(TypeDecorator[datetime]):
 # state: spooled → claimed → recorded, or quarantined with `reason`. spool_bytes: 0 when the file lies where the source
 # keeps it. pictures: JSON list of [number, time_s, rejected]. not_before: a frame given back waits until then.
 # late: it came long after it was taken, and gives way to those that did not.
-# boot … stands_for: what the agent said; clock is "" for frames of other sources. (boot_count, seq) is the order of a
+# boot … waited_s: what the agent said; clock is "" for frames of other sources. (boot_count, seq) is the order of a
 # station's frames whatever its clock said. full_pk: of a thumbnail, the full frame it stands for, once that is here.
 frames = Table(
     "frames",
@@ -87,6 +87,7 @@ frames = Table(
     Column("clock", String(16), nullable=False, default=""),
     Column("triggered_by", String(16), nullable=False, default=""),
     Column("stands_for", String(64), nullable=False, default=""),
+    Column("waited_s", Float),
     Column("full_pk", ForeignKey("frames.pk")),
     Column("late", Boolean, nullable=False, default=False),
     UniqueConstraint("station", "id"),

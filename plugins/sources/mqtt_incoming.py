@@ -31,6 +31,7 @@ def incoming_of(services: Services, station: str, header: wire.FrameHeader, body
             clock=header.clock,
             triggered_by=header.trigger,
             stands_for=header.stands_for,
+            waited_s=header.waited_s,
         ),
     )
 

@@ -28,7 +28,7 @@ def disks_and_poison(folder, need):
 @pytest.fixture(scope="module")
 def turned_clocks(folder, need):
     need(bool(clocks.library()), "libfaketime (Debian package faketime; make test installs it)")
-    faults = (clocks.agent_jumps, clocks.no_clock_at_boot, clocks.server_jumps)
+    faults = (clocks.agent_jumps, clocks.no_clock_at_boot, clocks.server_jumps, clocks.cooldown_jumps)
     with ThreadPoolExecutor() as threads:  # its end waits for all
         return {fault.__name__: threads.submit(fault, folder / fault.__name__) for fault in faults}
 
@@ -67,6 +67,14 @@ def test_a_server_clock_that_jumps_by_a_year_makes_nothing_wait(turned_clocks):
     assert figures.recorded == figures.arrived == figures.frames, figures
     assert figures.in_order, figures
     assert figures.longest_s < 3, figures
+
+
+def test_a_cooldown_lasts_as_long_as_it_says_while_the_servers_clock_jumps_by_a_year(turned_clocks):
+    figures = turned_clocks["cooldown_jumps"].result()
+
+    assert figures.sent == 6, figures
+    assert all(clocks.COOLDOWN_S - 0.5 < each < clocks.COOLDOWN_S + 3 for each in figures.pauses_s), figures
+    assert figures.held_back > 100, figures
 
 
 def test_a_poisoned_frame_is_put_aside_after_three_deaths_and_holds_nobody_up(disks_and_poison):

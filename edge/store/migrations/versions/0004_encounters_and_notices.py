@@ -29,6 +29,7 @@ GIVEN_BACK = """
 
 
 def upgrade() -> None:
+    op.execute("ALTER TABLE frames ADD COLUMN waited_s FLOAT")
     op.create_table(
         "encounters",
         sa.Column("pk", sa.Integer(), nullable=False),
@@ -170,3 +171,4 @@ def downgrade() -> None:
     op.execute(GIVEN_BACK)
     for table in ("watched", "replies", "mutes", "notices", "matches", "encounters"):
         op.drop_table(table)
+    op.execute("ALTER TABLE frames DROP COLUMN waited_s")
