@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from edge.api import one_line
 
-CHUNK = 4096  # bytes of one read; also what is kept of the start and of the end of each output
+CHUNK = 4096  # bytes of one read; also what is kept of the end of each output, and usually of its start
 LAST_READS = 16  # of each output once the program has ended: a pipe holds 64 KiB
 GRACE_S = 1.0  # between asking a program that takes too long to end, and ending it
 
@@ -23,18 +23,28 @@ class Ended:
     """code: the exit code, negative for a signal, None when it did not end in time.
 
     first_line: of standard output. last_error: the last line of standard error that is not empty. Both are plain text.
+    output: standard output as it came, as much of its start as is kept.
     """
 
     code: int | None
     first_line: str = ""
     last_error: str = ""
+    output: bytes = b""
 
 
-def run_program(arguments: Sequence[str], *, text: bytes, environment: Mapping[str, str], timeout_s: float) -> Ended:
+def run_program(
+    arguments: Sequence[str],
+    *,
+    text: bytes,
+    environment: Mapping[str, str],
+    timeout_s: float,
+    keep_bytes: int = CHUNK,
+) -> Ended:
     """Run a program in a process group of its own, `text` on its standard input, until it ends or time is up.
 
     Then its whole group is ended: asked first (SIGTERM), so that it can let go of a modem, a second later not asked.
-    What a program that ended in time has started stays. Raises OSError when it can't be started.
+    What a program that ended in time has started stays. keep_bytes: of the start of standard output; more is forgotten.
+    Raises OSError when it can't be started.
     """
     process = subprocess.Popen(
         arguments,
@@ -48,7 +58,8 @@ def run_program(arguments: Sequence[str], *, text: bytes, environment: Mapping[s
     )
     ending = os.pidfd_open(process.pid)
     try:
-        return _Talk(process, ending, memoryview(text)).until(time.monotonic() + timeout_s)
+        talk = _Talk(process, ending, memoryview(text), _Heard(keep_bytes))
+        return talk.until(time.monotonic() + timeout_s)
     finally:
         if process.poll() is None:
             _end(process, ending)
@@ -60,13 +71,14 @@ def run_program(arguments: Sequence[str], *, text: bytes, environment: Mapping[s
 
 @dataclass(slots=True)
 class _Heard:
-    """The first and the last CHUNK bytes of an output; what lies between is read and forgotten."""
+    """The first `keep_bytes` and the last CHUNK bytes of an output; what lies between is read and forgotten."""
 
+    keep_bytes: int = CHUNK
     head: bytes = b""
     tail: deque[int] = field(default_factory=lambda: deque(maxlen=CHUNK))
 
     def add(self, more: bytes) -> None:
-        self.head = (self.head + more)[:CHUNK]
+        self.head += more[: self.keep_bytes - len(self.head)]
         self.tail.extend(more)
 
     def first_line(self) -> str:
@@ -113,7 +125,7 @@ class _Talk:
             for _read in range(LAST_READS):
                 if not _hear(pipe, each):
                     break
-        return Ended(process.poll(), self.output.first_line(), self.errors.last_line())
+        return Ended(process.poll(), self.output.first_line(), self.errors.last_line(), self.output.head)
 
     def _tell(self, pipe: int) -> bool:
         """Write some; True when there is no more to write, or nobody reads it."""

@@ -15,7 +15,7 @@ from .twilio_answers import Inbox, poll
 from .twilio_callback import Desk, serving
 from .twilio_errors import AboutOne, WrongLogin, undelivered
 from .twilio_http import NotSent, TooBusy
-from .twilio_memory import Memory, Sent
+from .sms_memory import Memory, Sent
 from .twilio_pictures import Shelf
 
 LOOKED_THROUGH = 50  # newest messages to a number; a number gets a handful an hour

@@ -18,7 +18,7 @@ from plugins.notifiers.twilio_account import Callback
 from plugins.notifiers.twilio_answers import Inbox
 from plugins.notifiers.twilio_callback import Desk
 from plugins.notifiers.twilio_errors import AboutOne, WrongLogin, told, undelivered
-from plugins.notifiers.twilio_memory import Memory
+from plugins.notifiers.sms_memory import Memory
 from plugins.notifiers.twilio_pictures import KEPT, Shelf
 from plugins.notifiers.whatsapp import SPEC as WHATSAPP
 from plugins.notifiers.whatsapp import check_address, write_body
@@ -350,7 +350,7 @@ def test_a_damaged_memory_stops_no_alert(tmp_path):
 
     assert memory.find("k", RANGER) is None
     assert memory.has_heard("SM1")
-    assert ("warning", "twilio.memory_unusable") in [entry[:2] for entry in services.log.entries]
+    assert ("warning", "sms.memory_unusable") in [entry[:2] for entry in services.log.entries]
     memory.close()
 
 

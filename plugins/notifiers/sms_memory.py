@@ -1,7 +1,8 @@
-"""What a channel of Twilio remembers across restarts: what it sent, and which answers it has heard.
+"""What a channel that sends SMS remembers across restarts: what it sent, and which answers it has heard.
 
-Twilio has no key by which it tells a repeated message: so what is about to be sent is noted before, with its text, and
-what became of it after. A message whose fate was never noted is looked for at Twilio before it is sent again.
+Neither Twilio nor a modem has a key by which it tells a repeated message: so what is about to be sent is noted before,
+with its text, and what became of it after. A message whose fate was never noted is looked for there before it is sent
+again.
 """
 
 import sqlite3
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS mark (one INTEGER PRIMARY KEY CHECK (one = 1), began 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message of ours. at: when we began to send it, UTC. sid: "" while it is not known whether Twilio took it."""
+    """A message of ours. at: when we began to send it, UTC. sid: its name there, "" while it is not known whether it was taken."""
 
     at: datetime
     body: str
@@ -59,7 +60,7 @@ class Memory:
         self._run(("INSERT OR REPLACE INTO sent VALUES (?, ?, ?, ?, '')", key, number, self._now(), body))
 
     def settle(self, key: str, number: str, sid: str) -> None:
-        """Note that Twilio took it. sid: Twilio's name for it, or "" when it surely did not take it."""
+        """Note that it was taken. sid: its name there, or "" when it surely was not taken."""
         if sid:
             self._run(("UPDATE sent SET sid = ? WHERE key = ? AND number = ?", sid, key, number))
         else:
@@ -104,7 +105,7 @@ class Memory:
                     for text, *values in statements:
                         row = database.execute(text, values).fetchone()
             except (sqlite3.Error, OSError) as exc:
-                self.services.log.warning("twilio.memory_unusable", path=str(self.path), reason=str(exc))
+                self.services.log.warning("sms.memory_unusable", path=str(self.path), reason=str(exc))
                 return None
         return row
 
