@@ -226,9 +226,10 @@ def _room(readings: Readings, config: HeartbeatConfig) -> Iterator[Finding]:
     free = readings.disk_free
     if free is not None:
         limit, facts = disk_limit(readings, config), {"free": free}
-        yield Finding("disk", "disk", _below(free, limit, ROOM_AGAIN), facts, lasts=timedelta(minutes=5), calm=LONG)
-        bad = _below(free, limit * LAST_BYTES, ROOM_AGAIN)
-        yield Finding("disk/last", "disk_last", bad, facts, severity="critical", calm=LONG)
+        last = _below(free, limit * LAST_BYTES, ROOM_AGAIN)
+        yield Finding("disk/last", "disk_last", last, facts, severity="critical", calm=LONG)
+        low = None if last else _below(free, limit, ROOM_AGAIN)  # one that is full is not told to be nearly full, too
+        yield Finding("disk", "disk", low, facts, lasts=timedelta(minutes=5), calm=LONG)
     share = readings.spool_bytes / readings.spool_limit
     bad = True if share > SPOOL_FULL else False if share < SPOOL_FINE else None
     yield Finding("spool", "spool", bad, {"share": share}, lasts=timedelta(minutes=10), calm=LONG)
