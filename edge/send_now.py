@@ -8,24 +8,26 @@ from .alerts.people import Addressee
 from .config import Plan
 from .errors import FatalError
 from .i18n import _, translate
-from .notices import Notice, Wording
+from .notices import Notice, NoticeKind, Wording
 from .pipeline.built import built
 from .pipeline.runner import Failed, attempt
 from .services import Services
 from .wording import one_line
 
 
-def send_now(plan: Plan, services: Services, names: Sequence[str], text: str | None) -> Iterator[tuple[str, str]]:
+def send_now(
+    plan: Plan, services: Services, names: Sequence[str], text: str | None, *, kind: NoticeKind = "test"
+) -> Iterator[tuple[str, str]]:
     """Send one message to each, at once; gives (who, what went wrong or ""). Raises FatalError for an unknown name."""
     for to in [_known(plan, name) for name in names]:
-        sent = attempt(partial(_send, plan, services, to, text))
+        sent = attempt(partial(_send, plan, services, to, _notice(to, services, text, kind)))
         yield to.name, sent.reason if isinstance(sent, Failed) else ""
 
 
-def _send(plan: Plan, services: Services, to: Addressee, text: str | None) -> None:
+def _send(plan: Plan, services: Services, to: Addressee, notice: Notice) -> None:
     spec, config = plan.channels[to.channel]
     with built(to.channel, spec.build, config, services) as notifier:
-        notifier.send(_notice(to, services, text), picture=b"")
+        notifier.send(notice, picture=b"")
 
 
 def _known(plan: Plan, name: str) -> Addressee:
@@ -36,16 +38,16 @@ def _known(plan: Plan, name: str) -> Addressee:
     return found
 
 
-def _notice(to: Addressee, services: Services, text: str | None) -> Notice:
+def _notice(to: Addressee, services: Services, text: str | None, kind: NoticeKind) -> Notice:
     headline = one_line(text) if text else translate("Tigrillo can reach you this way.", to.language)
     site = (translate("Site", to.language), one_line(services.site_name))
     return Notice(
-        key=f"test/{uuid4().hex}",
-        kind="test",
+        key=f"{kind}/{uuid4().hex}",
+        kind=kind,
         channel=to.channel,
         words=Wording(headline, (site,)),
         language=to.language,
-        severity="info",
+        severity="critical" if kind == "health" else "info",
         at=services.clock.now(),
         to=to.address,
         person=to.person,

@@ -22,6 +22,7 @@ from .words import Command, Group
 if TYPE_CHECKING:
     from ..alerts.explain import Explained, GroupExplained
     from ..config import Plan
+    from ..notices import NoticeKind
     from ..simulate import Message, Simulated
 
 app = typer.Typer(no_args_is_help=True, cls=Group)
@@ -201,7 +202,29 @@ def send_test(
     _send_now(_plan(site), to, text)
 
 
-def _send_now(plan: "Plan", names: list[str], text: str | None) -> None:
+@command(
+    "tell",
+    short_help=_("Tell the heartbeat's people something now; for units and scripts."),
+    help=_(
+        "Tell those whom the site's `alerts.heartbeat` names something now, past the daemon, which may not run: "
+        "tigrillo-failed@.service does so when it fails.\n\n"
+        "Exit 1 when a channel did not take it; then the reason is printed."
+    ),
+)
+def tell_people(
+    site: Annotated[Path, typer.Argument(help=_("The site's YAML file."))],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help=_("What to tell."))],
+) -> None:
+    """Tell the heartbeat's people."""
+    from ..errors import FatalError
+
+    plan = _plan(site)
+    if plan.file.alerts.heartbeat is None:
+        raise FatalError(_("{site}: has no `alerts: {{heartbeat: …}}`, so nobody is named to tell").format(site=site))
+    _send_now(plan, plan.file.alerts.heartbeat.names, text, kind="health")
+
+
+def _send_now(plan: "Plan", names: list[str], text: str | None, *, kind: "NoticeKind" = "test") -> None:
     """Send a message past the outbox. Raises FatalError for a name that is nobody's; exit 1 when a channel fails."""
     from ..clock import SystemClock
     from ..send_now import send_now
@@ -209,7 +232,7 @@ def _send_now(plan: "Plan", names: list[str], text: str | None) -> None:
 
     with still_services(plan, SystemClock()) as services:
         failed = False
-        for name, problem in send_now(plan, services, names, text):
+        for name, problem in send_now(plan, services, names, text, kind=kind):
             failed = failed or bool(problem)
             typer.echo(f"{name}: {problem}" if problem else _("{name}: sent").format(name=name), err=bool(problem))
     if failed:
