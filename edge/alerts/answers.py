@@ -19,7 +19,7 @@ from ..i18n import mark, translate
 from ..model import Event
 from ..notices import Reply
 from ..services import Emit
-from ..store import encounters, notices
+from ..store import encounters, notices, replies
 from ..store.encounters import CODE_LENGTH, CODE_LETTERS, Encounter
 from ..store.notices import NewNotice
 from ..store.rows import detection_from_json
@@ -82,7 +82,8 @@ def read_answer(text: str) -> Asked | None:
     length = timedelta(minutes=MUTED_MIN)
     if found and found[2] in UNITS:
         length = min(timedelta(minutes=int(found[1]) * UNITS[found[2]]), LONGEST_MUTE)
-        code = "" if code == "".join(found.groups()).upper() else code
+    if WORDS[words[0]] == "mute":
+        code = ""  # "MUTE 222H" is a time; in "ACK 222H" it is a code
     return Asked(WORDS[words[0]], code, length or timedelta(minutes=MUTED_MIN))
 
 
@@ -99,13 +100,13 @@ class Answers:
         """Do it, once, and return what to say, "" for nothing. channel: its name in the site. Raises StoreBusy."""
         now = self.clock.now()
         with self.store.transaction() as connection:
-            known = notices.answer_of(connection, channel, reply.id)
+            known = replies.answer_of(connection, channel, reply.id)
             if known is not None:
                 return known
             who = self.directory.at(channel, reply.sender)
             asked = read_answer(reply.text)
             answer = self._do(connection, who, asked, reply, now) if who else ""
-            notices.keep_reply(
+            replies.keep_reply(
                 connection,
                 channel=channel,
                 id=reply.id,
@@ -162,8 +163,10 @@ class Answers:
             for each in encounters.detections_in(connection, meant.best_frame_pk, meant.best_number)
         ]
         kin = [each for each in seen if each.category == meant.category and akin(lineage_of(each), meant.lineage)]
-        earlier = [row for row in notices.of_encounter(connection, meant.pk) if row.rule]
-        if not kin or not earlier:
+        told = [row for row in notices.of_encounter(connection, meant.pk) if row.rule]
+        # people are shown to somebody by the rules that tell this one, not by those that tell others
+        own = [row for row in told if row.who == who.who]
+        if not kin or not told:
             return translate("There is no picture of it.", who.language)
         photo = NewNotice(
             key=f"{meant.uid}/{who.key}/photo-{reply.id}"[:400],
@@ -171,10 +174,10 @@ class Answers:
             addressee=who.name,
             who=who.who,
             channel=who.channel,
-            severity=earlier[-1].severity,
+            severity=told[-1].severity,
             station=meant.station,
-            rule=earlier[-1].rule,
-            shows_people=earlier[-1].shows_people,
+            rule=(own or told)[-1].rule,
+            shows_people=bool(own) and own[-1].shows_people,
             encounter_pk=meant.pk,
             frame_pk=meant.best_frame_pk,
             number=meant.best_number,

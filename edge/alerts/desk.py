@@ -161,6 +161,8 @@ class AlertDesk:
         """(how many messages were queued, whether one that waits shows something better now)."""
         known: dict[str, list[NoticeRow]] = {}
         for row in notices.of_encounter(connection, encounter.pk):
+            if row.kind not in notices.KINDS_OF_BUDGET:
+                continue  # a picture that somebody asked for is no news
             known.setdefault(row.addressee, []).append(row)
         added, better = 0, False
         for name in held.rule.names:
@@ -187,22 +189,21 @@ class AlertDesk:
         now: datetime,
     ) -> tuple[int, bool]:
         told = [row for row in earlier if row.state in {"sent", "sending"}]
+        updates = sum(row.kind == "update" for row in earlier)  # whatever became of them
         waits = [row for row in earlier if row.state == "pending" or (row.state == "digest" and (late or not row.late))]
         last = earlier[-1] if earlier else None
         if late and earlier:
             return 0, False
         if waits:
-            return 0, self._improve(connection, outcome, waits[-1], held)
+            return 0, self._improve(connection, outcome, waits[-1], held, now)
         if not told and (last is None or last.late):
             # the first, or what came late was all there was so far
             kind, number, after = "alert", len(earlier), now
-        elif told and len(told) <= self.settings.updates and _is_better(held, told):
+        elif told and not encounter.acked_at and updates < self.settings.updates and _is_better(held, told):
             kind, number, after = "update", len(earlier), max(now, (told[-1].sent_at or now) + SETTLE)
         else:
             return 0, False
-        reason = "late" if late else ""
-        if not late and notices.waiting(connection, addressee.channel) >= self.settings.queue:
-            reason = "queue"
+        reason = "late" if late else self._full(connection, addressee)
         new = NewNotice(
             key=f"{encounter.uid}/{addressee.key}/{number}",
             kind="update" if kind == "update" else "alert",
@@ -214,11 +215,17 @@ class AlertDesk:
         )
         return int(notices.add(connection, new, now) is not None), False
 
-    def _improve(self, connection: Connection, outcome: Outcome, row: NoticeRow, held: Held) -> bool:
+    def _full(self, connection: Connection, addressee: Addressee) -> str:
+        """Why a message can't wait for its channel: too many do; "" when it can."""
+        return "queue" if notices.waiting(connection, addressee.channel) >= self.settings.queue else ""
+
+    def _improve(self, connection: Connection, outcome: Outcome, row: NoticeRow, held: Held, now: datetime) -> bool:
         """Let a message that waits show this frame, when that shows more."""
         if row.detection is None or not _is_better(held, [row], by_picture=quality(held.best.detection)):
             return False
         severity = max(row.severity, held.rule.severity, key=SEVERITIES.index)
+        # quiet hours, or the other rule's cooldown, may not hold for what is more urgent: the gate decides again
+        again = {"state": "pending", "reason": "", "next_attempt_at": now} if severity != row.severity else {}
         notices.improve(
             connection,
             row.pk,
@@ -229,6 +236,7 @@ class AlertDesk:
             count=held.count,
             detection=held.best.detection,
             shows_people=held.rule.shows_people,
+            **(again if row.state == "digest" else {}),
         )
         return True
 
@@ -242,10 +250,13 @@ class AlertDesk:
                 addressee = self.directory.find(name)
                 if addressee is None:
                     continue
+                reason = self._full(connection, addressee)
                 new = NewNotice(
                     key=f"{encounter.uid}/{addressee.key}/step-{step}",
                     kind="alert",
                     step=step,
+                    state="digest" if reason else "pending",
+                    reason=reason,
                     not_before=now + timedelta(minutes=escalation.after_min),
                     **_shown(outcome, encounter, held, addressee),  # type: ignore[arg-type]  # as above
                 )

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -29,20 +29,27 @@ class Digests:
     def make_due(self, connection: Connection, now: datetime) -> int:
         """Queue the digests whose time has come; what stands in one is done with. Returns how many were queued."""
         made = 0
-        for rows in notices.for_digest(connection).values():
-            known = [(row, self.directory.find(row.addressee)) for row in rows]
-            for row in (row for row, to in known if to is None or to.digest is None):
-                notices.set_state(connection, row.pk, "dropped", reason="no digest" if row.reason == "" else row.reason)
-            told = [(row, to) for row, to in known if to is not None and to.digest is not None]
-            if told and (reader := self.directory.find(told[0][1].digest_to)) is not None:
-                made += self._make(connection, [row for row, _to in told], reader, now)
+        for who, oldest in notices.digest_waits(connection).items():
+            readers: dict[datetime, Addressee] = {}
+            for name, at in oldest.items():
+                to = self.directory.find(name)
+                reader = self.directory.find(to.digest_to) if to is not None and to.digest is not None else None
+                if reader is None:
+                    notices.drop_held(connection, name, reason="no digest")
+                else:
+                    readers[at] = reader  # the same for all ways to somebody
+            if readers and self._is_time(connection, readers[min(readers)], min(readers), now):
+                made += self._make(connection, notices.for_digest(connection, who), readers[min(readers)], now)
         return made
 
-    def _make(self, connection: Connection, rows: Sequence[NoticeRow], to: Addressee, now: datetime) -> int:
-        last = notices.last_digest_at(connection, to.name)
+    def _is_time(self, connection: Connection, to: Addressee, oldest: datetime, now: datetime) -> bool:
         bound = last_time(to, now)
-        if min(row.created_at for row in rows) > bound or (last is not None and bound <= last <= now):
-            return 0
+        if oldest > bound:
+            return False
+        last = notices.last_digest_at(connection, to.name)
+        return last is None or not bound <= last <= now
+
+    def _make(self, connection: Connection, rows: Sequence[NoticeRow], to: Addressee, now: datetime) -> int:
         digest = NewNotice(
             key=f"digest/{to.key}/{to.local(now):%Y-%m-%d}/{rows[0].pk}",
             kind="digest",
@@ -79,9 +86,13 @@ class Digests:
 
 
 def last_time(to: Addressee, now: datetime) -> datetime:
-    """When the addressee's last digest should have come: today at its time, or yesterday when that is still to come."""
+    """When the addressee's last digest should have come: today at its time, or yesterday when that is still to come.
+
+    In UTC: where clocks are changed, wall-clock times of one zone do not tell which is earlier.
+    """
     assert to.digest is not None
     hour, minute = map(int, to.digest.split(":"))
     local = to.local(now)
-    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0)
-    return today if today <= local else today - A_DAY
+    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+    times = [each.astimezone(UTC) for each in (today, today - A_DAY)]
+    return next((each for each in times if each <= now), times[-1])

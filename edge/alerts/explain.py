@@ -12,8 +12,8 @@ from ..store.encounters import Encounter, Match
 from ..store.notices import NoticeRow
 from .because import Because, tell
 from .desk import AlertDesk
-from .encounters import Group, groups_in, seen_at
-from .gate import tell_reason
+from .encounters import Group, akin, groups_in, seen_at
+from .gate import HELD, tell_reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,8 @@ def explain(desk: AlertDesk, connection: Connection, outcome: Outcome) -> list[G
         at = seen_at(outcome)
         near = encounters.near(connection, outcome.spooled.station, group.category, at=at, gap=desk.settings.gap)
         own = {match.encounter_pk for match in matches}
-        encounter = next((each for each in near if each.pk in own), near[0] if near else None)
+        kin = [each for each in near if akin(each.lineage, group.lineage)]
+        encounter = next((each for each in kin if each.pk in own), kin[0] if kin else None)
         rows = notices.of_encounter(connection, encounter.pk) if encounter else []
         rules = []
         for rule, _held, verdict in desk.judge_all(connection, outcome, group, encounter):
@@ -70,6 +71,8 @@ def explain(desk: AlertDesk, connection: Connection, outcome: Outcome) -> list[G
 def fate(row: NoticeRow, language: str) -> tuple[str, str]:
     """(state in one word, why) of a message; the word is English, for programs and for translation."""
     why = tell_reason(row.reason, language) if row.reason else row.error
+    if row.state == "dropped" and row.reason in HELD:  # "…; it is told in the digest" was not to be
+        why = f"{why.partition(';')[0]}; {tell_reason('no digest', language)}"
     if row.reason and row.error:
         why = f"{why} ({row.error})"
     return row.state, why

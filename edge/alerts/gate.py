@@ -13,7 +13,7 @@ from ..i18n import mark, translate
 from ..store.notices import Mute, NoticeRow
 from .people import Addressee
 
-Way = Literal["send", "digest", "drop"]
+Way = Literal["send", "digest", "drop", "wait"]
 REASONS = {  # why a message was not sent, or not at once: codes of the column `reason`
     "late": mark("it came too long after it was taken; it is told in the digest"),
     "queue": mark("too many messages wait for this channel; it is told in the digest"),
@@ -28,6 +28,7 @@ REASONS = {  # why a message was not sent, or not at once: codes of the column `
     "refused": mark("the channel will never take it"),
     "expired": mark("given up: the channel took nothing for too long"),
 }
+HELD = frozenset({"late", "queue", "quiet", "cooldown", "budget", "muted"})  # for the digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,21 @@ def decide(notice: NoticeRow, to: Addressee, facts: Facts, now: datetime) -> Dec
     if any(each.until is None and not each.station for each in facts.mutes):
         return Decision("drop", "stopped")
     if notice.kind == "digest":
-        return SEND
+        return Decision("wait", "quiet") if _rings_at_night(notice, to, now) else SEND
     if facts.acked and (notice.step > 0 or notice.kind == "update"):
         return Decision("drop", "acknowledged")
     reason = _held_back(notice, to, facts, now)
     return Decision("digest", reason) if reason else SEND
+
+
+def _rings_at_night(notice: NoticeRow, to: Addressee, now: datetime) -> bool:
+    """Whether a digest that failed when it was time would come in quiet hours that its own time is not in."""
+    if notice.attempts == 0 or to.quiet is None or to.digest is None:
+        return False
+    local = to.local(now)
+    hour, minute = map(int, to.digest.split(":"))
+    own = local.replace(hour=hour, minute=minute)
+    return to.quiet.forbids(notice.severity, local) and not to.quiet.forbids(notice.severity, own)
 
 
 def _held_back(notice: NoticeRow, to: Addressee, facts: Facts, now: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -98,6 +98,11 @@ class Addressee:
     def local(self, now: datetime) -> datetime:
         """`now` in the recipient's zone."""
         return now.astimezone(ZoneInfo(self.timezone))
+
+    def day(self, now: datetime) -> tuple[datetime, datetime]:
+        """Begin and end of the recipient's day that `now` lies in; where a midnight comes twice, from the first."""
+        midnight = self.local(now).replace(hour=0, minute=0, second=0, microsecond=0, fold=0)
+        return midnight, midnight + timedelta(days=1)
 
     @property
     def who(self) -> str:

@@ -27,9 +27,9 @@ from ..hookspecs import TracksReceipts
 from ..model import Event
 from ..notices import Notice, PictureLimits, Receipt
 from ..services import Emit
-from ..store import encounters, notices
+from ..store import clock_set, encounters, notices
 from ..store.notices import NoticeRow, Notices
-from .lanes import RANDOM, Jitter, Lane, Outlet, Sending, Taken, retry_pause_s
+from .lanes import LONGEST_ASKED_S, RANDOM, Jitter, Lane, Outlet, Sending, Taken, retry_pause_s
 from .runner import Done, Failed, attempt
 
 DRAIN_ATTEMPTS = 3  # at the end, to mark what was sent; each waits for the store's own time-out
@@ -37,6 +37,8 @@ GIVE_UP_AFTER = timedelta(hours=24)
 SLOW_S = 300.0  # a send that takes longer is reported: an alert channel that hangs must not go unnoticed
 DIGESTS_EVERY_S = 20.0
 RECEIPTS_EVERY_S = 60.0
+CLOCK_SET = timedelta(seconds=60)  # clocks that are further apart than they were have been set
+LOOK_AGAIN = timedelta(minutes=5)  # whether a digest may go out
 MOST_DECIDED = 200  # at once, before what has been sent is looked at again
 
 
@@ -101,6 +103,11 @@ class Outbox:
     _said: "Sending | _Asked | None" = None  # finished, and not written down yet
     _digests_at_s: float = float("-inf")
     _started: bool = False
+    _looked: tuple[datetime, float] | None = None  # at both clocks, in the last turn
+
+    def __post_init__(self) -> None:
+        for name in self.outlets:  # now, because `snapshot` looks at them from another thread
+            self._lane(name)
 
     def wake(self) -> None:
         """A message was queued: `run` looks at once instead of after `poll_s`. From any thread; never waits."""
@@ -138,6 +145,7 @@ class Outbox:
 
     def _turn(self) -> int:
         """Everything that is due: digests, messages, receipts. Returns how many messages were handed over."""
+        self._follow_clock()
         if not self._started:
             self.notices.give_back()
             with self.notices.store.transaction() as connection:
@@ -153,6 +161,17 @@ class Outbox:
         self._ask_for_receipts()
         return started
 
+    def _follow_clock(self) -> None:
+        """Notice that somebody has set the clock: no message is older for it, and no mute longer."""
+        now, now_s, by, since = self.clock.now(), self.clock.monotonic_s(), None, self.clock.now()
+        if self._looked is not None:
+            passed = timedelta(seconds=now_s - self._looked[1])
+            by, since = now - self._looked[0] - passed, now - passed
+        if by is None or abs(by) >= CLOCK_SET:
+            with self.notices.store.transaction() as connection:
+                clock_set.follow_clock(connection, now, by, since)
+        self._looked = now, now_s
+
     def _hand_over(self) -> int:
         """Give each free channel what is due for it; return how many got something."""
         started = 0
@@ -161,6 +180,8 @@ class Outbox:
             if taken is None:
                 break
             row, decision = taken
+            if decision.way == "wait":
+                continue
             if decision.way != "send":
                 self._tell(row, ok=True, held_back=decision.reason, to=decision.way)
                 continue
@@ -179,23 +200,34 @@ class Outbox:
             if row is None:
                 return None
             to = self.post.directory.find(row.addressee)
-            decision = decide(row, to, self._facts(connection, row, to, now), now) if to else Decision("send")
+            decision = Decision("send")
+            if to is not None:
+                decision = self._past_it(row, now) or decide(row, to, self._facts(connection, row, to, now), now)
             if decision.way == "send":
                 notices.set_state(connection, row.pk, "sending")
+            elif decision.way == "wait":
+                notices.set_state(connection, row.pk, "pending", next_attempt_at=now + LOOK_AGAIN)
             else:
+                if row.kind == "digest":
+                    notices.untold(connection, row.pk, "dropped", reason=decision.reason)
                 state = "digest" if decision.way == "digest" else "dropped"
                 notices.set_state(connection, row.pk, state, reason=decision.reason)
         if decision.way == "send":
             reached("outbox.taken")
         return row, decision
 
+    def _past_it(self, row: NoticeRow, now: datetime) -> Decision | None:
+        """What is too old to be told as if it were new, though its channel works; one that fails is tried with it."""
+        old = now - row.created_at >= self.post.give_up_after and row.kind in notices.KINDS_OF_BUDGET
+        return Decision("digest", "late") if old and not self._lane(row.channel).failures else None
+
     def _facts(self, connection: Connection, row: NoticeRow, to: Addressee, now: datetime) -> Facts:
-        midnight = to.local(now).replace(hour=0, minute=0, second=0, microsecond=0)
+        first, last = to.day(now)
         found = encounters.by_pk(connection, row.encounter_pk) if row.encounter_pk is not None else None
         return Facts(
             acked=found is not None and found.acked_at is not None,
             mutes=notices.mutes_of(connection, row.who, now),
-            sent_today=notices.sent_between(connection, row.who, midnight, midnight + timedelta(days=1)),
+            sent_today=notices.sent_between(connection, row.who, first, last),
             cooling=self.post.cooldowns.holds(row.rule, row.station, row.addressee),
         )
 
@@ -279,7 +311,9 @@ class Outbox:
             self.notices.fail(row.pk, "expired", reason)
             self._tell(row, ok=False, reason=reason, given_up=True)
             return
-        pause_s = retry_pause_s(attempts, jitter=jitter) if result.again_in_s is None else result.again_in_s
+        pause_s = retry_pause_s(attempts, jitter=jitter)
+        if result.again_in_s is not None:
+            pause_s = min(max(result.again_in_s, 0.0), LONGEST_ASKED_S)
         self.notices.retry(row.pk, now + timedelta(seconds=pause_s), result.reason)
         self._tell(row, ok=False, reason=result.reason, again_in_s=round(pause_s, 1))
 

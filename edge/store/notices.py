@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ..crash import reached
@@ -17,13 +17,12 @@ from ..model import SEVERITIES, Alert, CaptureTime, Detection, Kind, Severity
 from ..notices import NoticeKind
 from .encounters import Encounter, by_pk
 from .rows import capture_time_from, detection_from_json, detection_to_json, is_due
-from .schema import frames, mutes, notices, replies
+from .schema import frames, mutes, notices
 from .sql import Store
 
 KINDS_OF_BUDGET = ("alert", "update")
 WAITING = ("pending", "digest")  # what may still be made better
 RECEIPTS_FOR = timedelta(hours=48)
-REPLIES_FOR = timedelta(days=365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,13 +172,19 @@ def due(connection: Connection, now: datetime, *, busy: Collection[str], but: Co
     found = _rows(
         connection,
         notices.c.state == "pending",
-        is_due(notices.c.next_attempt_at, now),
+        _is_due(now),
         notices.c.channel.not_in(tuple(busy)),
         notices.c.pk.not_in(tuple(but)),
         order=(rank, notices.c.next_attempt_at, notices.c.pk),
         limit=1,
     )
     return found[0] if found else None
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """As for frames; but a step of an escalation may have to wait for longer than any pause."""
+    in_time = notices.c.next_attempt_at <= now
+    return in_time | is_due(notices.c.next_attempt_at, now) & ((notices.c.step == 0) | (notices.c.attempts > 0))
 
 
 def set_state(connection: Connection, pk: int, state: str, **values: Any) -> None:
@@ -220,12 +225,37 @@ def last_digest_at(connection: Connection, addressee: str) -> datetime | None:
     return found
 
 
-def for_digest(connection: Connection) -> dict[str, list[NoticeRow]]:
-    """What waits to be told in a digest, by who."""
-    found: dict[str, list[NoticeRow]] = {}
-    for row in _rows(connection, notices.c.state == "digest"):
-        found.setdefault(row.who, []).append(row)
+def digest_waits(connection: Connection) -> dict[str, dict[str, datetime]]:
+    """Who has something to be told in a digest: who → addressee → when the oldest of it was queued."""
+    query = (
+        select(notices.c.who, notices.c.addressee, func.min(notices.c.created_at))
+        .where(notices.c.state == "digest")
+        .group_by(notices.c.who, notices.c.addressee)
+    )
+    found: dict[str, dict[str, datetime]] = {}
+    for who, addressee, oldest in connection.execute(query):
+        found.setdefault(who, {})[addressee] = oldest
     return found
+
+
+def for_digest(connection: Connection, who: str) -> list[NoticeRow]:
+    """What waits to be told to somebody in a digest, oldest first."""
+    return _rows(connection, notices.c.state == "digest", notices.c.who == who)
+
+
+def drop_held(connection: Connection, addressee: str, *, reason: str) -> None:
+    """There is no digest for this addressee; the reason why it was for one is kept, where there is one."""
+    held = notices.c.reason
+    values = {"state": "dropped", "reason": case((held == "", reason), else_=held)}
+    connection.execute(
+        update(notices).where(notices.c.state == "digest", notices.c.addressee == addressee).values(values)
+    )
+
+
+def untold(connection: Connection, digest_pk: int, state: str, *, reason: str | None = None) -> None:
+    """A digest was not sent: what stands in it goes to this state. reason: None for the one it has."""
+    values = {"state": state, "digest_pk": None} | ({} if reason is None else {"reason": reason})
+    connection.execute(update(notices).where(notices.c.digest_pk == digest_pk).values(values))
 
 
 def mutes_of(connection: Connection, who: str, now: datetime) -> list[Mute]:
@@ -243,31 +273,6 @@ def mute(connection: Connection, who: str, *, until: datetime | None, now: datet
 def unmute(connection: Connection, who: str) -> None:
     """Let somebody hear everything again."""
     connection.execute(delete(mutes).where(mutes.c.who == who))
-
-
-def answer_of(connection: Connection, channel: str, reply_id: str) -> str | None:
-    """What was answered to this reply before; None when it is new."""
-    found: str | None = connection.scalar(
-        select(replies.c.answer).where(replies.c.channel == channel, replies.c.id == reply_id)
-    )
-    return found
-
-
-def keep_reply(
-    connection: Connection,
-    *,
-    channel: str,
-    id: str,  # noqa: A002  # because the column is called so
-    sender: str,
-    who: str,
-    text: str,
-    answer: str,
-    now: datetime,
-) -> None:
-    """Keep what somebody wrote and what was answered."""
-    values = {"channel": channel, "id": id, "sender": sender, "who": who, "text": text, "answer": answer, "at": now}
-    connection.execute(upsert(replies).values(values).on_conflict_do_nothing())
-    connection.execute(delete(replies).where(replies.c.at < now - REPLIES_FOR))
 
 
 def last_told(connection: Connection, who: str) -> Encounter | None:
@@ -306,8 +311,14 @@ class Notices:
         self._end(pk, "pending", next_attempt_at=next_attempt_at, error=error)
 
     def fail(self, pk: int, reason: str, error: str) -> None:
-        """Given up."""
-        self._end(pk, "failed", reason=reason, error=error)
+        """Given up. What stands in a digest that no channel took is told in the next one."""
+        with self.store.transaction() as connection:
+            values = {"attempts": notices.c.attempts + 1, "reason": reason, "error": error}
+            set_state(connection, pk, "failed", **values)
+            if reason == "expired":
+                untold(connection, pk, "digest")
+            else:
+                untold(connection, pk, "failed", reason=reason)
 
     def bring_forward(self, channel: str, now: datetime) -> None:
         """A channel works again: what waits for its next attempt is due now."""
