@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS mark (one INTEGER PRIMARY KEY CHECK (one = 1), began 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A message of ours. at: when we began to send it, UTC. sid: its name there, "" while it is not known whether it was taken."""
+    """A message of ours. at: when we began to send it, UTC. sid: its name there, "" until that is known."""
 
     at: datetime
     body: str

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from edge.api import NoticeRefused, NotifyError, Reply, RetryableError, Services, one_line
 
-from .twilio_account import Account
 from .sms_memory import Memory
+from .twilio_account import Account
 
 OVERLAP = timedelta(hours=1)  # Twilio may list a message later than one that was written after it
 MOST_AT_ONCE = 200  # answers a look; who writes more is no ranger

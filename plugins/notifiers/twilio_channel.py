@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 from edge.api import Notice, NoticeRefused, Receipt, Reply, Services
 
+from .sms_memory import Memory, Sent
 from .twilio_account import Account, TwilioConfig
 from .twilio_answers import Inbox, poll
 from .twilio_callback import Desk, serving
 from .twilio_errors import AboutOne, WrongLogin, undelivered
 from .twilio_http import NotSent, TooBusy
-from .sms_memory import Memory, Sent
 from .twilio_pictures import Shelf
 
 LOOKED_THROUGH = 50  # newest messages to a number; a number gets a handful an hour

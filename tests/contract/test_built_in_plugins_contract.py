@@ -39,6 +39,7 @@ DEER = [32, 32, 16, 8, 0.9, 1.0, 0.0]
 COVERED_ELSEWHERE = {
     "detect": "test_detection_stages_contract.py",
     "classify": "test_detection_stages_contract.py",
+    "modem": "tests/e2e/test_modem.py, with the real gammu",
     "mqtt": "tests/e2e/test_agent_to_server.py and test_mqtt_alerts.py, with a real broker",
 }
 CAT = Detection(
