@@ -7,7 +7,7 @@ out by writing to it what a number is good for.
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Literal
@@ -87,6 +87,11 @@ def read_answer(text: str) -> Asked | None:
     return Asked(WORDS[words[0]], code, length or timedelta(minutes=MUTED_MIN))
 
 
+def _storable(text: str) -> str:
+    """Its first 500 characters; half a surrogate pair, which no UTF-8 can hold, becomes a "?"."""
+    return text[:KEPT_TEXT].encode("utf-8", "replace").decode("utf-8")
+
+
 @dataclass(frozen=True, slots=True)
 class Answers:
     """Does what people ask for. Callable from any thread."""
@@ -99,6 +104,7 @@ class Answers:
     def hear(self, channel: str, reply: Reply) -> str:
         """Do it, once, and return what to say, "" for nothing. channel: its name in the site. Raises StoreBusy."""
         now = self.clock.now()
+        reply = replace(reply, sender=_storable(reply.sender), text=_storable(reply.text), id=_storable(reply.id))
         with self.store.transaction() as connection:
             known = replies.answer_of(connection, channel, reply.id)
             if known is not None:
@@ -112,7 +118,7 @@ class Answers:
                 id=reply.id,
                 sender=reply.sender,
                 who=who.who if who else "",
-                text=reply.text[:KEPT_TEXT],
+                text=reply.text,
                 answer=answer,
                 now=now,
             )
