@@ -15,7 +15,7 @@ from pathlib import Path
 from sqlalchemy import Connection
 
 from .alerts.cooldowns import Cooldowns
-from .alerts.digest import Digests
+from .alerts.digest import Digests, next_time
 from .clock import Clock, SteppedClock
 from .config import Plan
 from .daemon import alert_desk
@@ -25,15 +25,16 @@ from .model import Card, Kind, Outcome
 from .notices import Notice
 from .pipeline.compose import Composer
 from .pipeline.lanes import Outlet
-from .pipeline.outbox import Outbox, Post
+from .pipeline.outbox import DIGESTS_EVERY_S, Outbox, Post
 from .services import Clip, Services, Session, Station
 from .stations.book import Book
 from .stations.folders import Folders
 from .stations.known import KnownStations
+from .store import notices
 from .store.notices import Notices
 from .store.sql import Store
 
-STEP = timedelta(minutes=5)  # how often the outbox looks while something waits
+AGAIN = timedelta(seconds=5)  # while a channel's rate limit holds back what is due
 AFTERWARDS = timedelta(hours=26)  # so that the last day's digest comes, too
 
 
@@ -117,12 +118,12 @@ def simulate(
         for outcome in history:
             if not since <= outcome.spooled.received_at <= now:
                 continue
-            _run_until(outcome.spooled.received_at, clock, store, outbox)
+            _run_until(outcome.spooled.received_at, clock, outbox)
             _record(store, outcome, desk.note, clock)
             outbox.dispatch_due()
             found.frames += 1
             tell(found.frames)
-        _run_until(min(now, clock.now() + AFTERWARDS), clock, store, outbox)
+        _run_until(min(now, clock.now() + AFTERWARDS), clock, outbox)
         for row in Notices(store).newest(1_000_000):
             if row.reason:
                 found.held_back[row.reason] += 1
@@ -140,15 +141,27 @@ def _record(store: Store, outcome: Outcome, note: Callable[[Connection, Outcome,
     store.record(again, now=now, also=lambda connection: note(connection, again, now))
 
 
-def _run_until(end: datetime, clock: SteppedClock, store: Store, outbox: Outbox) -> None:
-    """Let the clock run, with the outbox looking every so often while something waits for its time."""
-    while clock.now() < end:
-        counts = store.counts()
-        waits = counts.get("alerts_pending", 0) + counts.get("alerts_digest", 0)
-        step = min(STEP, end - clock.now()) if waits else end - clock.now()
-        clock.step(step.total_seconds())
-        if waits:
-            outbox.dispatch_due()
+def _run_until(end: datetime, clock: SteppedClock, outbox: Outbox) -> None:
+    """Let the clock run, with the outbox looking whenever something that waits is due."""
+    while (now := clock.now()) < end:
+        moment = min(max(_next_moment(outbox, now, end), now + AGAIN), end)
+        clock.step((moment - now).total_seconds())
+        outbox.dispatch_due()
+
+
+def _next_moment(outbox: Outbox, now: datetime, end: datetime) -> datetime:
+    """When the first of what waits is due: a message, or a digest; `end` when nothing waits."""
+    directory = outbox.post.directory
+    with outbox.notices.store.transaction() as connection:
+        moments = [end, notices.next_attempt_at(connection) or end]
+        waiting = {name for oldest in notices.digest_waits(connection).values() for name in oldest}
+    for name in waiting:
+        to = directory.find(name)
+        reader = directory.find(to.digest_to) if to is not None else None
+        if reader is not None and reader.digest is not None:
+            # not before the outbox makes digests again
+            moments.append(next_time(reader, now) + timedelta(seconds=DIGESTS_EVERY_S))
+    return min(moments)
 
 
 def _outbox(plan: Plan, store: Store, services: Services, found: Simulated, clock: SteppedClock) -> Outbox:

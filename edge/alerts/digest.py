@@ -16,7 +16,6 @@ from .gate import tell_reason
 from .people import Addressee, Directory
 
 MOST_LINES = 40
-A_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +89,18 @@ def last_time(to: Addressee, now: datetime) -> datetime:
 
     In UTC: where clocks are changed, wall-clock times of one zone do not tell which is earlier.
     """
+    times = [_time_on(to, now, days) for days in (0, -1)]
+    return next((each for each in times if each <= now), times[-1])
+
+
+def next_time(to: Addressee, now: datetime) -> datetime:
+    """When the addressee's next digest should come, in UTC."""
+    times = [_time_on(to, now, days) for days in (0, 1)]
+    return next((each for each in times if each > now), times[-1])
+
+
+def _time_on(to: Addressee, now: datetime, days: int) -> datetime:
     assert to.digest is not None
     hour, minute = map(int, to.digest.split(":"))
-    local = to.local(now)
-    today = local.replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
-    times = [each.astimezone(UTC) for each in (today, today - A_DAY)]
-    return next((each for each in times if each <= now), times[-1])
+    today = to.local(now).replace(hour=hour, minute=minute, second=0, microsecond=0, fold=0)
+    return (today + timedelta(days=days)).astimezone(UTC)

@@ -181,6 +181,14 @@ def due(connection: Connection, now: datetime, *, busy: Collection[str], but: Co
     return found[0] if found else None
 
 
+def next_attempt_at(connection: Connection) -> datetime | None:
+    """When the first message that waits is due; None when none waits."""
+    found: datetime | None = connection.scalar(
+        select(func.min(notices.c.next_attempt_at)).where(notices.c.state == "pending")
+    )
+    return found
+
+
 def _is_due(now: datetime) -> ColumnElement[bool]:
     """As for frames; but a step of an escalation may have to wait for longer than any pause."""
     in_time = notices.c.next_attempt_at <= now
@@ -194,12 +202,11 @@ def set_state(connection: Connection, pk: int, state: str, **values: Any) -> Non
 
 def sent_between(connection: Connection, who: str, first: datetime, last: datetime) -> int:
     """How many messages of somebody's budget were sent in a time, or are being sent."""
-    query = select(func.count()).where(
-        notices.c.who == who,
-        notices.c.kind.in_(KINDS_OF_BUDGET),
-        or_((notices.c.sent_at >= first) & (notices.c.sent_at < last), notices.c.state == "sending"),
-    )
-    return int(connection.scalar(query) or 0)
+    own = select(func.count()).where(notices.c.who == who, notices.c.kind.in_(KINDS_OF_BUDGET))
+    # two queries, because one with OR looks at all that was ever sent to somebody
+    sent = own.where(notices.c.sent_at >= first, notices.c.sent_at < last)
+    sending = own.where(notices.c.state == "sending", notices.c.sent_at.is_(None))
+    return int(connection.scalar(sent) or 0) + int(connection.scalar(sending) or 0)
 
 
 def last_sent(connection: Connection, *, since: datetime) -> list[tuple[str, str, str, datetime]]:
@@ -220,8 +227,8 @@ def last_alert_at(connection: Connection) -> datetime | None:
 
 def last_digest_at(connection: Connection, addressee: str) -> datetime | None:
     """When a digest for this addressee was made last."""
-    query = select(func.max(notices.c.created_at)).where(notices.c.kind == "digest", notices.c.addressee == addressee)
-    found: datetime | None = connection.scalar(query)
+    own = select(notices.c.created_at).where(notices.c.kind == "digest", notices.c.addressee == addressee)
+    found: datetime | None = connection.scalar(own.order_by(notices.c.pk.desc()).limit(1))
     return found
 
 
