@@ -13,7 +13,7 @@ from random import Random
 from ..crash import VARIABLE
 
 RARE = ("counters.json", "-*.json", "pieces.", "media.linked")  # of a point's name: reached a few times a run only
-MOST_COUNT = 25
+MOST_COUNT = 25  # so often a point is passed at most before the stop
 STOP_S = 20.0
 
 
