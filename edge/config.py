@@ -29,8 +29,11 @@ from .site_alerts import (
     check_ways,
     check_whom,
     own_addressees,
+    recipient_from,
     resolved_rule,
     taxonomies,
+    ways_in,
+    ways_to,
 )
 from .site_file import Channel, SiteFile, Use, did_you_mean, expandable
 from .yaml_marks import Document, Path, dotted, parse
@@ -102,7 +105,7 @@ def plan_with(path: FilePath, other: FilePath, registry: Registry) -> Plan:
             raise ConfigError(_("{path}: can't be read: {reason}").format(path=each, reason=foreign(exc))) from exc
     document, changes = (parse(text) for text in texts)
     found = changes.data if isinstance(changes.data, dict) else {}
-    if not isinstance(changes.data, dict):
+    if not isinstance(changes.data, dict) and not changes.faults:
         changes.fault((), _("no rules in it: write `rules:` and below it a list, as in a site"))
     for key in found:
         if key not in ALERTS_PART:
@@ -155,15 +158,16 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
     base = path.resolve().parent
     sources = _resolve("sources", file.sources, registry.sources, document, registry, skip={"use"})
     stages = _resolve("stages", file.stages, registry.stages, document, registry, skip={"use"})
-    channels = _resolve("channels", file.channels, registry.notifiers, document, registry, skip=OF_A_CHANNEL)
+    resolved = _resolve_each("channels", file.channels, registry.notifiers, document, registry, skip=OF_A_CHANNEL)
+    channels = list(resolved.values())
     _check_order(stages, document)
     _check_unique("stations", [station.name for station in file.stations], document)
     _check_unique("channels", [channel.name for channel in file.channels], document)
     _check_unique("rules", [rule.name for rule in file.rules], document)
     _check_unique("recipients", [recipient.name for recipient in file.recipients], document)
-    known = {channel.name: found for channel, found in zip(file.channels, channels, strict=False)}
-    complete = len(channels) == len(file.channels)
-    recipients = check_recipients(file.recipients, known if complete else None, document)
+    known = {file.channels[index].name: found for index, found in resolved.items()}
+    names = [channel.name for channel in file.channels]
+    recipients = check_recipients(dict(enumerate(file.recipients)), known, names, document)
     stations = {
         each.name: Station(each.name, each.timezone or file.site.timezone, each.latitude, each.longitude)
         for each in file.stations
@@ -173,8 +177,8 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
     ]
     told += [(("alerts", "heartbeat"), file.alerts.heartbeat)] if file.alerts.heartbeat is not None else []
     for place, whom in told:
-        check_whom(place, whom, known if complete else None, [each.name for each in file.channels], document)
-        check_ways(place, whom, file.recipients, document)
+        check_whom(place, whom, known, names, document)
+        check_ways(place, whom, ways_to(file.recipients), document)
     rules = file.rules
     if len(stages) == len(file.stages):  # else a misspelt stage would make every taxon unknown
         scope = Scope(taxonomies(stages), file.groups, file.zones, stations)
@@ -205,10 +209,10 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
 
 
 def _check_rest(document: Document, registry: Registry) -> None:
-    """With a fault in the general part, still look at plugins' settings and rules: one run shows every fault."""
+    """With a fault in the general part, still look at plugins' settings, recipients and rules: one run shows all."""
     if not isinstance(document.data, dict):
         return
-    resolved: dict[str, list[tuple[Any, BaseModel]]] = {}
+    resolved: dict[str, dict[int, tuple[Any, BaseModel]]] = {}
     for section, specs, skip in (
         ("sources", registry.sources, {"use"}),
         ("stages", registry.stages, {"use"}),
@@ -218,14 +222,22 @@ def _check_rest(document: Document, registry: Registry) -> None:
             Use(**each) if isinstance(each, dict) and isinstance(each.get("use"), str) else None
             for each in _entries(document, section)
         ]
-        resolved[section] = _resolve(section, uses, specs, document, registry, skip=skip)
-    channels = [str(each.get("name")) for each in _entries(document, "channels") if isinstance(each, dict)]
+        resolved[section] = _resolve_each(section, uses, specs, document, registry, skip=skip)
+    entries = _entries(document, "channels")
+    channels = [str(each.get("name")) for each in entries if isinstance(each, dict)]
+    known = {str(entries[index].get("name")): found for index, found in resolved["channels"].items()}
+    people = dict(enumerate(_entries(document, "recipients")))
+    check_recipients(
+        {index: each for index, entry in people.items() if (each := recipient_from(entry))}, known, channels, document
+    )
     complete = len(resolved["stages"]) == len(_entries(document, "stages"))
     for index, entry in enumerate(_entries(document, "rules")):
         if rule := _known_part(entry):
-            check_whom(("rules", index), rule, None, channels, document)
+            check_whom(("rules", index), rule, known, channels, document)
+            check_ways(("rules", index), rule, ways_in(people.values()), document)
             if complete:
-                resolved_rule(index, rule, Scope(taxonomies(resolved["stages"]), None, None, {}), document)
+                scope = Scope(taxonomies(list(resolved["stages"].values())), None, None, {})
+                resolved_rule(index, rule, scope, document)
 
 
 def _entries(document: Document, section: str) -> list[Any]:
@@ -254,7 +266,20 @@ def _resolve(
     skip: set[str],
 ) -> list[tuple[Any, BaseModel]]:
     """Each entry's spec and its own checked settings; faults go to the document."""
-    resolved: list[tuple[Any, BaseModel]] = []
+    return list(_resolve_each(section, uses, specs, document, registry, skip=skip).values())
+
+
+def _resolve_each(
+    section: str,
+    uses: Iterable[Use | None],
+    specs: Mapping[str, Any],
+    document: Document,
+    registry: Registry,
+    *,
+    skip: set[str],
+) -> dict[int, tuple[Any, BaseModel]]:
+    """The same by the entry's number; those with a fault are left out."""
+    resolved: dict[int, tuple[Any, BaseModel]] = {}
     for index, use in enumerate(uses):
         if use is None:
             continue
@@ -267,7 +292,7 @@ def _resolve(
         config = _validate(spec.config, settings, where, document)
         if config is not None:
             _check_homes(config, where, document)
-            resolved.append((spec, config))
+            resolved[index] = (spec, config)
     return resolved
 
 
@@ -325,11 +350,20 @@ def _validate(model: type[BaseModel], data: Any, where: Path, document: Document
     try:
         return model.model_validate(data)
     except ValidationError as exc:
-        for error in exc.errors():
+        errors = exc.errors()
+        for error in errors:
             path: Path = (*where, *(part for part in error["loc"] if not str(part).startswith("function-")))
+            if error["type"] == "too_short" and _fails_inside(error, errors):
+                continue
             if dotted(path) not in faulted:
                 document.fault(path, _explain(error, model, path))
         return None
+
+
+def _fails_inside(error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a list is short because its entries were refused, each with a line of its own."""
+    depth = len(error["loc"])
+    return any(len(each["loc"]) > depth and each["loc"][:depth] == error["loc"] for each in errors)
 
 
 def _explain(error: Mapping[str, Any], model: type[BaseModel], path: Path) -> str:
@@ -355,6 +389,8 @@ def _explain_shape(kind: str, got: Any) -> str:
     """A value that is no text, list or mapping where one stands; "" for other faults."""
     if got is None:
         return _("is empty: write its value, or remove the line")
+    if kind == "too_short" and not got:
+        return _("is empty: name one at least")
     if kind == "string_type":
         return _("{got!r} is not text: put it in quotes").format(got=got)
     if kind in {"model_type", "dict_type"}:

@@ -1,11 +1,11 @@
 """The alerts' part of a site: whether rules, recipients and channels fit together; see config.py."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from .alerts.groups import NamesTaxa, check_groups
 from .alerts.heartbeat import HeartbeatConfig
@@ -26,13 +26,13 @@ Known = Mapping[str, tuple[NotifierSpec[Any], BaseModel]]  # channel → its spe
 def check_whom(
     where: Path,
     whom: Rule | HeartbeatConfig,
-    known: Known | None,
+    known: Known,
     channels: Sequence[str],
     document: Document,
 ) -> None:
     """Faults of the `channels:` of a rule or the heartbeat, which stands at `where`.
 
-    known: the channels' own settings; None while some of them are wrong.
+    known: those whose own settings are right. channels: the names of all.
     """
     for position, channel in enumerate(whom.channels):
         place: Path = (*where, "channels", position)
@@ -40,14 +40,35 @@ def check_whom(
             close = difflib.get_close_matches(channel, channels, 1)
             hint = did_you_mean(close) or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
             document.fault(place, _("no channel is called {name!r}{hint}").format(name=channel, hint=hint))
-        elif known is not None and not known[channel][0].has_own(known[channel][1]):
+        elif channel in known and not known[channel][0].has_own(known[channel][1]):
             text = _("channel {name!r} has no addressees of its own: give it some, or name recipients under `to:`")
             document.fault(place, text.format(name=channel))
 
 
-def check_ways(where: Path, whom: Rule | HeartbeatConfig, recipients: Sequence[Recipient], document: Document) -> None:
+def ways_to(recipients: Sequence[Recipient]) -> list[str]:
+    """What rules may call them: `ana`, `ana/sms`."""
+    return [each.name for each in recipients] + [f"{each.name}/{way}" for each in recipients for way in each.reach]
+
+
+def ways_in(entries: Iterable[Any]) -> list[str]:
+    """The same of entries that need not be right."""
+    named = [each for each in entries if isinstance(each, dict) and "name" in each]
+    reach = [(each["name"], each.get("reach")) for each in named]
+    return [str(each["name"]) for each in named] + [
+        f"{name}/{way}" for name, ways in reach if isinstance(ways, dict) for way in ways
+    ]
+
+
+def recipient_from(entry: Any) -> Recipient | None:
+    """The recipient of one entry; None when that is wrong, which is told elsewhere."""
+    try:
+        return Recipient.model_validate(entry)
+    except ValidationError:
+        return None
+
+
+def check_ways(where: Path, whom: Rule | HeartbeatConfig, ways: Sequence[str], document: Document) -> None:
     """Faults of the `to:` of a rule or the heartbeat, and of escalations: recipients, or ways, that there are not."""
-    ways = [each.name for each in recipients] + [f"{each.name}/{way}" for each in recipients for way in each.reach]
     places: list[tuple[Path, str]] = [((*where, "to", number), name) for number, name in enumerate(whom.to)]
     for step, escalation in enumerate(whom.escalate if isinstance(whom, Rule) else ()):
         places += [((*where, "escalate", step, "to", number), name) for number, name in enumerate(escalation.to)]
@@ -59,17 +80,18 @@ def check_ways(where: Path, whom: Rule | HeartbeatConfig, recipients: Sequence[R
 
 
 def check_recipients(
-    recipients: Sequence[Recipient],
-    known: Known | None,
+    recipients: Mapping[int, Recipient],
+    known: Known,
+    channels: Sequence[str],
     document: Document,
 ) -> list[Recipient]:
-    """The recipients with tidy addresses. known: the channels' own settings; None while some of them are wrong."""
+    """The recipients, by their number, with tidy addresses. known, channels: see `check_whom`."""
     tidy = []
-    for index, recipient in enumerate(recipients):
+    for index, recipient in recipients.items():
         place: Path = ("recipients", index)
         reach = {}
         for channel, address in recipient.reach.items():
-            reach[channel] = _tidy_address(channel, address, known, (*place, "reach", channel), document)
+            reach[channel] = _tidy_address(channel, address, known, channels, (*place, "reach", channel), document)
         if recipient.digest_channel is not None and recipient.digest_channel not in reach:
             text = _("{name!r} is none of the channels in `reach:` of {person}")
             fault = text.format(name=recipient.digest_channel, person=recipient.name)
@@ -86,16 +108,17 @@ def check_recipients(
 def _tidy_address(
     channel: str,
     address: str,
-    known: Known | None,
+    known: Known,
+    channels: Sequence[str],
     place: Path,
     document: Document,
 ) -> str:
-    if known is None:
+    if channel not in channels:
+        hint = did_you_mean(difflib.get_close_matches(channel, channels, 1))
+        hint = hint or "; " + _("channels are: {names}").format(names=", ".join(channels) or "–")
+        document.fault(place, _("no channel is called {name!r}{hint}").format(name=channel, hint=hint))
         return address
     if channel not in known:
-        hint = did_you_mean(difflib.get_close_matches(channel, known, 1))
-        hint = hint or "; " + _("channels are: {names}").format(names=", ".join(known) or "–")
-        document.fault(place, _("no channel is called {name!r}{hint}").format(name=channel, hint=hint))
         return address
     check = known[channel][0].address
     if check is None:

@@ -48,7 +48,7 @@ class Quiet(_Strict):
     """When not to disturb. hours: "21:00-06:00", the recipient's time. override: from this severity on they come."""
 
     hours: tuple[SpanText, ...] = Field(min_length=1)
-    override: Severity | Literal["never"] = "critical"
+    override: Literal["info", "warning", "critical", "never"] = "critical"
 
     def forbids(self, severity: Severity, local: datetime) -> bool:
         """Whether a message of this severity has to wait at this time, aware, in the recipient's zone."""
