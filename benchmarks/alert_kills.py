@@ -40,6 +40,8 @@ def main() -> None:
         found = Kills(Path(folder), Wish(chosen.alerts, chosen.kills, chosen.seed), tell).run()
     stops = ", ".join(f"{count} at {point}" for point, count in sorted(found.stopped.items()))
     print(f"  {found.spent_s:.0f} s; killed {found.killed} times from outside; stopped {stops or 'nowhere'}")
+    meant = found.duplicates - found.by_chance
+    print(f"  {found.duplicates} mails came twice: {meant} by the stops at outbox.accepted, where each makes one")
     print(f"  {found.mails} mails of {found.alerts} alerts; load after {os.getloadavg()[0]:.1f}")
     for fault in found.faults:
         print(f"  {fault}")
@@ -48,7 +50,7 @@ def main() -> None:
         told("kills", found.kills, min(chosen.kills, 40), at_most=False),
         told("alerts lost", found.lost, 0),
         told("mails of no alert", found.strays, 0),
-        told("mails that came twice, same Message-ID", found.duplicates, most),
+        told("mails twice by a kill at random, same Message-ID", found.by_chance, most),
         told("two alerts under one Message-ID", found.shared, 0),
         told("one alert under two Message-IDs", found.split, 0),
         told("frames in quarantine, faults", found.quarantined + len(found.faults), 0),

@@ -1,11 +1,13 @@
 """What the alert benchmarks share: servers in processes of their own that note what reaches them, and their notes."""
 
+import hashlib
 import json
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +32,7 @@ class Notes:
 
 
 def start_mailbox(crew: Crew, *, certificate: tuple[Path, Path] | None = None) -> Notes:
-    """A mail server: with a certificate it wants STARTTLS and a login, else nothing. Notes at, id, subject, bytes."""
+    """A mail server: with a certificate it wants STARTTLS and a login, else nothing. Notes at, id, mail, bytes."""
     notes = Notes(crew.folder / "mailbox.jsonl", free_port())
     files = [str(each) for each in certificate or ()]
     crew.start("mailbox", [sys.executable, str(HERE / "mail_server.py"), str(notes.port), str(notes.file), *files])
@@ -48,6 +50,13 @@ def start_twilio(crew: Crew) -> Notes:
             raise SystemExit(f"no Twilio:\n{part.log.read_text()}")
         time.sleep(0.02)
     return Notes(file, int(port.read_text()))
+
+
+def picture_of(mail: Path) -> str:
+    """A hash of a mail's JPEG; "" without one."""
+    parts = message_from_bytes(mail.read_bytes(), policy=policy.default).walk()
+    jpegs = [part.get_content() for part in parts if part.get_content_type() == "image/jpeg"]
+    return hashlib.sha256(jpegs[0]).hexdigest() if jpegs else ""
 
 
 def make_certificate(folder: Path) -> tuple[Path, Path]:

@@ -22,15 +22,16 @@ from edge.crash import OUTBOX
 from edge.demo.parts import Crew, broker_command, free_port, wait_for_port
 from plugins.notifiers.email_names import message_id
 
-from . import Notes, start_mailbox
+from . import Notes, picture_of, start_mailbox
 
 SERVER = Path(__file__).resolve().parents[1] / "delivery_kit" / "server.py"
-LIFE_S = (0.4, 5.0)  # of the daemon until it is killed; it receives after about one and a half
+LIFE_S = 3.0  # of a daemon that receives, until it is killed, at most
+AT_START, START_S = 0.15, 2.0  # share of the kills that meet it before it receives, and when at the latest
 AGAIN_S = 0.5  # until it is started again, at most
-ARMED = 0.35  # of the starts
+ARMED = 0.2  # of the starts; every stop at outbox.accepted is a mail that comes twice
 MOST_COUNT = 6  # messages that an armed one sends before it stops
 TURN_S = 0.02
-KILL_S = 3.0  # a kill and the life before it take so long, about
+KILL_S = 3.5  # a kill and the life before it take so long, about
 AGENT = """\
 station: cam-01
 broker: {{host: 127.0.0.1, port: {port}, keepalive_s: 10}}
@@ -98,6 +99,34 @@ class Ended:
         """All of them."""
         return self.killed + sum(self.stopped.values())
 
+    @property
+    def by_chance(self) -> int:
+        """The duplicates that kills from outside made: each stop at outbox.accepted makes one."""
+        return self.duplicates - self.stopped.get("outbox.accepted", 0)
+
+
+@dataclass(slots=True)
+class Life:
+    """When a daemon is killed: a little after it was started, or after it receives. said: bytes of its log before."""
+
+    said: int = 0
+    kill_at_s: float = float("inf")
+
+    @classmethod
+    def of(cls, daemon: Member, chance: Random, now_s: float) -> "Life":
+        """Of one that was started now; an armed one has its end in itself."""
+        early = not daemon.armed and chance.random() < AT_START
+        return cls(daemon.log.stat().st_size, now_s + chance.uniform(0, START_S) if early else float("inf"))
+
+    def is_over(self, daemon: Member, chance: Random, now_s: float) -> bool:
+        """Whether it is to be killed now."""
+        if self.kill_at_s == float("inf") and not daemon.armed:
+            with daemon.log.open("rb") as log:
+                log.seek(self.said)
+                if b"mqtt.connected" in log.read():
+                    self.kill_at_s = now_s + chance.uniform(0, LIFE_S)
+        return now_s >= self.kill_at_s
+
 
 @dataclass(slots=True)
 class Kills:
@@ -118,7 +147,7 @@ class Kills:
             wait_for_port(port)
             site, agent = self.folder / "site.yaml", self.folder / "agent.yaml"
             site.write_text(SITE.format(port=port, smtp=mailbox.port), "utf-8")
-            every_s = self.wish.kills * KILL_S / self.wish.alerts
+            every_s = max(self.wish.kills * KILL_S / self.wish.alerts, 0.02)
             agent.write_text(AGENT.format(port=port, every_s=every_s), "utf-8")
             command = [sys.executable, str(SERVER), str(site), "email"]
             points = deque(self.chance.sample(OUTBOX, len(OUTBOX)))
@@ -133,15 +162,15 @@ class Kills:
 
     def _work(self, daemon: Member, mailbox: Notes) -> bool:
         """Until all is delivered: True; or the time is over, or too much went wrong: False."""
-        began_s, kill_at_s, tell_at_s = time.monotonic(), 0.0, 0.0
+        began_s, tell_at_s, life = time.monotonic(), 0.0, Life()
         while True:
             now_s = time.monotonic()
             kills, again_in_s = daemon.kills + sum(daemon.stops.values()), self.chance.uniform(0, AGAIN_S)
             if not daemon.look(again_in_s=again_in_s):
                 if now_s >= daemon.due_at_s:
                     daemon.start(self.chance, arm=kills < self.wish.kills and self.chance.random() < ARMED)
-                    kill_at_s = now_s + self.chance.uniform(*LIFE_S) * (3 if daemon.armed else 1)
-            elif now_s >= kill_at_s and kills < self.wish.kills:
+                    life = Life.of(daemon, self.chance, now_s)
+            elif kills < self.wish.kills and life.is_over(daemon, self.chance, now_s):
                 daemon.kill(again_in_s=again_in_s)
             if now_s >= tell_at_s:
                 tell_at_s = now_s + 1.0
@@ -173,7 +202,7 @@ class Kills:
         expected = [message_id(key, "example.org") for key in keys]
         mails = mailbox.read()
         came = Counter(str(each["id"]) for each in mails)
-        pairs = {(str(each["id"]), str(each["picture"])) for each in mails}
+        pairs = {(str(each["id"]), picture_of(Path(each["mail"]))) for each in mails}
         pictures, ids = Counter(picture for _id, picture in pairs), Counter(each for each, _picture in pairs)
         faults = list(daemon.faults)
         if not whole:
