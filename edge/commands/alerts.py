@@ -253,13 +253,17 @@ def _since(text: str, now: datetime, zone: str) -> datetime:
     from ..errors import FatalError
 
     units = {"d": timedelta(days=1), "h": timedelta(hours=1)}
+    problem = _("--since {text!r}: write 30d, 12h or a day such as 2026-11-01").format(text=text)
     try:
         if text[-1:] in units:
-            return now - float(text[:-1]) * units[text[-1]]
-        return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
+            start = now - float(text[:-1]) * units[text[-1]]
+        else:
+            start = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC)
     except (ValueError, OverflowError) as exc:
-        problem = _("--since {text!r}: write 30d, 12h or a day such as 2026-11-01").format(text=text)
         raise FatalError(problem) from exc
+    if start > now:
+        raise FatalError(problem)
+    return start
 
 
 def _local(at: datetime, zone: str) -> str:

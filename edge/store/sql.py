@@ -61,6 +61,8 @@ class Store:
         path = address.database or ""
         # quoted, because SQLite takes a `#` in this form for the end of the file's name
         target = address.set(database=f"file:{quote(path)}", query=READ_ONLY) if read_only else address
+        if read_only and not Path(path).exists():
+            raise SchemaError(_("{path}: there is no database yet: `tigrillo run` makes it").format(path=path))
         self._engine = create_engine(target, poolclass=StaticPool, connect_args={"check_same_thread": False})
         self._lock = threading.RLock()
         self._claims = 0
