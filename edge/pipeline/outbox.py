@@ -8,7 +8,7 @@ sent by the thread that sent it, right after the channel has accepted it.
 
 import threading
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from queue import Empty, SimpleQueue
@@ -204,7 +204,9 @@ class Outbox:
             if to is not None:
                 decision = self._past_it(row, now) or decide(row, to, self._facts(connection, row, to, now), now)
             if decision.way == "send":
-                notices.set_state(connection, row.pk, "sending")
+                if row.step and row.attempts == 0:
+                    row = replace(row, created_at=now)  # its time begins when it is its turn
+                notices.set_state(connection, row.pk, "sending", created_at=row.created_at)
             elif decision.way == "wait":
                 notices.set_state(connection, row.pk, "pending", next_attempt_at=now + LOOK_AGAIN)
             else:
@@ -218,7 +220,9 @@ class Outbox:
 
     def _past_it(self, row: NoticeRow, now: datetime) -> Decision | None:
         """What is too old to be told as if it were new, though its channel works; one that fails is tried with it."""
-        old = now - row.created_at >= self.post.give_up_after and row.kind in notices.KINDS_OF_BUDGET
+        if row.kind not in notices.KINDS_OF_BUDGET or (row.step and row.attempts == 0):
+            return None
+        old = now - row.created_at >= self.post.give_up_after
         return Decision("digest", "late") if old and not self._lane(row.channel).failures else None
 
     def _facts(self, connection: Connection, row: NoticeRow, to: Addressee, now: datetime) -> Facts:
@@ -309,6 +313,9 @@ class Outbox:
         if age >= self.post.give_up_after:
             reason = f"given up after {attempts} attempts in {age.total_seconds() / 3600:.0f} h: {result.reason}"
             self.notices.fail(row.pk, "expired", reason)
+            # what has waited behind it for as long goes with it: a channel that is dead tries one of them at a time
+            behind = f"given up behind another: {result.reason}"
+            self.notices.expire(row.channel, now - self.post.give_up_after, behind)
             self._tell(row, ok=False, reason=reason, given_up=True)
             return
         pause_s = retry_pause_s(attempts, jitter=jitter)

@@ -327,6 +327,19 @@ class Notices:
             else:
                 untold(connection, pk, "failed", reason=reason)
 
+    def expire(self, channel: str, queued_before: datetime, error: str) -> None:
+        """Give up what has waited for a channel since then; not steps of an escalation whose turn has not come."""
+        old = select(notices.c.pk).where(
+            notices.c.channel == channel,
+            notices.c.state == "pending",
+            notices.c.created_at <= queued_before,
+            (notices.c.step == 0) | (notices.c.attempts > 0),
+        )
+        with self.store.transaction() as connection:
+            for pk in connection.scalars(old).all():
+                set_state(connection, pk, "failed", reason="expired", error=error)
+                untold(connection, pk, "digest")
+
     def bring_forward(self, channel: str, now: datetime) -> None:
         """A channel works again: what waits for its next attempt is due now."""
         with self.store.transaction() as connection:
