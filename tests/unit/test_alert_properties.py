@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -369,3 +370,139 @@ def at(zone, *happened):
 @example(at("America/Havana", ("pass", 2 * HOUR), *[("see", "jaguar", "ridge", 0.0, True), ("pass", 1200.0)] * 7))
 def test_no_life_of_a_site_breaks_what_is_promised(life):
     live(life)
+
+
+# ── one thing at a time ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def rig(*rules, **options):
+        options = {"clock": SteppedClock(datetime(2026, 6, 1, 12, tzinfo=UTC)), "channels": ("mail", "sms")} | options
+        made.append(Rig(tmp_path, rules or (Rule(name="cats", taxon="Felidae", channels=("mail",)),), **options))
+        return made[-1]
+
+    yield rig
+    for each in made:
+        each.store.close()
+
+
+def ana(**fields):
+    return Recipient(**{"name": "ana", "reach": {"mail": "ana@example.org", "sms": ANA}} | fields)
+
+
+def test_a_step_of_days_waits_for_days_and_is_tried_for_a_day_from_then_on(make):
+    steps = [{"after_min": 2 * 24 * 60, "to": ["ana/sms"]}]
+    rule = Rule(name="cats", taxon="Felidae", channels=("mail",), escalate=steps)
+    rig = make(rule, recipients=[ana()])
+    rig.inboxes["sms"].failures = [NotifyError("down")] * 3
+    rig.see(animal(JAGUAR))
+    rig.live(47 * HOUR, every_s=HOUR)
+    before = len(rig.inboxes["sms"].failures)
+    rig.live(3 * HOUR, every_s=600)
+
+    assert before == 3, "not tried yet"
+    assert [notice.kind for notice in rig.inboxes["sms"].got] == ["alert"]
+
+
+def test_what_waited_for_a_day_is_not_told_as_if_it_were_new_once_the_channel_works(make):
+    rig = make(settings=AlertSettings(gap=timedelta(0)), digest=None)
+    rig.inboxes["mail"].failures = [NotifyError("down")] * 99
+    for _ in range(5):
+        rig.see(animal(JAGUAR))
+        rig.clock.step(60)
+        rig.send()
+    rig.box = rig.outbox(**rig.inboxes)
+    rig.inboxes["mail"].failures = []
+    rig.clock.step(25 * HOUR)
+    rig.send()
+    rig.clock.step(60)
+    rig.send()
+
+    assert rig.inboxes["mail"].got == []
+    assert {state for _who, state, _why in rig.states()} == {"dropped"}
+    assert {why for _who, _state, why in rig.states()} == {"late"}
+
+
+def test_what_waits_behind_a_dead_channel_is_given_up_with_it(make):
+    rig = make(settings=AlertSettings(gap=timedelta(0)))
+    rig.inboxes["mail"].failures = [NotifyError("no route")] * 1000
+    for _ in range(30):
+        rig.see(animal(JAGUAR))
+        rig.clock.step(1)
+    rig.live(26 * HOUR, every_s=900)
+
+    assert {(state, why) for _who, state, why in rig.states()} == {("failed", "expired")}
+
+
+def test_a_digest_that_no_channel_took_is_in_the_next_one(make):
+    rig = make()
+    rig.see(animal(JAGUAR), late=timedelta(hours=2))
+    rig.inboxes["mail"].failures = [NotifyError("down")] * 60
+    rig.live(46 * HOUR, every_s=900)
+    assert rig.inboxes["mail"].got == []
+    rig.inboxes["mail"].failures = []
+    rig.live(48 * HOUR, every_s=900)
+
+    (digest,) = rig.inboxes["mail"].got
+    assert (digest.kind, len(digest.words.rows)) == ("digest", 1)
+
+
+def test_a_digest_that_was_refused_leaves_what_stood_in_it_as_failed(make):
+    rig = make()
+    rig.see(animal(JAGUAR), late=timedelta(hours=2))
+    rig.inboxes["mail"].failures = [NoticeRefused("no such mailbox")]
+    rig.live(24 * HOUR, every_s=900)
+
+    assert rig.states() == [("@mail", "failed", "refused")] * 2
+
+
+def test_a_digest_that_failed_in_the_evening_does_not_ring_at_night(make):
+    rig = make(
+        Rule(name="cats", taxon="Felidae", to=("ana",)),
+        recipients=[ana(quiet={"hours": ["21:00-06:00"]}, digest="20:00")],
+    )
+    rig.see(animal(JAGUAR), late=timedelta(hours=2))
+    rig.live(8 * HOUR - 600, every_s=600)
+    rig.inboxes["mail"].failures = [NotifyError("down")] * 9
+    rig.live(3 * HOUR, every_s=600)
+    rig.inboxes["mail"].failures = []
+    rig.live(6 * HOUR, every_s=600)
+    assert rig.inboxes["mail"].got == [], "it is 04:50"
+    rig.live(2 * HOUR, every_s=600)
+
+    assert [notice.kind for notice in rig.inboxes["mail"].got] == ["digest"]
+
+
+def test_updates_that_nobody_took_are_made_as_often_as_those_that_were_taken(make):
+    rig = make()
+    rig.see(animal(FELIDAE, side=0.2))
+    rig.send()
+    rig.inboxes["mail"].failures = [NoticeRefused("too large")] * 99
+    for number in range(20):
+        rig.see(animal(JAGUAR, side=0.3 + number / 50))
+        rig.live(70)
+
+    assert [row.kind for row in rig.rows()] == ["alert", "update", "update"]
+
+
+def test_the_state_of_all_channels_can_be_read_at_any_time(make):
+    rig = make()
+    box = rig.outbox(**rig.inboxes)
+
+    lanes = dict(box._lanes)
+    assert set(box.snapshot()) == {"mail", "sms"}
+    assert box._lanes == lanes, "reading adds nothing, while the outbox goes through them"
+
+
+def test_a_clock_that_is_set_forward_gives_no_message_up(make):
+    rig = make()
+    rig.inboxes["mail"].failures = [NotifyError("no network yet")] * 2
+    rig.see(animal(JAGUAR))
+    rig.send()
+    rig.clock.at += timedelta(days=2000)  # a machine without a battery hears what time it is
+    rig.live(120)
+
+    assert [notice.kind for notice in rig.inboxes["mail"].got] == ["alert"]
