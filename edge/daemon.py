@@ -168,7 +168,7 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
 @contextmanager
 def _open_outlet(channel: Channel, spec: NotifierSpec[Any], config: BaseModel, services: Services) -> Iterator[Outlet]:
     with built(channel.name, spec.build, config, services) as notifier:
-        yield Outlet(notifier, spec.picture, channel.per_minute)
+        yield Outlet(notifier, spec.picture if spec.shows(config) else None, channel.per_minute)
 
 
 def alert_desk(plan: Plan, services: Services) -> AlertDesk:

@@ -120,7 +120,7 @@ class NotifierSpec(Generic[C]):
     address: checks and tidies the address of a recipient ("+57 300 1234567" → "+573001234567"), raises ValueError that
     says what would be right; None for a channel that has its own addressees only. picture: None for a channel without
     pictures. has_own: whether a channel with these settings has addressees of its own, so that a rule may name it
-    under `channels:`.
+    under `channels:`. shows: whether one with these settings wants pictures; for one that does not, none is made.
     """
 
     name: str
@@ -129,6 +129,7 @@ class NotifierSpec(Generic[C]):
     address: Callable[[str], str] | None = None
     picture: PictureLimits | None = USUAL_PICTURE
     has_own: Callable[[C], bool] = lambda _config: True
+    shows: Callable[[C], bool] = lambda _config: True
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,13 @@ def build(config: SmsConfig, services: Services) -> Iterator[TwilioChannel]:
 
 
 SPEC = NotifierSpec(
-    "sms", SmsConfig, build, address=check_number, picture=MMS, has_own=lambda config: bool(config.recipients)
+    "sms",
+    SmsConfig,
+    build,
+    address=check_number,
+    picture=MMS,
+    has_own=lambda config: bool(config.recipients),
+    shows=lambda config: config.pictures,
 )
 
 

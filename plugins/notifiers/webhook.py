@@ -149,7 +149,7 @@ def build(config: WebhookConfig, services: Services) -> Iterator[WebhookNotifier
     yield WebhookNotifier(config, services, open_outbound(target, config), key, bearer)
 
 
-SPEC = NotifierSpec("webhook", WebhookConfig, build, picture=LIMITS)
+SPEC = NotifierSpec("webhook", WebhookConfig, build, picture=LIMITS, shows=lambda config: config.picture != "none")
 
 
 @hookimpl

@@ -121,7 +121,12 @@ def build(config: WhatsappConfig, services: Services) -> Iterator[TwilioChannel]
 
 
 SPEC = NotifierSpec(
-    "whatsapp", WhatsappConfig, build, address=check_address, has_own=lambda config: bool(config.recipients)
+    "whatsapp",
+    WhatsappConfig,
+    build,
+    address=check_address,
+    has_own=lambda config: bool(config.recipients),
+    shows=lambda config: config.pictures,
 )
 
 

@@ -9,16 +9,21 @@ import pytest
 from pydantic import ValidationError
 from twilio.request_validator import RequestValidator
 
+from edge.clock import SystemClock
+from edge.config import load_plan
+from edge.daemon import open_site
 from edge.errors import ConfigError, NoticeRefused, NotifyError, StoreBusy
+from edge.fakes import MemoryLog
 from edge.i18n import translate
 from edge.redaction import SecretText
+from edge.registry import load_registry
 from edge.testing import fake_services, notice
 from plugins.notifiers.sms import SPEC as SMS
+from plugins.notifiers.sms_memory import Memory
 from plugins.notifiers.twilio_account import Callback
 from plugins.notifiers.twilio_answers import Inbox
 from plugins.notifiers.twilio_callback import Desk
 from plugins.notifiers.twilio_errors import AboutOne, WrongLogin, told, undelivered
-from plugins.notifiers.sms_memory import Memory
 from plugins.notifiers.twilio_pictures import KEPT, Shelf
 from plugins.notifiers.whatsapp import SPEC as WHATSAPP
 from plugins.notifiers.whatsapp import check_address, write_body
@@ -42,6 +47,8 @@ def test_a_site_with_only_an_account_and_a_sender_is_enough():
     assert SMS.has_own(SMS.config(**NEEDED, recipients=["+57 300 1234567"]))
     assert SMS.picture is not None
     assert SMS.picture.max_bytes == 600_000
+    assert not SMS.shows(config), "no picture is made that nobody sees"
+    assert SMS.shows(SMS.config(**NEEDED, pictures=True, media_url="{link}/picture.jpg"))
 
 
 @pytest.mark.parametrize(
@@ -394,3 +401,21 @@ def test_why_a_message_did_not_arrive_is_one_line():
 def test_words_for_people_are_there_in_spanish():
     for text in ("Update", "Test", "URGENT", "and {count} more", "Reply ACK {code}"):
         assert translate(text, "es") != text
+
+
+def test_a_daemon_makes_pictures_only_for_a_channel_that_shows_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("TWILIO_TOKEN", "secret-token")
+    account = f"use: sms, account_sid: {ACCOUNT}, auth_token: {{env: TWILIO_TOKEN}}, sender: '+573000000001'"
+    site = tmp_path / "site.yaml"
+    site.write_text(
+        "sources: [{use: watch, folder: inbox}]\nchannels:\n"
+        f"  - {{name: words, {account}}}\n"
+        f"  - {{name: pictures, {account}, pictures: true, media_url: 'https://x.example.org/{{link}}'}}\n"
+    )
+    (tmp_path / "inbox").mkdir()
+    registry = load_registry()
+
+    with open_site(load_plan(site, registry), registry, log=MemoryLog(), clock=SystemClock()) as opened:
+        limits = {name: outlet.picture for name, outlet in opened.outbox.outlets.items()}
+
+    assert limits == {"words": None, "pictures": SMS.picture}
