@@ -78,9 +78,11 @@ class Digests:
             lines.append([when, f"{what} – {tell_reason(row.reason, to.language).partition(';')[0]}"])
         if (more := len(ordered) - MOST_LINES) > 0:
             lines.append(["", translate("and {count} more", to.language).format(count=more)])
-        headline = translate("Digest of {day}: {count} sightings", to.language).format(
-            day=f"{to.local(now):%Y-%m-%d}", count=len(ordered)
-        )
+        day = f"{to.local(now):%Y-%m-%d}"
+        if len(ordered) == 1:
+            headline = translate("Digest of {day}: 1 sighting", to.language).format(day=day)
+        else:
+            headline = translate("Digest of {day}: {count} sightings", to.language).format(day=day, count=len(ordered))
         return {"headline": headline, "rows": lines}
 
 

@@ -160,6 +160,7 @@ def test_quiet_hours_wait_for_the_digest_and_what_is_critical_comes_through(site
     digest = rig.inboxes["mail"].got[-1]
     assert (digest.kind, len(rig.inboxes["mail"].got)) == ("digest", 2)
     assert digest.words.rows == (("2026-11-22 02:14 ridge", "Jaguar, 90% – quiet hours"),)
+    assert digest.words.headline.endswith(": 1 sighting")
     assert [row.state for row in rig.rows()] == ["digested", "sent", "sent"]
 
 
