@@ -17,6 +17,7 @@ from .commands import (
     check,
     demo,
     doctor,
+    export,
     init,
     models,
     plugins,
@@ -105,6 +106,18 @@ command(
         "Ctrl-C leaves a valid file and ends with 130; the same command with --resume goes on from there."
     ),
 )(process.process)
+command(
+    "export",
+    short_help=_("Write what was recorded in a format that other tools open."),
+    help=_(
+        "Write what was recorded in a format that other tools open: Camtrap DP, CSV, COCO, GeoJSON, MegaDetector.\n\n"
+        "tigrillo export camtrap-dp --out package.zip --since 2026-11-01 --category animal. May run beside the daemon; "
+        "what was at --out is replaced once the new one is whole. With --taxon, --category or --min-score only frames "
+        "on which something is left are written: the others are no blanks.\n\n"
+        "A filter that matches nothing is said, and gives a valid file with nothing in it. Which column comes from "
+        "where: docs/exports.md."
+    ),
+)(export.export)
 command(
     "demo",
     short_help=_("Show the whole way of a frame, on this machine, in about a minute."),

@@ -134,11 +134,19 @@ class NotifierSpec(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class ExporterSpec:
-    """An output format. open: a context manager that writes a complete, valid file when it is left."""
+    """An output format. open: a context manager that writes a complete, valid file when it is left.
+
+    An error leaves what was at the path as it was. about: one line for people, English, marked for translation.
+    folder: a path without the suffix is written as a folder. raw_classes: whether it reads a detection's
+    `classifications`; reading is faster without them.
+    """
 
     name: str
     suffix: str
     open: Callable[[Path, Services], AbstractContextManager[Exporter]]
+    about: str = ""
+    folder: bool = False
+    raw_classes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .clock import Clock, SystemClock
 from .errors import FrameError, RetryableError
 from .messages import Command, Health, Hello, Result, Status
-from .model import F32, U8, AgentFacts, Box, Boxes, CaptureTime, Card, Event, Kind, Picture
+from .model import F32, U8, AgentFacts, Box, Boxes, CaptureTime, Card, Category, Event, Kind, Picture
 from .placement import Placement
 from .tls import Tls
 
@@ -257,6 +258,50 @@ class Station:
     species_list: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Period:
+    """How long a station took frames, as far as the records tell: nobody wrote down when its camera was set up.
+
+    first, last: of its recorded frames; of a frame of unknown time, when it was received. unknown_times: how many.
+    """
+
+    station: str
+    first: datetime
+    last: datetime
+    frames: int = 0
+    unknown_times: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Encountered:
+    """What was there as one event. uid: never used again. lineage: kingdom first, () where no answer was given."""
+
+    uid: str
+    station: str
+    category: Category
+    lineage: tuple[str, ...]
+    started_at: datetime
+    last_at: datetime
+
+
+def _no_encounters(_station: str) -> "Iterator[Encountered]":
+    return iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class ExportContext:
+    """What an exporter may know beside the frames.
+
+    periods: of every station that was asked for, also of those without a frame that passes the filters; () where
+    nothing is known but the frames. encounters_of: a station's, oldest first. by_station: frames come station by
+    station in the order of `periods`, of each those of unknown time first, then in the order of time.
+    """
+
+    periods: Sequence[Period] = ()
+    encounters_of: Callable[[str], "Iterator[Encountered]"] = _no_encounters
+    by_station: bool = False
+
+
 Said = Hello | Health | Status | Result
 
 
@@ -300,7 +345,8 @@ class Services:
     none. language, site_name: as in the site, "en" or "es".
     roster: keeps what agents say of themselves and has the commands for them.
     emit: tells observers (metrics, log, tigrillo_event) what happened. used_models: task ("detect", "classify") → name
-    of the model that the site's stages use for it; exporters write it down.
+    of the model that the site's stages use for it; exporters write it down. exporting: for exporters, what the records
+    tell beside the frames.
     """
 
     compute: Compute
@@ -319,6 +365,7 @@ class Services:
     is_allowed: Callable[[str], bool] = field(default=lambda _station: True)
     identity: Tls | None = None
     roster: Roster = field(default_factory=NoRoster)
+    exporting: ExportContext = field(default_factory=ExportContext)
 
     def timezone_of(self, station: str) -> str:
         """The IANA zone in which the clock of this station's camera is read."""

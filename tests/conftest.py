@@ -32,6 +32,14 @@ def shared_media() -> Path:
 
 
 @pytest.fixture(scope="session")
+def camtrap_specs() -> Path:
+    """The published schemas of Camtrap DP 1.0.2."""
+    folder = SHARED / "specs" / "camtrap-dp-1.0.2"
+    need(folder.is_dir(), "../shared/specs/camtrap-dp-1.0.2")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def yolov5n_onnx() -> Path:
     """A real YOLOv5n export, float16 in and out."""
     path = SHARED / "models" / "yolov5n.onnx"

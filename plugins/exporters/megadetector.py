@@ -22,6 +22,7 @@ from edge.api import (
     Services,
     describe_lineage,
     hookimpl,
+    mark,
     open_atomically,
 )
 
@@ -183,4 +184,6 @@ def _info(services: Services) -> dict[str, Any]:
 @hookimpl
 def tigrillo_exporters() -> Iterable[ExporterSpec]:
     """The format `megadetector`."""
-    return [ExporterSpec("megadetector", ".json", open_export)]
+    return [
+        ExporterSpec("megadetector", ".json", open_export, mark("MegaDetector results 1.6, for Timelapse and AddaxAI"))
+    ]

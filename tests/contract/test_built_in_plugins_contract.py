@@ -221,6 +221,13 @@ def test_exporter_megadetector(tmp_path):
     check_results(json.loads(path.read_text("utf-8")))
 
 
+@pytest.mark.parametrize("name", ["camtrap-dp", "csv", "coco", "geojson"])
+def test_exporter(name, tmp_path):
+    outcome = Outcome(spooled_frame(), (PictureResult(0, 0.0, (CAT,)),), 80, 60)
+
+    check_exporter_contract(REGISTRY.exporters[name], tmp_path, [outcome])
+
+
 def test_no_built_in_plugin_is_without_a_contract_test():
     tested = {
         *STAGES,
@@ -237,6 +244,10 @@ def test_no_built_in_plugin_is_without_a_contract_test():
         "exec",
         "apprise",
         "megadetector",
+        "camtrap-dp",
+        "csv",
+        "coco",
+        "geojson",
         *COVERED_ELSEWHERE,
     }
 

@@ -1,0 +1,225 @@
+"""`tigrillo export`: what was recorded → filter → an exporter plugin. Reads beside the daemon."""
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, time
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from .clock import Clock
+from .config import Plan
+from .errors import FatalError, SchemaError
+from .hookspecs import ExporterSpec
+from .i18n import _
+from .model import Category, Detection, Kind, Outcome
+from .models.installed import InstalledModels
+from .models.taxa import common_and_scientific_names, fold, taxon_named
+from .paths import models_dir
+from .services import ExportContext, Log, Services, Station
+from .site_file import did_you_mean
+from .stations.book import Book
+from .stations.folders import Folders
+from .stations.known import KnownStations
+from .store import harvest
+from .store.sql import Store
+
+PROGRESS_EVERY = 200  # frames
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which frames and which of their detections are meant; what is left out means all.
+
+    taxa: scientific names, with all below them. min_score: of the answer where there is one, else of the detector.
+    """
+
+    span: harvest.Span = field(default_factory=harvest.Span)
+    taxa: frozenset[str] = frozenset()
+    categories: frozenset[Category] = frozenset()
+    min_score: float = 0.0
+
+    @property
+    def chooses(self) -> bool:
+        """Whether detections are chosen; then a frame on which none is left is no blank and is left out."""
+        return bool(self.taxa or self.categories or self.min_score)
+
+    def keeps(self, detection: Detection) -> bool:
+        """Whether this detection is meant."""
+        if self.categories and detection.category not in self.categories:
+            return False
+        answer = detection.answer
+        if (answer.score if answer else detection.score) < self.min_score:
+            return False
+        return not self.taxa or (answer is not None and not self.taxa.isdisjoint(answer.taxon.lineage))
+
+    def part_of(self, outcome: Outcome) -> Outcome | None:
+        """The frame with the detections that are meant; None when it is not meant."""
+        if not self.chooses:
+            return outcome
+        pictures = tuple(
+            replace(each, detections=tuple(filter(self.keeps, each.detections))) if each.detections else each
+            for each in outcome.pictures
+        )
+        return replace(outcome, pictures=pictures) if any(each.detections for each in pictures) else None
+
+
+@dataclass(slots=True)
+class Exported:
+    """What an export took in. without_position: stations that were exported and have no place, by name."""
+
+    frames: int = 0
+    observations: int = 0
+    failures: int = 0
+    read: int = 0
+    without_position: list[str] = field(default_factory=list)
+
+
+def refuse_format(name: str, formats: Iterable[str]) -> NoReturn:
+    """Raise FatalError for a format that there is none of, with what is near."""
+    known = sorted(formats)
+    near = did_you_mean(difflib.get_close_matches(name, known, n=2, cutoff=0.4))
+    raise FatalError(
+        _("{name!r}: no such format{near}; there are {formats}").format(name=name, near=near, formats=", ".join(known))
+    )
+
+
+def read_time(text: str, timezone: str, *, end: bool) -> datetime:
+    """A date ("2026-11-22", its begin or its end) or a date and time, in this zone unless it has an offset.
+
+    Raises FatalError with what would be right.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise FatalError(_("{text!r}: write a date such as 2026-11-22 or 2026-11-22T18:30").format(text=text)) from exc
+    if end and len(text) <= len("2026-11-22"):
+        found = datetime.combine(found.date(), time.max)
+    return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(timezone))
+
+
+def read_taxa(names: Iterable[str]) -> tuple[frozenset[str], list[str]]:
+    """(scientific names, what is wrong with the others): scientific, English and Spanish names are known."""
+    taxa, faults = set(), []
+    for name in names:
+        if taxon := taxon_named(name):
+            taxa.add(taxon.scientific_name)
+            continue
+        written = common_and_scientific_names()
+        near = [written[each][0] for each in difflib.get_close_matches(fold(name), written, n=3)]
+        faults.append(_("no taxon {name!r}{near}").format(name=name, near=did_you_mean(near)))
+        taxa.add(name)  # matches nothing, unless a model of the site's own has it
+    return frozenset(taxa), faults
+
+
+@contextmanager
+def open_store(plan: Plan) -> Iterator[Store]:
+    """The site's database, for reading. Raises SchemaError when it is not there or was made by an older program."""
+    path = plan.state_dir / "tigrillo.sqlite"
+    if not path.exists():
+        raise SchemaError(_("{path}: nothing was recorded yet: `tigrillo run` makes it").format(path=path))
+    with Store(f"sqlite:///{quote(str(path))}", read_only=True) as store:
+        if not harvest.is_current(store):
+            raise SchemaError(
+                _("{path}: was made by an older tigrillo: start `tigrillo run` once, it brings it up to date").format(
+                    path=path
+                )
+            )
+        yield store
+
+
+def services_for(plan: Plan, *, log: Log, clock: Clock, context: ExportContext) -> Services:
+    """What an exporter is handed: no device is opened and no model loaded."""
+    file = plan.file
+    named = {
+        each.name: Station(each.name, each.timezone or "", each.latitude, each.longitude) for each in file.stations
+    }
+    return Services(
+        compute=_Nothing(),
+        models=InstalledModels(models_dir()),
+        media=_Nothing(),
+        log=log,
+        state_dir=plan.state_dir,
+        clock=clock,
+        stations=KnownStations(Book(Folders.of(plan.state_dir).book), named, file.site.timezone, clock),
+        default_timezone=file.site.timezone,
+        language=file.site.language,
+        site_name=file.site.name,
+        used_models={spec.name: str(config.model) for spec, config in plan.stages if hasattr(config, "model")},
+        exporting=context,
+    )
+
+
+class _Nothing:
+    """No device and no media: an exporter gets by with what was recorded."""
+
+    def session(self, card: object) -> NoReturn:
+        raise NotImplementedError(f"{card}: an exporter runs no models")
+
+    def open(self, path: Path, kind: Kind) -> NoReturn:
+        raise NotImplementedError(f"{path}: an exporter opens no {kind}")
+
+
+def context_of(store: Store, span: harvest.Span) -> ExportContext:
+    """What the records tell beside the frames."""
+    return ExportContext(
+        periods=tuple(harvest.periods(store, span)),
+        encounters_of=partial(harvest.encounters_of, store),
+        by_station=True,
+    )
+
+
+def write_export(
+    store: Store,
+    exporter: ExporterSpec,
+    out: Path,
+    services: Services,
+    wanted: Wanted,
+    *,
+    progress: Callable[[int], object] = lambda _read: None,
+) -> Exported:
+    """Write what is wanted to `out`, whole or not at all; memory does not grow with the number of frames.
+
+    services: with the context of `wanted.span`. progress: told how many frames were read, now and then.
+    """
+    done = Exported()
+    seen: set[str] = set()
+    stations = [period.station for period in services.exporting.periods]
+    with exporter.open(out, services) as writer:
+        for outcome in harvest.outcomes(store, wanted.span, stations, raw_classes=exporter.raw_classes):
+            done.read += 1
+            if done.read % PROGRESS_EVERY == 0:
+                progress(done.read)
+            if (part := wanted.part_of(outcome)) is None:
+                continue
+            writer.add(part)
+            done.frames += 1
+            done.observations += sum(len(picture.detections) for picture in part.pictures)
+            seen.add(part.spooled.station)
+        if not wanted.chooses:
+            for name, reason in harvest.failures(store, wanted.span):
+                writer.fail(name, reason)
+                done.failures += 1
+    progress(done.read)
+    done.without_position = sorted(each for each in seen if not _has_place(services, each))
+    return done
+
+
+def _has_place(services: Services, station: str) -> bool:
+    known = services.stations.get(station)
+    return known is not None and known.latitude is not None and known.longitude is not None
+
+
+def why_nothing(store: Store, wanted: Wanted, faults: Sequence[str]) -> str:
+    """Why nothing matched, as far as a wrong name explains it; "" when it does not."""
+    known = harvest.stations_known(store)
+    reasons = list(faults)
+    for station in wanted.span.stations:
+        if station not in known:
+            near = did_you_mean(difflib.get_close_matches(station, known, n=3))
+            reasons.append(_("no frame of a station {name!r}{near}").format(name=station, near=near))
+    return "; ".join(reasons)
