@@ -30,6 +30,7 @@ from .book import TokenRefused
 from .desk import Denied, Desk, Granted
 
 MOST_BODY_BYTES = 16_384  # a request for a P-256 key has 500
+MOST_READ_BYTES = 262_144  # of a larger one, before it is refused
 TIMEOUT_S = 10.0  # of a whole request, and of the handshake before it
 MOST_CONNECTIONS = 8  # at once
 # Tries within a minute, from one address and from all. 80 bits of secret would do; this keeps log and CPU quiet.
@@ -120,19 +121,20 @@ class _Handler(BaseHTTPRequestHandler):
         )
 
     def _granted(self, counter: Counter, address: str) -> Granted:
+        length = self.headers.get("Content-Length", "")
+        if not length.isascii() or not length.isdigit():
+            raise _Refusal(411, "Content-Length is missing")
+        size = int(length[:9])
+        # also of what is refused: closed before it was read, a connection may lose the answer on its way
+        body = self.rfile.read(min(size, MOST_READ_BYTES))
         if self.path not in ("/v1/enroll", "/v1/renew"):
             raise _Refusal(404, "not found")
         if not counter.tries.allow(address, time.monotonic()):
             raise _Refusal(429, _("too many tries: wait a minute"))
-        length = self.headers.get("Content-Length", "")
-        if not length.isascii() or not length.isdigit():
-            raise _Refusal(411, "Content-Length is missing")
-        if len(length) > 9 or int(length) > MOST_BODY_BYTES:
+        if len(length) > 9 or size > MOST_BODY_BYTES:
             raise _Refusal(413, f"at most {MOST_BODY_BYTES} bytes")
         peer = self.connection.getpeercert(binary_form=True) if isinstance(self.connection, ssl.SSLSocket) else None
-        return counter.answer(
-            self.path, self.rfile.read(int(length)), x509.load_der_x509_certificate(peer) if peer else None
-        )
+        return counter.answer(self.path, body, x509.load_der_x509_certificate(peer) if peer else None)
 
     def _say(self, status: int, answer: dict[str, Any]) -> None:
         body = json.dumps(answer).encode()
