@@ -31,8 +31,9 @@ def word_alert(
     if alert.captured.utc is not None:
         local = alert.captured.utc.astimezone(zone)
         headline.append(f"{local:%H:%M}" if local.date() == now.astimezone(zone).date() else f"{local:%Y-%m-%d %H:%M}")
+    seen = f"{what.full}, {percent(what.score, language)}"
     rows = [
-        (translate("Seen", language), f"{what.full}, {percent(what.score, language)}"),
+        (translate("Seen", language), f"{alert.count} × {seen}" if alert.count > 1 else seen),
         (translate("Station", language), where),
         *_times(alert, language, zone),
     ]

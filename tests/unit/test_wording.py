@@ -56,6 +56,10 @@ def test_scores_and_names_are_those_of_answer_and_detector():
     assert row("Rule") == "big cats"
 
 
+def test_several_of_a_kind_are_counted():
+    assert row("Seen", replace(ALERT, count=4)) == "4 × Jaguar (Panthera onca), 93%"
+
+
 def test_without_an_answer_the_category_is_named():
     person = replace(ALERT, detection=Detection("person", 0.7, (0.1, 0.1, 0.5, 0.5)))
 
