@@ -27,6 +27,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+import psutil
 from alert_kit import (
     MAIL_PASSWORD,
     MAIL_USER,
@@ -137,6 +138,8 @@ class Place:
     mailbox: Notes
     twilio: Notes
     sender: Sender
+    crew: Crew
+    daemon: Part
 
     def rows(self, query: str) -> list[sqlite3.Row]:
         """Of the daemon's database."""
@@ -178,7 +181,7 @@ def open_place(folder: Path) -> Iterator[Place]:
             link.connect()
             while not link.ready:
                 link.turn(0.05)
-            yield Place(folder, mailbox, twilio, Sender(link, stills))
+            yield Place(folder, mailbox, twilio, Sender(link, stills), crew, daemon)
         if daemon.has_ended():
             raise SystemExit(daemon.log.read_text()[-3000:])
 
@@ -190,6 +193,38 @@ def start_daemon(crew: Crew, site: Path) -> Part:
     return daemon
 
 
+@dataclass(frozen=True, slots=True)
+class Cores:
+    """Processor seconds so far: of the daemon, of all that we started and are, of the whole machine."""
+
+    daemon_s: float
+    ours_s: float
+    all_s: float
+    at_s: float
+
+    @classmethod
+    def of(cls, place: Place) -> "Cores":
+        """Now."""
+        spent = {}
+        for pid in (os.getpid(), *(part.process.pid for part in place.crew.parts if part.process)):
+            times = psutil.Process(pid).cpu_times()
+            spent[pid] = times.user + times.system
+        assert place.daemon.process is not None
+        whole = psutil.cpu_times()
+        busy = sum(whole) - whole.idle - whole.iowait - whole.guest - whole.guest_nice
+        return cls(spent[place.daemon.process.pid], sum(spent.values()), busy, time.monotonic())
+
+    def tell(self, before: "Cores", frames: int) -> None:
+        """Print what was used since then: a figure is worth little when others took much."""
+        spent_s = self.at_s - before.at_s
+        daemon, ours = self.daemon_s - before.daemon_s, self.ours_s - before.ours_s
+        others = max(0.0, self.all_s - before.all_s - ours) / spent_s
+        print(
+            f"  cores in use: daemon {daemon / spent_s:.2f} ({daemon / frames * 1000:.0f} ms a frame), our senders and "
+            f"servers {(ours - daemon) / spent_s:.2f}, others on this machine {others:.2f}"
+        )
+
+
 def measure(place: Place, *, mix: str, rate: float, seconds: float) -> set[str]:
     """Send for so long, wait for all; returns the ids of the frames that count."""
     sender, beat = place.sender, Beat(10)
@@ -197,7 +232,7 @@ def measure(place: Place, *, mix: str, rate: float, seconds: float) -> set[str]:
         sender.send(shows=number % 2 == 0)
         sender.turn(time.monotonic() + 0.3)
     place.drain()
-    before, began_s = set(sender.sent), time.monotonic()
+    before, cores, began_s = set(sender.sent), Cores.of(place), time.monotonic()
     next_s = began_s
     while next_s < began_s + seconds:
         sender.turn(next_s)
@@ -207,6 +242,7 @@ def measure(place: Place, *, mix: str, rate: float, seconds: float) -> set[str]:
             done_s = time.monotonic() - began_s
             print(f"  {done_s:3.0f} s of {seconds:.0f}: {place.left()} frames and messages under way", flush=True)
     place.drain()
+    Cores.of(place).tell(cores, len(sender.sent) - len(before))
     return set(sender.sent) - before
 
 

@@ -40,7 +40,7 @@ CHROMIUM = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--
 SIGHTINGS = (
     ("18:20:00", "river-01", "ena24_7951", ""),
     ("18:40:00", "fields-02", "african_elephants", ""),
-    ("18:41:30", "fields-02", "african_elephants_with_exif_orientation", ""),
+    ("18:41:30", "fields-02", "african_elephants", ""),
     ("18:44:00", "fields-02", "african_elephants", ""),
     ("19:30:00", "ridge-03", "ena24_4383", ""),
     ("21:15:00", "ridge-03", "blank", ""),
