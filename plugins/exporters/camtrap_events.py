@@ -96,6 +96,8 @@ class Events:
             self._next = next(self._coming, None)
 
     def _expire(self, at: datetime | None) -> None:
+        if not self._open:
+            return
         over = [event for event in self._open if at is None or event.end < at]
         self._open = [] if at is None else [event for event in self._open if event.end >= at]
         for event in over:

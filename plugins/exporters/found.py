@@ -120,21 +120,20 @@ class Table:
     def __init__(self, file: BinaryIO, columns: tuple[str, ...]) -> None:
         self._file = file
         self._text = io.StringIO()
-        self._rows = csv.writer(self._text)
-        self._waiting = 0
-        self.add(columns)
+        self._writer = csv.writer(self._text)
+        self._waiting: list[tuple[Any, ...]] = [columns]
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Take one row, in the order of the columns; None is an empty field."""
-        self._rows.writerow(row)
-        self._waiting += 1
-        if self._waiting >= LINES:
+        self._waiting.append(row)
+        if len(self._waiting) >= LINES:
             self.flush()
 
     def flush(self) -> None:
         """Write what waits."""
+        self._writer.writerows(self._waiting)
+        self._waiting.clear()
         # a file name need not be UTF-8: what is not becomes "?"
         self._file.write(self._text.getvalue().encode("utf-8", "replace"))
         self._text.seek(0)
         self._text.truncate()
-        self._waiting = 0
