@@ -18,14 +18,13 @@ from babel.messages.pofile import read_po
 
 from edge import foreign as foreign_module
 from edge import i18n
-from edge.model import Category
 from edge.commands import words
 from edge.config import plan_from
 from edge.demo.show import WORDS
 from edge.errors import ConfigError
 from edge.foreign import TEMPLATES, foreign
 from edge.i18n import CATALOGUE, decimal, read_catalogue, translate
-from edge.model import VERBS
+from edge.model import VERBS, Category
 from edge.models.importing import NOTES
 from edge.registry import load_registry
 
