@@ -7,7 +7,7 @@ wants STARTTLS and a login, Twilio's API over HTTP. Twenty stations send at rand
 second together. Every frame is looked at by the detector, blank ones too; boxes are classified as well.
 
 usual   one frame in five shows an animal: that is an alert, by mail with its picture and by SMS
-all     every frame shows one and is told, ten messages a second
+all     every frame shows one and is told, ten messages a second: more than two cores do; nothing is promised of it
 
 Every alert is an encounter of its own. The servers and the sender take their share of the same cores.
 """
@@ -246,8 +246,8 @@ def measure(place: Place, *, mix: str, rate: float, seconds: float) -> set[str]:
     return set(sender.sent) - before
 
 
-def report(place: Place, counted: set[str], *, mix: str, rate: float) -> bool:
-    """Print the figures; whether the goal is reached on both ways."""
+def report(place: Place, counted: set[str], *, mix: str, rate: float) -> float:
+    """Print the figures; returns the p95 of the slower way, seconds."""
     frames = {
         row["id"]: row for row in place.rows("select id, received_at, recorded_at, stage_ms from frames")
         if row["id"] in counted
@@ -280,15 +280,16 @@ def report(place: Place, counted: set[str], *, mix: str, rate: float) -> bool:
     _line("sent → durable here", [received[each] - sent[each] for each in counted])
     _line("waiting for a worker, and recording", [recorded[each] - received[each] - looked[each] for each in counted])
     _line("looked at: decode, detect, classify", [looked[each] for each in counted])
-    good = []
+    ways = []
     for channel, server in (("mail", "SMTP"), ("sms", "Twilio")):
         _line(f"recorded → {server} has it", [arrived[channel][each] - recorded[each] for each in alerts])
     for channel, server in (("mail", "SMTP"), ("sms", "Twilio")):
         whole = [arrived[channel][each] - sent[each] for each in alerts]
         _line(f"sent → {server} has it", whole)
-        good.append((f"p95 to {server}, {rate:g} frames/s, {mix}", percentiles(whole)[1]))
-    reached = [told(what, value, GOAL_S, unit=" s", digits=2) for what, value in good]
-    return all(reached)
+        ways.append((f"p95 to {server}, {rate:g} frames/s, {mix}", percentiles(whole)[1]))
+    for what, value in ways if mix == "usual" else ():
+        told(what, value, GOAL_S, unit=" s", digits=2)
+    return max(value for _what, value in ways)
 
 
 def _line(what: str, values: Sequence[float]) -> None:
@@ -301,24 +302,22 @@ def _at(text: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--mix", choices=ONE_IN, help="this one only")
+    parser.add_argument("--mix", choices=ONE_IN, default="usual")
     parser.add_argument("--rate", type=float, default=5.0, help="frames a second (5)")
-    parser.add_argument("--seconds", type=float, default=120.0, help="how long each is measured (120)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="how long it is measured (120)")
     chosen = parser.parse_args()
     print(f"$ python benchmarks/{Path(__file__).name} {' '.join(sys.argv[1:])}".rstrip())
     print(machine("aiosmtpd", "twilio"), flush=True)
-    mixes = [chosen.mix] if chosen.mix else list(ONE_IN)
-    reached = 0
-    for mix in mixes:
-        print(f"{mix}: one frame in {ONE_IN[mix]} is told; load before {os.getloadavg()[0]:.1f}", flush=True)
-        with (
-            tempfile.TemporaryDirectory(prefix="tigrillo-latency-", ignore_cleanup_errors=True) as folder,
-            open_place(Path(folder)) as place,
-        ):
-            counted = measure(place, mix=mix, rate=chosen.rate, seconds=chosen.seconds)
-            reached += report(place, counted, mix=mix, rate=chosen.rate)
-        print(f"  load after {os.getloadavg()[0]:.1f}", flush=True)
-    print(f"ratio: {reached / len(mixes):.2f} (mixes that reached the goal)")
+    mix = chosen.mix
+    print(f"{mix}: one frame in {ONE_IN[mix]} is told; load before {os.getloadavg()[0]:.1f}", flush=True)
+    with (
+        tempfile.TemporaryDirectory(prefix="tigrillo-latency-", ignore_cleanup_errors=True) as folder,
+        open_place(Path(folder)) as place,
+    ):
+        counted = measure(place, mix=mix, rate=chosen.rate, seconds=chosen.seconds)
+        slowest_s = report(place, counted, mix=mix, rate=chosen.rate)
+    print(f"  load after {os.getloadavg()[0]:.1f}")
+    print(f"ratio: {slowest_s / GOAL_S:.2f} (the slower way's p95 over the goal)")
 
 
 if __name__ == "__main__":
