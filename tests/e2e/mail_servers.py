@@ -1,5 +1,6 @@
 """Real mail servers for tests of the channel `email`: SMTP by aiosmtpd, IMAP by Debian's dovecot."""
 
+import asyncio
 import grp
 import os
 import pwd
@@ -46,6 +47,7 @@ class Mailbox:
     refused: dict[str, str] = field(default_factory=dict)
     sender_refused: str = ""
     goodbye: str = ""
+    goodbye_s: float = 0.0
     password: str = PASSWORD
     logins: list[bytes] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
@@ -70,6 +72,7 @@ class Mailbox:
         return "250 taken"
 
     async def handle_QUIT(self, server, session, envelope):  # noqa: N802
+        await asyncio.sleep(self.goodbye_s)
         return self.goodbye or "221 Bye"
 
     def login(self, server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:

@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 
 import pytest
 
@@ -255,6 +256,18 @@ def test_a_server_that_is_rude_at_the_end_has_the_mail_all_the_same(settings, ce
         send(settings)
 
     assert len(mailbox.mails) == 1
+
+
+def test_a_server_that_is_slow_at_the_end_does_not_keep_the_mail_from_being_marked(settings, certificate, port):
+    mailbox = Mailbox(goodbye_s=5)
+
+    with smtp_server(mailbox, certificate, port):
+        started = time.monotonic()
+        send(settings)
+        spent_s = time.monotonic() - started
+
+    assert len(mailbox.mails) == 1
+    assert spent_s < 4
 
 
 @pytest.mark.parametrize("password", ["hunter2", "qué-va"])
