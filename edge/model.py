@@ -181,10 +181,14 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a detection is, at the finest level that is sure enough. `score`: probability summed below the taxon."""
+    """What a detection is, at the finest level that is sure enough. `score`: probability summed below the taxon.
+
+    remark: why it is no finer or other than the classifier's best guess, e.g. "not-listed:Panthera leo"; "" usually.
+    """
 
     taxon: Taxon
     score: float
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,7 @@ class Detection:
     """A box with a category. xywh_norm: left, top, width, height as shares of the picture, 0..1.
 
     classifications: most likely first, empty until a classifier has seen the box. answer: set by the rollup.
+    track: in a clip, the number of the animal that it belongs to, from 1; None where nobody tracked.
     """
 
     category: Category
@@ -200,6 +205,7 @@ class Detection:
     label: str = ""
     classifications: tuple[Classification, ...] = ()
     answer: Answer | None = None
+    track: int | None = None
 
     def __post_init__(self) -> None:
         if len(self.xywh_norm) != 4:

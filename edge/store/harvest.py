@@ -38,6 +38,8 @@ WITHOUT_CLASSES = (
     *(observations.c[name] for name in ("category", "score", "x", "y", "w", "h", "label")),
     func.json_extract(observations.c.detection, "$.answer.taxon", type_=String),
     observations.c.taxon_score,
+    observations.c.remark,
+    observations.c.track,
 )
 FRAME_COLUMNS = (
     *(frames.c[name] for name in ("station", "id", "kind", "path", "name", "sha256", "size_bytes", "source")),
@@ -253,9 +255,11 @@ def _without_classes(  # because they are the columns of a row
     label: str,
     taxon: str | None,
     taxon_score: float | None,
+    remark: str,
+    track: int | None,
 ) -> Detection:
-    answer = Answer(_taxon(taxon), taxon_score) if taxon and taxon_score is not None else None
-    return Detection(category, score, (x, y, w, h), label, (), answer)
+    answer = Answer(_taxon(taxon), taxon_score, remark) if taxon and taxon_score is not None else None
+    return Detection(category, score, (x, y, w, h), label, (), answer, track)
 
 
 @lru_cache(maxsize=4096)

@@ -41,6 +41,7 @@ def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
         "spool_bytes": spool_bytes,
         "source": frame.source,
         "captured_utc": frame.captured.utc,
+        "said_utc": frame.captured.utc,
         "captured_original": frame.captured.original,
         "captured_timezone": frame.captured.timezone,
         "captured_origin": frame.captured.origin,
@@ -137,6 +138,8 @@ def observation_values(frame_pk: int, picture: PictureResult, detection: Detecti
         "taxon_rank": answer.taxon.rank if answer else "",
         "taxon_score": answer.score if answer else None,
         "detection": detection_to_json(detection),
+        "track": detection.track,
+        "remark": answer.remark if answer else "",
     }
 
 

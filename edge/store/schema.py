@@ -51,6 +51,10 @@ class Utc(TypeDecorator[datetime]):
 # late: it came long after it was taken, and gives way to those that did not.
 # boot … waited_s: what the agent said; clock is "" for frames of other sources. (boot_count, seq) is the order of a
 # station's frames whatever its clock said. full_pk: of a thumbnail, the full frame it stands for, once that is here.
+# said_utc: what the camera's clock meant; captured_utc: the same after `clock_corrections`. camera, burst,
+# burst_number: what the file says of its maker and its burst. brightness: mean luma, 0..1; infrared: it looks like it.
+# people: a person or vehicle was found; original: kept, withheld or deleted. details: what an imported record says
+# beside the columns.
 frames = Table(
     "frames",
     metadata,
@@ -90,6 +94,15 @@ frames = Table(
     Column("waited_s", Float),
     Column("full_pk", ForeignKey("frames.pk")),
     Column("late", Boolean, nullable=False, default=False),
+    Column("said_utc", Utc),
+    Column("camera", String(128), nullable=False, default=""),
+    Column("burst", String(64), nullable=False, default=""),
+    Column("burst_number", Integer),
+    Column("brightness", Float),
+    Column("infrared", Boolean),
+    Column("people", Boolean, nullable=False, default=False),
+    Column("original", String(16), nullable=False, default="kept"),
+    Column("details", JSON),
     UniqueConstraint("station", "id"),
     Index(None, "full_pk", sqlite_where=text("full_pk IS NOT NULL")),
     Index(None, "id"),
@@ -98,8 +111,11 @@ frames = Table(
     Index(None, "state", "late", "pk"),
     Index(None, "station", "sha256"),
     Index(None, "station", "captured_utc"),
+    Index(None, "original", "captured_utc", sqlite_where=text("original = 'withheld'")),
 )
 
+# track: of a clip, which of its animals. remark: why the answer is what it is (edge.model.Answer.remark).
+# suspect_pk: the repeated detection that it is part of.
 observations = Table(
     "observations",
     metadata,
@@ -118,6 +134,11 @@ observations = Table(
     Column("taxon_rank", String(16), nullable=False, default=""),
     Column("taxon_score", Float),
     Column("detection", JSON, nullable=False),
+    Column("track", Integer),
+    Column("remark", String, nullable=False, default=""),
+    Column("suspect_pk", ForeignKey("suspects.pk")),
+    Column("details", JSON),
+    Index(None, "suspect_pk", sqlite_where=text("suspect_pk IS NOT NULL")),
 )
 
 # What was there as one event; see edge/alerts/encounters.py. uid: for keys of messages, unlike pk never used again.
@@ -305,4 +326,117 @@ commands = Table(
     Column("text", String, nullable=False, default=""),
     Index(None, "state", "pk"),
     Index(None, "station", "state"),
+)
+
+# When a camera stood where. ended_at: None while it stands there. timezone: "" for the station's. origin: typed, csv,
+# gpx, camtrap-dp. details: what an imported record says beside the columns.
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("id", String(128), nullable=False, unique=True),
+    Column("station", String(64), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("latitude", Float),
+    Column("longitude", Float),
+    Column("uncertainty_m", Float),
+    Column("timezone", String(64), nullable=False, default=""),
+    Column("camera_id", String(128), nullable=False, default=""),
+    Column("camera_model", String(128), nullable=False, default=""),
+    Column("height_m", Float),
+    Column("tilt_deg", Float),
+    Column("heading_deg", Float),
+    Column("bait", String, nullable=False, default=""),
+    Column("feature", String, nullable=False, default=""),
+    Column("habitat", String, nullable=False, default=""),
+    Column("setup_by", String, nullable=False, default=""),
+    Column("tags", JSON),
+    Column("comments", String, nullable=False, default=""),
+    Column("origin", String(16), nullable=False, default="typed"),
+    Column("details", JSON),
+    Column("created_at", Utc, nullable=False),
+    Index(None, "station", "started_at"),
+)
+
+# What is wrong with a camera's clock: its time is said_utc + offset_s + drift_s_per_day × days since `anchor`, for
+# frames whose said_utc lies in since … until (None: without end, both included). timezone: instead of an offset, the
+# zone in which `captured_original` is to be read anew, "" for none. Undone ones stay, with who and when.
+clock_corrections = Table(
+    "clock_corrections",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("station", String(64), nullable=False, index=True),
+    Column("since", Utc),
+    Column("until", Utc),
+    Column("offset_s", Float, nullable=False, default=0.0),
+    Column("anchor", Utc),
+    Column("drift_s_per_day", Float, nullable=False, default=0.0),
+    Column("timezone", String(64), nullable=False, default=""),
+    Column("why", String, nullable=False, default=""),
+    Column("made_by", String, nullable=False, default=""),
+    Column("made_at", Utc, nullable=False),
+    Column("undone_by", String, nullable=False, default=""),
+    Column("undone_at", Utc),
+)
+
+# The same thing at the same place again and again: a stone, a branch. state: suspect → suppressed or kept; with who
+# and when. deployment: whose scene it belongs to, "" for the station's whole time.
+suspects = Table(
+    "suspects",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("station", String(64), nullable=False),
+    Column("deployment", String(128), nullable=False, default=""),
+    Column("category", String(16), nullable=False),
+    Column("x", Float, nullable=False),
+    Column("y", Float, nullable=False),
+    Column("w", Float, nullable=False),
+    Column("h", Float, nullable=False),
+    Column("frames", Integer, nullable=False),
+    Column("days", Integer, nullable=False),
+    Column("first_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("example_pk", ForeignKey("frames.pk"), index=True),
+    Column("state", String(16), nullable=False, default="suspect"),
+    Column("found_at", Utc, nullable=False),
+    Column("decided_by", String, nullable=False, default=""),
+    Column("decided_at", Utc),
+    Index(None, "station", "state"),
+)
+
+# What a person said a frame shows, beside what the machine said: the newest that is not undone counts. observation_pk:
+# one of the machine's boxes, None for the whole frame. kind: animal, human, vehicle, blank, unknown.
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("frame_pk", ForeignKey("frames.pk"), nullable=False, index=True),
+    Column("observation_pk", ForeignKey("observations.pk"), index=True),
+    Column("kind", String(16), nullable=False),
+    Column("taxon", String, nullable=False, default=""),
+    Column("count", Integer, nullable=False, default=1),
+    Column("sex", String(16), nullable=False, default=""),
+    Column("life_stage", String(16), nullable=False, default=""),
+    Column("behaviour", String, nullable=False, default=""),
+    Column("comments", String, nullable=False, default=""),
+    Column("by", String, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("undone_by", String, nullable=False, default=""),
+    Column("undone_at", Utc),
+    Column("details", JSON),
+)
+
+# Who did what with what must be answered for: originals with people, corrections, suppressions. Rows are only added.
+audit = Table(
+    "audit",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("who", String, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("subject", String, nullable=False),
+    Column("details", JSON),
+    Index(None, "action", "at"),
+    Index(None, "subject"),
 )
