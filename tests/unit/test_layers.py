@@ -18,7 +18,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links"}),
-    frozenset({"inference", "alerts", "stations"}),
+    frozenset({"inference", "alerts", "stations", "fieldwork", "tracking", "species", "repeats", "privacy"}),
     frozenset({"site_file", "wording"}),
     frozenset({"site_alerts"}),
     frozenset({"config"}),

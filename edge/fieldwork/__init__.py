@@ -1,0 +1,1 @@
+"""What biologists keep beside the frames: deployments and their effort, clocks put right, light."""
