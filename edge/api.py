@@ -2,6 +2,7 @@
 
 from . import crash, messages, wire
 from .clock import Clock
+from .deployed import Deployed, Deployment, Effort, Gap
 from .errors import (
     ConfigError,
     DecodeError,
@@ -105,9 +106,10 @@ from .wording import check_template, fill_template, one_line, percent, word_aler
 __all__ = [
     "F32", "I64", "SEVERITIES", "TEMPLATE_FIELDS", "U8", "AgentFacts", "Alert", "Answer", "Box", "Boxes", "Broker",
     "CaptureTime", "Card", "Category", "ChecksOnline", "Classification", "Clip", "Clock", "ConfigError", "DecodeError",
-    "DecoderSpec", "Detection", "DeviceBusy", "DeviceLost", "Encountered", "Event", "ExportContext", "Exporter",
-    "ExporterSpec", "FatalError", "Frame", "FrameError", "Hears", "Incoming", "Kind", "Link", "LinkLost", "Media",
-    "Message", "ModelError", "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec",
+    "DecoderSpec", "Deployed", "Deployment", "Detection", "DeviceBusy", "DeviceLost", "Effort", "Encountered", "Event",
+    "ExportContext", "Exporter",
+    "ExporterSpec", "FatalError", "Frame", "FrameError", "Gap", "Hears", "Incoming", "Kind", "Link", "LinkLost",
+    "Media", "Message", "ModelError", "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec",
     "NotifyError", "Observes", "OpenModel", "Outcome", "Period", "Picture", "PictureLimits", "PictureResult",
     "Placement", "Receipt", "Received", "RefusedError", "Reply", "RetryableError", "Roster", "Said", "Scene", "Secret",
     "SecretText", "Seen", "Services", "Session", "Severity", "Sink", "Source", "SourceSpec", "SpoolFull",

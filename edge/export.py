@@ -26,6 +26,7 @@ from .stations.book import Book
 from .stations.folders import Folders
 from .stations.known import KnownStations
 from .store import harvest
+from .store.deployments import all_deployments
 from .store.sql import Store
 
 PROGRESS_EVERY = 200  # frames
@@ -166,10 +167,13 @@ class _Nothing:
 
 def context_of(store: Store, span: harvest.Span) -> ExportContext:
     """What the records tell beside the frames."""
+    with store.transaction() as connection:
+        stood = all_deployments(connection, stations=span.stations, since=span.since, until=span.until)
     return ExportContext(
         periods=tuple(harvest.periods(store, span)),
         encounters_of=partial(harvest.encounters_of, store),
         by_station=True,
+        deployments=tuple(stood),
     )
 
 

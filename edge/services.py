@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .clock import Clock, SystemClock
+from .deployed import Deployment, Effort
 from .errors import FrameError, RetryableError
 from .messages import Command, Health, Hello, Result, Status
 from .model import F32, U8, AgentFacts, Box, Boxes, CaptureTime, Card, Category, Event, Kind, Picture
@@ -295,11 +296,15 @@ class ExportContext:
     periods: of every station that was asked for, also of those without a frame that passes the filters; () where
     nothing is known but the frames. encounters_of: a station's, oldest first. by_station: frames come station by
     station in the order of `periods`, of each those of unknown time first, then in the order of time.
+    deployments: of the stations and the time that were asked for, by station and start; () where none was noted down.
+    Which one a frame belongs to: edge.deployed.Deployed. effort: of each of these, by its id; worked out when asked.
     """
 
     periods: Sequence[Period] = ()
     encounters_of: Callable[[str], "Iterator[Encountered]"] = _no_encounters
     by_station: bool = False
+    deployments: tuple[Deployment, ...] = ()
+    effort: Mapping[str, Effort] = field(default_factory=dict)
 
 
 Said = Hello | Health | Status | Result

@@ -14,7 +14,7 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify", "crash", "redaction"}),
-    frozenset({"placement", "messages", "tls", "tokens", "notices"}),
+    frozenset({"placement", "messages", "tls", "tokens", "notices", "deployed"}),
     frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
     frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links"}),
