@@ -42,7 +42,8 @@ class Notice:
     address, …), "" for the channel's own addressees. person: the recipient's name in the site, "" for those.
     thread: the same for all messages about one encounter, "" when it is about none. alert: the facts, when it is about
     animals, people or vehicles. station: "" when it is about none. code: what an answer such as `ACK 7F2K` names it by,
-    "" when it can't be answered. link: a page about it, "" when there is none.
+    "" when it can't be answered. link: a page about it, "" when there is none. attempt: how often it was tried before,
+    also when nobody knows what came of that.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Notice:
     alert: Alert | None = None
     code: str = ""
     link: str = ""
+    attempt: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ import simplejpeg
 from edge.chaos.member import Member
 from edge.crash import OUTBOX
 from edge.demo.parts import Crew, broker_command, free_port, wait_for_port
-from plugins.notifiers.email_names import message_id
+from plugins.notifiers.email_names import digest
 
 from . import Notes, picture_of, start_mailbox
 
@@ -28,7 +28,6 @@ SERVER = Path(__file__).resolve().parents[1] / "delivery_kit" / "server.py"
 LIFE_S = 3.0  # of a daemon that receives, until it is killed, at most
 AT_START, START_S = 0.15, 2.0  # share of the kills that meet it before it receives, and when at the latest
 AGAIN_S = 0.5  # until it is started again, at most
-ARMED = 0.2  # of the starts; every stop at outbox.accepted is a mail that comes twice
 MOST_COUNT = 6  # messages that an armed one sends before it stops
 TURN_S = 0.02
 KILL_S = 3.5  # a kill and the life before it take so long, about
@@ -54,11 +53,12 @@ rules: [{{name: any, category: animal, channels: [mail]}}]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be run. limit_s: given up after."""
+    """What is to be run. armed: share of the starts that end at a point of the outbox. limit_s: given up after."""
 
     alerts: int = 500
     kills: int = 48
     seed: int = 1
+    armed: float = 0.0
     limit_s: float = 600.0
 
 
@@ -76,9 +76,10 @@ class Progress:
 class Ended:
     """How it ended.
 
-    lost: alerts of which no mail came. strays: mails that no alert has sent. duplicates: mails too many, all of a
-    Message-ID that had come before. shared: Message-IDs under which two different pictures came. split: pictures that
-    came under two. stopped: by point. quarantined: frames that never became an alert. faults: anything unexpected.
+    lost: alerts of which no mail came. strays: mails that no alert has sent. duplicates: mails too many, whatever made
+    them. same_id: mails whose Message-ID had come before. shared: alerts under which two different pictures came.
+    split: pictures that came under two. stopped: by point. quarantined: frames that never became an alert. faults:
+    anything unexpected.
     """
 
     alerts: int
@@ -86,6 +87,7 @@ class Ended:
     lost: int
     strays: int
     duplicates: int
+    same_id: int
     shared: int
     split: int
     quarantined: int
@@ -168,13 +170,13 @@ class Kills:
             kills, again_in_s = daemon.kills + sum(daemon.stops.values()), self.chance.uniform(0, AGAIN_S)
             if not daemon.look(again_in_s=again_in_s):
                 if now_s >= daemon.due_at_s:
-                    daemon.start(self.chance, arm=kills < self.wish.kills and self.chance.random() < ARMED)
+                    daemon.start(self.chance, arm=kills < self.wish.kills and self.chance.random() < self.wish.armed)
                     life = Life.of(daemon, self.chance, now_s)
             elif kills < self.wish.kills and life.is_over(daemon, self.chance, now_s):
                 daemon.kill(again_in_s=again_in_s)
             if now_s >= tell_at_s:
                 tell_at_s = now_s + 1.0
-                delivered = len({each["id"] for each in mailbox.read()})
+                delivered = len({each["notice"] for each in mailbox.read()})
                 self._tell(now_s - began_s, kills, delivered)
                 if delivered >= self.wish.alerts and not self._unsent():
                     return True
@@ -199,16 +201,16 @@ class Kills:
 
     def _sum_up(self, daemon: Member, mailbox: Notes, spent_s: float, *, whole: bool) -> Ended:
         keys = [str(key) for (key,) in self._rows("select key from notices")]
-        expected = [message_id(key, "example.org") for key in keys]
+        expected = [digest(key) for key in keys]
         mails = mailbox.read()
-        came = Counter(str(each["id"]) for each in mails)
-        pairs = {(str(each["id"]), picture_of(Path(each["mail"]))) for each in mails}
-        pictures, ids = Counter(picture for _id, picture in pairs), Counter(each for each, _picture in pairs)
+        came = Counter(str(each["notice"]) for each in mails)
+        pairs = {(str(each["notice"]), picture_of(Path(each["mail"]))) for each in mails}
+        pictures, alerts = Counter(picture for _one, picture in pairs), Counter(each for each, _picture in pairs)
         faults = list(daemon.faults)
         if not whole:
             faults.append(f"not finished after {spent_s:.0f} s")
         if len(set(expected)) != len(keys):
-            faults.append("two alerts have one Message-ID")
+            faults.append("two alerts have one key")
         unsent = self._rows("select key, state, reason, error from notices where state != 'sent'")
         faults += [f"{key}: {state} {reason} {error}" for key, state, reason, error in unsent]
         return Ended(
@@ -217,7 +219,8 @@ class Kills:
             lost=self.wish.alerts - len(set(expected) & set(came)),
             strays=len(set(came) - set(expected)),
             duplicates=sum(came.values()) - len(came),
-            shared=sum(count > 1 for count in ids.values()),
+            same_id=len(mails) - len({each["id"] for each in mails}),
+            shared=sum(count > 1 for count in alerts.values()),
             split=sum(count > 1 for count in pictures.values()),
             quarantined=len(self._rows("select pk from frames where state = 'quarantined'")),
             killed=daemon.kills,

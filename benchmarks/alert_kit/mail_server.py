@@ -22,7 +22,10 @@ from aiosmtpd.smtp import AuthResult
 from alert_kit import MAIL_PASSWORD, MAIL_USER  # because its folder is set first
 
 MOST_BYTES = 2**25
-MESSAGE_ID = re.compile(rb"^Message-ID:\s*(\S+)", re.IGNORECASE | re.MULTILINE)
+HEADS = {
+    "id": re.compile(rb"^Message-ID:\s*(\S+)", re.IGNORECASE | re.MULTILINE),
+    "notice": re.compile(rb"^X-Tigrillo-Notice:\s*(\S+)", re.IGNORECASE | re.MULTILINE),
+}
 
 
 class Counting:
@@ -38,8 +41,9 @@ class Counting:
         path = self.kept / f"{self.count:04}.eml"
         path.write_bytes(raw)
         # by hand: whoever is killed while we read a whole mail would get the blame for that time
-        found = MESSAGE_ID.search(raw)
-        line = {"at": at, "id": found[1].decode() if found else "", "mail": str(path), "bytes": len(raw)}
+        found = {name: head.search(raw) for name, head in HEADS.items()}
+        line: dict[str, Any] = {name: match[1].decode() if match else "" for name, match in found.items()}
+        line |= {"at": at, "mail": str(path), "bytes": len(raw)}
         with self.file.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         return "250 kept"

@@ -13,8 +13,11 @@ if TYPE_CHECKING:
     from aiosmtpd.smtp import Session as SmtpSession
 
 
+COPY = re.compile(r"\.copy\d+\.eml$")
+
+
 class Mailbox:
-    """Receives mail into `folder`, one .eml a message, named by its Message-ID."""
+    """Receives mail into `folder`, one .eml a message, named by the alert it tells of (X-Tigrillo-Notice)."""
 
     def __init__(self, folder: Path, port: int) -> None:
         """Make the folder; nothing listens until the context is entered. Raises FatalError without aiosmtpd."""
@@ -36,12 +39,13 @@ class Mailbox:
     async def handle_DATA(self, _server: "SMTP", _session: "SmtpSession", envelope: "Envelope") -> str:  # noqa: N802  # because aiosmtpd calls it so
         """Keep one message."""
         body = envelope.content if isinstance(envelope.content, bytes) else (envelope.content or "").encode()
-        message_id = str(message_from_bytes(body)["Message-ID"] or "no-id")
-        name = re.sub(r"[^A-Za-z0-9_.@-]", "_", message_id.strip("<> "))[:100]
+        mail = message_from_bytes(body)
+        told = str(mail["X-Tigrillo-Notice"] or mail["Message-ID"] or "no-id")
+        name = re.sub(r"[^A-Za-z0-9_.@-]", "_", told.strip("<> "))[:100]
         copies = len(list(self.folder.glob(f"{name}*.eml")))
         (self.folder / (f"{name}.eml" if not copies else f"{name}.copy{copies}.eml")).write_bytes(body)
         return "250 kept"
 
     def messages(self) -> list[Path]:
-        """What has arrived, by name; a second copy of a message (same Message-ID, after a crash) is not counted."""
-        return sorted(path for path in self.folder.glob("*.eml") if ".copy" not in path.suffixes)
+        """What has arrived, by name; an alert that came twice (after a crash) is counted once."""
+        return sorted(path for path in self.folder.glob("*.eml") if not COPY.search(path.name))

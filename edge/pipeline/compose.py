@@ -62,6 +62,7 @@ class Composer:
             alert=alert,
             code=code,
             link=link,
+            attempt=row.attempts,
         )
 
     def line(self, row: NoticeRow, to: Addressee) -> tuple[str, str]:

@@ -2,8 +2,8 @@
 
 One process runs one Outbox, and one thread of it decides (edge/alerts/gate.py) what goes out, so that no two decisions
 can exceed a budget together. A message that a channel has in hand is `sending` in the store; kill -9 leaves it so, and
-the next start sends it again, under the same key (the email notifier makes the same Message-ID of it). It is marked as
-sent by the thread that sent it, right after the channel has accepted it.
+the next start sends it again, under the same key, as the next attempt. It is marked as sent by the thread that sent it,
+right after the channel has accepted it.
 """
 
 import threading

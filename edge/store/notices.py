@@ -301,9 +301,13 @@ class Notices:
         self.store = store
 
     def give_back(self) -> int:
-        """At the start: what was in its channel's hands when the last process ended waits again."""
+        """At the start: what was in its channel's hands when the last process ended waits again, one attempt further.
+
+        Nobody knows what came of that attempt.
+        """
         with self.store.transaction() as connection:
-            back = update(notices).where(notices.c.state == "sending").values(state="pending")
+            values = {"state": "pending", "attempts": notices.c.attempts + 1}
+            back = update(notices).where(notices.c.state == "sending").values(values)
             return int(connection.execute(back).rowcount)
 
     def sent(self, pk: int, at: datetime, *, receipt: str) -> None:

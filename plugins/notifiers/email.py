@@ -1,8 +1,8 @@
 """Notifier `email`: a notice as a mail with its picture, handed to a mail server (SMTP); answers from a mailbox (IMAP).
 
-A mail's Message-ID is made of the notice's key, so a mail that is sent again after a crash is the same mail to a
-mailbox that looks. A mail server may take a mail for some recipients only: those are remembered, and the next attempt
-goes to the others.
+A mail's Message-ID is made of the notice's key and the attempt: one that is sent again because nobody knows what came
+of it is a mail of its own, in the same thread. A mail server may take a mail for some recipients only: those are
+remembered, and the next attempt goes to the others.
 
 This file: settings, and who gets what. email_text.py writes, email_smtp.py hands over; email_answers.py hears and
 email_reading.py reads what people answer; email_names.py: addresses and ids, email_journal.py: who has a mail already.
@@ -149,7 +149,7 @@ class EmailNotifier:
         if refused:
             self._remember(notice.key, has_it | (set(missing) - set(refused)), refused)
         self.half_sent.forget(notice.key)
-        return message_id(notice.key, self.head.domain)
+        return message_id(notice.key, self.head.domain, notice.attempt)
 
     def write(self, notice: Notice, *, picture: bytes, too_large: bool = False) -> EmailMessage:
         """The mail. Raises NoticeRefused when it is to nobody."""

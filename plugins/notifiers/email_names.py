@@ -1,7 +1,7 @@
 """Mail addresses and Message-IDs: what stands between < and > in a mail's head.
 
-A Message-ID is made of the notice's key: the same mail sent again has the same one, and no two mails share one. All
-mails about one encounter refer to its thread: an id that no mail has, so that neither the first mail nor the addressee
+A Message-ID is made of the notice's key and of the attempt, so no two mails share one (RFC 5322, 3.6.4): after a crash
+nobody knows whether the mail before was taken. X-Tigrillo-Notice is the same for every attempt. All mails about one encounter refer to its thread: an id that no mail has, so that neither the first mail nor the addressee
 matters; RFC 5256 (REFERENCES) and mail programs put mails that refer to the same id into one thread even when no mail
 has it. Both ids hold what they are made of, so that an answer can be told by what it refers to, also after a restart.
 """
@@ -21,8 +21,9 @@ BARE = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*"  # what every mail serv
 ADDRESS = re.compile(rf"(?:(?P<name>[^<>@,;:\"\\()\[\]]*)<(?P<boxed>{BARE})>|(?P<plain>{BARE}))")
 LONGEST_ADDRESS = 254  # RFC 5321, 4.5.3.1.3: a path is 256 with its < and >
 LONGEST_HELD = 60  # bytes of a key or thread that an id holds; of a longer one only the digest
+NOTICE_HEADER = "X-Tigrillo-Notice"
 THREAD = "thread\n"  # in front of what a thread's digest is made of; no key has a line end
-_OURS = r"<([0-9a-f]{{40}})\.([a-z2-7]+)@{domain}>"
+_OURS = r"<([0-9a-f]{{40}})\.([a-z2-7]+)(?:\.([0-9]+))?@{domain}>"
 
 
 def checked(text: str) -> str:
@@ -66,9 +67,10 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:40]
 
 
-def message_id(key: str, at_domain: str) -> str:
-    """The Message-ID of the mail with this notice's key."""
-    return f"<{digest(key)}{_held(key)}@{at_domain}>"
+def message_id(key: str, at_domain: str, attempt: int = 0) -> str:
+    """The Message-ID of the mail with this notice's key. attempt: how often it was tried before."""
+    again = f".{attempt}" if attempt else ""
+    return f"<{digest(key + again)}{_held(key)}{again}@{at_domain}>"
 
 
 def thread_id(thread: str, at_domain: str) -> str:
@@ -82,7 +84,8 @@ def about(ids: Iterable[str], at_domain: str) -> str:
     for each in ids:
         found = pattern.fullmatch(each)
         text = _let_go(found[2]) if found else ""
-        if found and text and found[1].lower() in (digest(text), digest(THREAD + text)):
+        again = f".{found[3]}" if found and found[3] else ""
+        if found and text and found[1].lower() in (digest(text + again), digest(THREAD + text)):
             return text
     return ""
 

@@ -20,7 +20,7 @@ from urllib.parse import quote
 
 from edge.api import Notice, Wording, mark, one_line, translate
 
-from .email_names import bare, digest, domain, message_id, parsed, thread_id
+from .email_names import NOTICE_HEADER, bare, digest, domain, message_id, parsed, thread_id
 
 LOST = mark("The picture could not be read any more.")
 TOO_LARGE = mark("The picture is larger than the mail server takes.")
@@ -70,7 +70,8 @@ def write_notice(
     language = notice.language
     message = _begin(head, to, at)
     message["Subject"] = _headline(notice)
-    message["Message-ID"] = message_id(notice.key, head.domain)
+    message["Message-ID"] = message_id(notice.key, head.domain, notice.attempt)
+    message[NOTICE_HEADER] = digest(notice.key)
     if notice.thread:
         root = thread_id(notice.thread, head.domain)
         message["References"] = root

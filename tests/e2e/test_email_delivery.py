@@ -119,14 +119,17 @@ def test_a_server_that_is_down_is_named(settings, port):
     assert "refused" in text
 
 
-def test_a_mail_that_is_sent_again_after_a_crash_has_the_same_message_id(settings, certificate, port):
+def test_a_mail_that_is_sent_again_after_a_crash_is_a_second_one_of_the_same_alert(settings, certificate, port):
     mailbox = Mailbox()
 
     with smtp_server(mailbox, certificate, port):
-        assert send(settings) == send(settings)
+        receipts = send(settings), send(settings, notice(attempt=1))
 
     first, second = mailbox.parsed()
-    assert first["Message-ID"] == second["Message-ID"]
+    assert (first["Message-ID"], second["Message-ID"]) == receipts
+    assert first["Message-ID"] != second["Message-ID"]
+    assert first["X-Tigrillo-Notice"] == second["X-Tigrillo-Notice"]
+    assert first["References"] == second["References"]
 
 
 def test_a_mail_refused_for_now_is_sent_again(settings, certificate, port):

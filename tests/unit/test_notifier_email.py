@@ -115,6 +115,14 @@ def test_the_language_is_the_notice_s():
     assert "1 de junio de 2026" in body(message, "plain")
 
 
+def test_another_attempt_has_a_message_id_of_its_own_and_the_same_alert():
+    tried = [mail(notice(attempt=number)) for number in (0, 1, 2, 11)]
+
+    assert len({each["Message-ID"] for each in tried}) == 4
+    assert len({each["X-Tigrillo-Notice"] for each in tried}) == 1
+    assert {about([each["Message-ID"]], "example.org") for each in tried} == {notice().key}
+
+
 def test_the_message_id_is_the_notice_s_and_nobody_else_s():
     again, other = notice(words=Wording("later", ())), notice(key="17/ben-mail/0", to="ben@example.org")
     ids = [mail(each)["Message-ID"] for each in (notice(), again, other)]
