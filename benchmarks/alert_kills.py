@@ -4,9 +4,9 @@ Usage: python benchmarks/alert_kills.py [--alerts N] [--kills N] [--seed N] [--s
 
 The daemon gets SIGKILL at any moment of its life, its start too. With --stops that share of its lives ends at one of
 three points of the outbox instead (edge/crash.py): a message is in its channel's hands, the channel has it, that is
-written down. At the second a mail has left that nobody has noted: SMTP has no key by which a server knows it again, so there the alert comes twice, as two
-mails of one thread. All that came twice are counted, whoever made them. Lost is an alert without a mail. Whether one
-alert's key stands for two is told by the pictures.
+written down. At the second a mail has left that nobody has noted: SMTP has no key by which a server knows it again, so
+there the alert comes twice, as two mails of one thread. All that came twice are counted. Lost is an alert without a
+mail. Whether one alert's key stands for two is told by the pictures.
 """
 
 import argparse

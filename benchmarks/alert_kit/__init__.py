@@ -32,7 +32,7 @@ class Notes:
 
 
 def start_mailbox(crew: Crew, *, certificate: tuple[Path, Path] | None = None) -> Notes:
-    """A mail server: with a certificate it wants STARTTLS and a login, else nothing. Notes at, id, notice, mail, bytes."""
+    """A mail server: with a certificate it wants STARTTLS and a login. Notes at, id, notice, mail, bytes."""
     notes = Notes(crew.folder / "mailbox.jsonl", free_port())
     files = [str(each) for each in certificate or ()]
     crew.start("mailbox", [sys.executable, str(HERE / "mail_server.py"), str(notes.port), str(notes.file), *files])

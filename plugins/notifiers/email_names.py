@@ -1,9 +1,12 @@
 """Mail addresses and Message-IDs: what stands between < and > in a mail's head.
 
 A Message-ID is made of the notice's key and of the attempt, so no two mails share one (RFC 5322, 3.6.4): after a crash
-nobody knows whether the mail before was taken. X-Tigrillo-Notice is the same for every attempt. All mails about one encounter refer to its thread: an id that no mail has, so that neither the first mail nor the addressee
-matters; RFC 5256 (REFERENCES) and mail programs put mails that refer to the same id into one thread even when no mail
-has it. Both ids hold what they are made of, so that an answer can be told by what it refers to, also after a restart.
+nobody knows whether the mail before was taken. X-Tigrillo-Notice is the same for every attempt.
+
+All mails about one encounter refer to its thread: an id that no mail has, so that neither the first mail nor the
+addressee matters; RFC 5256 (REFERENCES) and mail programs put mails that refer to the same id into one thread even when
+no mail has it. Both ids hold what they are made of, so that an answer can be told by what it refers to, also after a
+restart.
 """
 
 import base64
