@@ -18,6 +18,7 @@ from .commands import (
     demo,
     doctor,
     export,
+    import_,
     init,
     models,
     plugins,
@@ -118,6 +119,18 @@ command(
         "where: docs/exports.md."
     ),
 )(export.export)
+command(
+    "import",
+    short_help=_("Take into the record what another program found."),
+    help=_(
+        "Take into the record what another program found.\n\n"
+        "tigrillo import megadetector results.json --images /media/card --station cam-03. Pictures stay where they "
+        "are; of those that are found, time, size and hash are read, and nothing is looked at again. Without "
+        "--station the first folder of each name is the station.\n\n"
+        "What is wrong in the file is named, entry by entry, and the rest is taken in. Importing twice doubles "
+        "nothing. Not while `tigrillo run` works on the same site."
+    ),
+)(import_.import_)
 command(
     "demo",
     short_help=_("Show the whole way of a frame, on this machine, in about a minute."),

@@ -134,11 +134,16 @@ def open_store(plan: Plan) -> Iterator[Store]:
 
 
 def services_for(plan: Plan, *, log: Log, clock: Clock, context: ExportContext) -> Services:
+def known_stations(plan: Plan, clock: Clock) -> KnownStations:
+    """The stations of a site, named in its YAML or added."""
+    named = {
+        each.name: Station(each.name, each.timezone or "", each.latitude, each.longitude) for each in plan.file.stations
+    }
+    return KnownStations(Book(Folders.of(plan.state_dir).book), named, plan.file.site.timezone, clock)
+
+
     """What an exporter is handed: no device is opened and no model loaded."""
     file = plan.file
-    named = {
-        each.name: Station(each.name, each.timezone or "", each.latitude, each.longitude) for each in file.stations
-    }
     return Services(
         compute=_Nothing(),
         models=InstalledModels(models_dir()),
@@ -146,7 +151,7 @@ def services_for(plan: Plan, *, log: Log, clock: Clock, context: ExportContext) 
         log=log,
         state_dir=plan.state_dir,
         clock=clock,
-        stations=KnownStations(Book(Folders.of(plan.state_dir).book), named, file.site.timezone, clock),
+        stations=known_stations(plan, clock),
         default_timezone=file.site.timezone,
         language=file.site.language,
         site_name=file.site.name,

@@ -25,7 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"api"}),
     frozenset({"pipeline", "station_site"}),
     frozenset({"daemon", "fakes"}),
-    frozenset({"testing", "process", "export", "doctor", "demo", "simulate", "send_now"}),
+    frozenset({"testing", "process", "export", "importing", "doctor", "demo", "simulate", "send_now"}),
     frozenset({"chaos"}),
     frozenset({"commands"}),
     frozenset({"cli"}),

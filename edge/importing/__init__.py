@@ -1,0 +1,1 @@
+"""Reading what other programs found into the record: one module a format; see table.py."""
