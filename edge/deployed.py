@@ -3,7 +3,7 @@
 Effort is told apart in three: the camera worked, it failed, or nothing tells whether it worked. Sums never mix them.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -118,10 +118,10 @@ class Effort:
             day += DAY
 
     def state_at(self, at: datetime) -> Literal["active", "failed", "unknown"]:
-        """What the camera did at a moment of the deployment."""
-        at_or_before = bisect_right(self.gaps, at, key=lambda gap: gap.start)
-        if at_or_before and at < self.gaps[at_or_before - 1].end:
-            return self.gaps[at_or_before - 1].kind
+        """What the camera did right before a moment of the deployment."""
+        before = bisect_left(self.gaps, at, key=lambda gap: gap.start)
+        if before and at <= self.gaps[before - 1].end:
+            return self.gaps[before - 1].kind
         return "active"
 
     def within(self, since: datetime, until: datetime) -> "Effort | None":

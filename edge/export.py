@@ -11,9 +11,10 @@ from typing import NoReturn
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from .clock import Clock
+from .clock import Clock, SystemClock
 from .config import Plan
 from .errors import FatalError, SchemaError
+from .fieldwork.effort import EffortByDeployment
 from .hookspecs import ExporterSpec
 from .i18n import _
 from .model import Category, Detection, Kind, Outcome
@@ -133,7 +134,6 @@ def open_store(plan: Plan) -> Iterator[Store]:
         yield store
 
 
-def services_for(plan: Plan, *, log: Log, clock: Clock, context: ExportContext) -> Services:
 def known_stations(plan: Plan, clock: Clock) -> KnownStations:
     """The stations of a site, named in its YAML or added."""
     named = {
@@ -142,6 +142,7 @@ def known_stations(plan: Plan, clock: Clock) -> KnownStations:
     return KnownStations(Book(Folders.of(plan.state_dir).book), named, plan.file.site.timezone, clock)
 
 
+def services_for(plan: Plan, *, log: Log, clock: Clock, context: ExportContext) -> Services:
     """What an exporter is handed: no device is opened and no model loaded."""
     file = plan.file
     return Services(
@@ -170,8 +171,14 @@ class _Nothing:
         raise NotImplementedError(f"{path}: an exporter opens no {kind}")
 
 
-def context_of(store: Store, span: harvest.Span) -> ExportContext:
-    """What the records tell beside the frames."""
+def context_of(
+    store: Store,
+    span: harvest.Span,
+    *,
+    timezone_of: Callable[[str], str] = lambda _station: "UTC",
+    now: datetime | None = None,
+) -> ExportContext:
+    """What the records tell beside the frames. now: until when the effort of deployments that go on is counted."""
     with store.transaction() as connection:
         stood = all_deployments(connection, stations=span.stations, since=span.since, until=span.until)
     return ExportContext(
@@ -179,6 +186,7 @@ def context_of(store: Store, span: harvest.Span) -> ExportContext:
         encounters_of=partial(harvest.encounters_of, store),
         by_station=True,
         deployments=tuple(stood),
+        effort=EffortByDeployment(store, {each.id: each for each in stood}, timezone_of, now or SystemClock().now()),
     )
 
 

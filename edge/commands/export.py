@@ -62,6 +62,7 @@ def export(
     from ..export import (
         Wanted,
         context_of,
+        known_stations,
         open_store,
         read_taxa,
         read_time,
@@ -92,7 +93,10 @@ def export(
     console = Console(stderr=True)
     started = time.monotonic()
     with open_store(plan) as store:
-        context = context_of(store, span)
+        stations = known_stations(plan, SystemClock())
+        context = context_of(
+            store, span, timezone_of=lambda name: stations[name].timezone if name in stations else zone
+        )
         log = make_log(json_lines=False, level="warning")
         services = services_for(plan, log=log, clock=SystemClock(), context=context)
         with _progress(console) as bar:
