@@ -6,15 +6,12 @@ with the nearest one, when both find each other. Still pictures have none.
 
 import math
 from collections.abc import Iterable, Sequence
-from statistics import median
-from typing import Literal
 
 from ..model import Box, Detection, Outcome, PictureResult
+from ..tracking.summary import Direction, directions
 
-Direction = Literal["toward", "away", "left", "right"]
+__all__ = ["Direction", "directions", "track_of"]
 
-MIN_SHIFT = 0.1  # of the picture's width: less is a sway of the head or of the box
-MIN_GROWTH = 1.25  # of the box's height: by then the way to the camera is a fifth shorter
 MIN_REACH = 0.15  # of the picture: how far a small box may go between two pictures
 SIDES = 1.5  # of the box's larger side: how far a large one may go
 MAX_GAP_S = 2.0  # of clip time without the animal: what comes later may be another one
@@ -30,29 +27,6 @@ def track_of(detection: Detection, picture: PictureResult, outcome: Outcome) -> 
     after = [each for each in pictures if each.number > picture.number]
     earlier = _follow(detection, picture, before[::-1])
     return (*earlier[::-1], detection.xywh_norm, *_follow(detection, picture, after))
-
-
-def directions(track: Sequence[Box]) -> frozenset[Direction]:
-    """Where a track leads: left or right as the picture shows it, toward or away from the camera; none, one or two.
-
-    The ends are medians of a third of the boxes each, so that one bad box turns nothing.
-    """
-    if len(track) < 2:
-        return frozenset()
-    third = math.ceil(len(track) / 3)
-    first, last = track[:third], track[-third:]
-    found: set[Direction] = set()
-    shift = median(x + w / 2 for x, _y, w, _h in last) - median(x + w / 2 for x, _y, w, _h in first)
-    if abs(shift) >= MIN_SHIFT:
-        found.add("right" if shift > 0 else "left")
-    # the height, because at the sides of the picture a box gets narrower without going away
-    before, after = median(box[3] for box in first), median(box[3] for box in last)
-    if before > 0 and after > 0:
-        if after >= before * MIN_GROWTH:
-            found.add("toward")
-        elif before >= after * MIN_GROWTH:
-            found.add("away")
-    return frozenset(found)
 
 
 def _follow(start: Detection, picture: PictureResult, pictures: Iterable[PictureResult]) -> list[Box]:

@@ -14,11 +14,13 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify", "crash", "redaction"}),
-    frozenset({"placement", "messages", "tls", "tokens", "notices", "deployed"}),
+    frozenset({"placement", "messages", "tls", "tokens", "notices", "deployed", "dataset"}),
     frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
-    frozenset({"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links"}),
-    frozenset({"inference", "alerts", "stations", "fieldwork", "tracking", "species", "repeats", "privacy"}),
+    frozenset(
+        {"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links", "tracking"}
+    ),
+    frozenset({"inference", "alerts", "stations", "fieldwork", "species", "repeats", "privacy"}),
     frozenset({"site_file", "wording"}),
     frozenset({"site_alerts"}),
     frozenset({"config"}),
