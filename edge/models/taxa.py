@@ -8,7 +8,7 @@ import csv
 import unicodedata
 import uuid
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from ..model import RANKS, Rank, Taxon
@@ -52,6 +52,7 @@ def taxon_named(name: str) -> Taxon | None:
     return exact or common_and_scientific_names().get(fold(name), ("", None))[1]
 
 
+@lru_cache(maxsize=4096)  # an export asks for the same ones a million times
 def describe_lineage(taxon: Taxon) -> str:
     """The taxon as the field's label "uuid;class;order;family;genus;species;common", lower case, gaps empty.
 

@@ -30,6 +30,7 @@ FORMAT_VERSION = "1.6"
 CATEGORIES: Mapping[Category, str] = {"animal": "1", "person": "2", "vehicle": "3"}  # the format's own ids
 RAW_CLASSES = 3  # of the classifier's own classes, after the answer
 SCORE_DIGITS, BOX_DIGITS = 3, 4
+LEAST_SIDE = 10**-BOX_DIGITS
 
 
 def image_entry(outcome: Outcome) -> dict[str, Any]:
@@ -82,21 +83,31 @@ def _rounded(xywh_norm: Box) -> list[float]:
 
 
 def _rounded_side(start: float, length: float) -> tuple[float, float]:
-    least = 10**-BOX_DIGITS
-    start = round(min(max(start, 0.0), 1 - least), BOX_DIGITS)
-    return start, round(max(min(length, 1 - start), least), BOX_DIGITS)
+    if start < 0.0 or start > 1 - LEAST_SIDE:
+        start = min(max(start, 0.0), 1 - LEAST_SIDE)
+    start = round(start, BOX_DIGITS)
+    if length < LEAST_SIDE or start + length > 1:
+        length = max(min(length, 1 - start), LEAST_SIDE)
+    return start, round(length, BOX_DIGITS)
 
 
 def _classifications(detection: Detection) -> list[tuple[str, float, str]]:
     """(name, probability, description), probability descending."""
     answer = detection.answer
-    first = [(answer.taxon.scientific_name, answer.score, describe_lineage(answer.taxon))] if answer else []
+    found = []
     # only a min_score below 0.5 lets a class be more probable than the answer; the format's order must hold
-    raw = [
-        (each.label, each.score, "") for each in detection.classifications if not answer or each.score <= answer.score
-    ]
-    rounded = [(name, round(score, SCORE_DIGITS), text) for name, score, text in first + raw[:RAW_CLASSES]]
-    return [each for each in rounded if each[1] > 0]
+    most = 1.0
+    if answer:
+        most = answer.score
+        if score := round(most, SCORE_DIGITS):
+            found.append((answer.taxon.scientific_name, score, describe_lineage(answer.taxon)))
+    left = RAW_CLASSES
+    for each in detection.classifications:
+        if each.score <= most and left:
+            left -= 1
+            if score := round(each.score, SCORE_DIGITS):
+                found.append((each.label, score, ""))
+    return found
 
 
 class DocumentWriter:
@@ -120,9 +131,8 @@ class DocumentWriter:
 
     def add_entry(self, entry: Mapping[str, Any]) -> None:
         """Take one entry as `image_entry` or `failure_entry` made it."""
-        entry = dict(entry)
-        if entry["detections"] is not None:
-            entry["detections"] = [self._with_ids(each) for each in entry["detections"]]
+        if entry["detections"]:
+            entry = {**entry, "detections": [self._with_ids(each) for each in entry["detections"]]}
         self._write((",\n" if self._count else "\n") + _json(entry))
         self._count += 1
 
@@ -132,12 +142,12 @@ class DocumentWriter:
         self._write(f'\n],\n"classification_categories": {_json(names)},\n')
         self._write(f'"classification_category_descriptions": {_json(self._descriptions)}}}\n')
 
-    def _with_ids(self, detection: Mapping[str, Any]) -> dict[str, Any]:
+    def _with_ids(self, detection: Mapping[str, Any]) -> Mapping[str, Any]:
         ids = [[self._id_of(name, text), score] for name, score, text in detection.get("classifications", ())]
-        return {**detection, "classifications": ids} if ids else dict(detection)
+        return {**detection, "classifications": ids} if ids else detection
 
     def _id_of(self, name: str, description: str) -> str:
-        number = self._ids.setdefault(name, str(len(self._ids) + 1))
+        number = self._ids.get(name) or self._ids.setdefault(name, str(len(self._ids) + 1))
         if description:
             self._descriptions[number] = description
         return number
@@ -146,9 +156,8 @@ class DocumentWriter:
         self._file.write(text.encode("ascii"))
 
 
-def _json(value: object) -> str:
-    """One line of ASCII: a file name need not be UTF-8, and a reader need not know our locale."""
-    return json.dumps(value, allow_nan=False)
+# One line of ASCII: a file name need not be UTF-8, and a reader need not know our locale.
+_json = json.JSONEncoder(allow_nan=False).encode
 
 
 @contextmanager
