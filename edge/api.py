@@ -20,6 +20,7 @@ from .errors import (
     StoreBusy,
 )
 from .foreign import foreign
+from .fieldwork.sequences import Shot, sequences, shot_of
 from .hookspecs import (
     ChecksOnline,
     DecoderSpec,
@@ -117,6 +118,6 @@ __all__ = [
     "TracksReceipts", "VisionCompute", "Will", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head",
     "check_numbers", "check_template", "crash", "describe_lineage", "fill_template", "first_of_rank", "foreign",
     "hookimpl", "is_safe_name", "letterbox", "load_taxonomy", "mark", "messages", "nms", "nms_by_class", "one_line",
-    "open_atomically", "open_model", "percent", "softmax", "square_crop", "sync_dir", "to_batch", "translate", "wire",
-    "word_alert", "write_atomically",
+    "open_atomically", "open_model", "percent", "sequences", "shot_of", "softmax", "square_crop", "sync_dir",
+    "to_batch", "translate", "wire", "word_alert", "write_atomically",
 ]  # fmt: skip

@@ -76,7 +76,8 @@ class SpooledFrame:
     """A frame on disk: durable, known to the store under (station, id).
 
     path: absolute. name: the file's name as its sender knows it (relative path on a card). sha256: of the whole file.
-    agent: what a station's agent said of it; None for frames of other sources.
+    agent: what a station's agent said of it; None for frames of other sources. camera: who made it, "" where the file
+    does not say. burst: what its trigger is called, "" likewise; burst_number: which picture of it, from 1.
     """
 
     station: str
@@ -92,6 +93,9 @@ class SpooledFrame:
     pk: int = 0
     attempts: int = 0
     agent: AgentFacts | None = None
+    camera: str = ""
+    burst: str = ""
+    burst_number: int | None = None
 
 
 class Picture(Protocol):
@@ -244,11 +248,63 @@ class PictureResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Review:
+    """What a person said a frame shows. observation: pk of the machine's box that is meant, None for the whole frame.
+
+    kind: animal, human, vehicle, blank or unknown. taxon: scientific name, "" when none was given. details: what an
+    imported record says beside these.
+    """
+
+    pk: int
+    observation: int | None
+    kind: str
+    taxon: str
+    count: int
+    sex: str
+    life_stage: str
+    behaviour: str
+    comments: str
+    by: str
+    at: datetime
+    details: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The row of a detection: its pk, and what an imported record says beside its columns."""
+
+    pk: int
+    details: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What the record has of a frame beside what the stages said.
+
+    people: it shows a person or vehicle. original: kept, withheld or deleted. camera, burst, burst_number: what the
+    file says of its maker and its burst. reviews: those in force, oldest first. observed: one for each detection of
+    the outcome, in order; () where no row says more than its detection. details: of an imported frame.
+    """
+
+    people: bool = False
+    original: str = "kept"
+    camera: str = ""
+    burst: str = ""
+    burst_number: int | None = None
+    reviews: tuple[Review, ...] = ()
+    observed: tuple[Observed, ...] = ()
+    details: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What the stages said of one spooled frame, ready to be recorded.
 
     pictures: one for a still; for a clip those looked at, in order. frame_rate: pictures a second in the file, None for
     a still. damage: what could not be read. stage_ms: milliseconds spent, by stage name ("decode" included).
+    brightness: mean luma of the first picture, 0..1; infrared: whether it has no colour, as under an infrared flash;
+    None where nobody looked.
+    beside: what else the record has of it, for exports; None elsewhere.
     """
 
     spooled: SpooledFrame
@@ -258,6 +314,9 @@ class Outcome:
     frame_rate: float | None = None
     damage: str = ""
     stage_ms: Mapping[str, float] = field(default_factory=dict)
+    brightness: float | None = None
+    infrared: bool | None = None
+    beside: Beside | None = field(default=None, compare=False, repr=False)
 
     def detections(self) -> list[Detection]:
         """All detections of all pictures, in order."""

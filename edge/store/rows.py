@@ -47,6 +47,9 @@ def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
         "captured_origin": frame.captured.origin,
         "received_at": frame.received_at,
         "late": _is_late(frame),
+        "camera": frame.camera,
+        "burst": frame.burst,
+        "burst_number": frame.burst_number,
         **_agent_values(frame.agent),
     }
 
@@ -116,6 +119,9 @@ def frame_from(row: RowMapping) -> SpooledFrame:
         pk=row["pk"],
         attempts=row["attempts"],
         agent=_agent_from(row),
+        camera=row["camera"],
+        burst=row["burst"],
+        burst_number=row["burst_number"],
     )
 
 
@@ -162,6 +168,8 @@ def outcome_from(row: RowMapping, observed: list[RowMapping]) -> Outcome:
         frame_rate=row["frame_rate"],
         damage=row["damage"],
         stage_ms=row["stage_ms"] or {},
+        brightness=row["brightness"],
+        infrared=row["infrared"],
     )
 
 

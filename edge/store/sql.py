@@ -193,6 +193,8 @@ class Store:
                     height=outcome.height,
                     frame_rate=outcome.frame_rate,
                     damage=outcome.damage,
+                    brightness=outcome.brightness,
+                    infrared=outcome.infrared,
                     stage_ms={name: round(spent, 2) for name, spent in outcome.stage_ms.items()},
                     pictures=[[each.number, each.time_s, each.rejected] for each in outcome.pictures],
                 )
