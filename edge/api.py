@@ -113,7 +113,7 @@ __all__ = [
     "Media", "Message", "ModelError", "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec",
     "NotifyError", "Observes", "OpenModel", "Outcome", "Period", "Picture", "PictureLimits", "PictureResult",
     "Placement", "Receipt", "Received", "RefusedError", "Reply", "RetryableError", "Roster", "Said", "Scene", "Secret",
-    "SecretText", "Seen", "Services", "Session", "Severity", "Sink", "Source", "SourceSpec", "SpoolFull",
+    "SecretText", "Seen", "Services", "Session", "Severity", "Shot", "Sink", "Source", "SourceSpec", "SpoolFull",
     "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls",
     "TracksReceipts", "VisionCompute", "Will", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head",
     "check_numbers", "check_template", "crash", "describe_lineage", "fill_template", "first_of_rank", "foreign",
