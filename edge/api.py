@@ -2,6 +2,7 @@
 
 from . import crash, messages, wire
 from .clock import Clock
+from .dataset import Dataset
 from .deployed import Deployed, Deployment, Effort, Gap
 from .errors import (
     ConfigError,
@@ -19,8 +20,8 @@ from .errors import (
     StageError,
     StoreBusy,
 )
+from .fieldwork.sequences import Shot, follows, sequences, shot_of
 from .foreign import foreign
-from .fieldwork.sequences import Shot, sequences, shot_of
 from .hookspecs import (
     ChecksOnline,
     DecoderSpec,
@@ -57,6 +58,7 @@ from .model import (
     AgentFacts,
     Alert,
     Answer,
+    Beside,
     Box,
     Boxes,
     CaptureTime,
@@ -70,11 +72,12 @@ from .model import (
     Outcome,
     Picture,
     PictureResult,
+    Review,
     Severity,
     SpooledFrame,
     Taxon,
 )
-from .models.taxa import describe_lineage
+from .models.taxa import all_taxa, describe_lineage
 from .models.taxonomy import Taxonomy, load_taxonomy
 from .notices import TEMPLATE_FIELDS, Notice, NoticeKind, PictureLimits, Receipt, Reply, Wording
 from .paths import is_safe_name, open_atomically, sync_dir, write_atomically
@@ -85,6 +88,7 @@ from .services import (
     Clip,
     Encountered,
     ExportContext,
+    ImportedEvent,
     Incoming,
     Media,
     MotionRule,
@@ -105,19 +109,19 @@ from .tls import Tls
 from .wording import check_template, fill_template, one_line, percent, word_alert
 
 __all__ = [
-    "F32", "I64", "SEVERITIES", "TEMPLATE_FIELDS", "U8", "AgentFacts", "Alert", "Answer", "Box", "Boxes", "Broker",
-    "CaptureTime", "Card", "Category", "ChecksOnline", "Classification", "Clip", "Clock", "ConfigError", "DecodeError",
-    "DecoderSpec", "Deployed", "Deployment", "Detection", "DeviceBusy", "DeviceLost", "Effort", "Encountered", "Event",
-    "ExportContext", "Exporter",
-    "ExporterSpec", "FatalError", "Frame", "FrameError", "Gap", "Hears", "Incoming", "Kind", "Link", "LinkLost",
-    "Media", "Message", "ModelError", "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec",
-    "NotifyError", "Observes", "OpenModel", "Outcome", "Period", "Picture", "PictureLimits", "PictureResult",
-    "Placement", "Receipt", "Received", "RefusedError", "Reply", "RetryableError", "Roster", "Said", "Scene", "Secret",
-    "SecretText", "Seen", "Services", "Session", "Severity", "Shot", "Sink", "Source", "SourceSpec", "SpoolFull",
-    "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls",
-    "TracksReceipts", "VisionCompute", "Will", "Wording", "_", "boxes_above", "boxes_from_rows", "check_head",
-    "check_numbers", "check_template", "crash", "describe_lineage", "fill_template", "first_of_rank", "foreign",
-    "hookimpl", "is_safe_name", "letterbox", "load_taxonomy", "mark", "messages", "nms", "nms_by_class", "one_line",
+    "F32", "I64", "SEVERITIES", "TEMPLATE_FIELDS", "U8", "AgentFacts", "Alert", "Answer", "Beside", "Box", "Boxes",
+    "Broker", "CaptureTime", "Card", "Category", "ChecksOnline", "Classification", "Clip", "Clock", "ConfigError",
+    "Dataset", "DecodeError", "DecoderSpec", "Deployed", "Deployment", "Detection", "DeviceBusy", "DeviceLost",
+    "Effort", "Encountered", "Event", "ExportContext", "Exporter", "ExporterSpec", "FatalError", "Frame", "FrameError",
+    "Gap", "Hears", "ImportedEvent", "Incoming", "Kind", "Link", "LinkLost", "Media", "Message", "ModelError",
+    "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec", "NotifyError", "Observes",
+    "OpenModel", "Outcome", "Period", "Picture", "PictureLimits", "PictureResult", "Placement", "Receipt", "Received",
+    "RefusedError", "Reply", "RetryableError", "Review", "Roster", "Said", "Scene", "Secret", "SecretText", "Seen",
+    "Services", "Session", "Severity", "Shot", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage",
+    "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "VisionCompute",
+    "Will", "Wording", "_", "all_taxa", "boxes_above", "boxes_from_rows", "check_head", "check_numbers",
+    "check_template", "crash", "describe_lineage", "fill_template", "first_of_rank", "follows", "foreign", "hookimpl",
+    "is_safe_name", "letterbox", "load_taxonomy", "mark", "messages", "nms", "nms_by_class", "one_line",
     "open_atomically", "open_model", "percent", "sequences", "shot_of", "softmax", "square_crop", "sync_dir",
     "to_batch", "translate", "wire", "word_alert", "write_atomically",
 ]  # fmt: skip

@@ -1,7 +1,7 @@
 """`tigrillo export`: what was recorded → filter → an exporter plugin. Reads beside the daemon."""
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time
@@ -17,20 +17,22 @@ from .errors import FatalError, SchemaError
 from .fieldwork.effort import EffortByDeployment
 from .hookspecs import ExporterSpec
 from .i18n import _
-from .model import Category, Detection, Kind, Outcome
+from .model import Beside, Category, Detection, Kind, Outcome, Review
 from .models.installed import InstalledModels
 from .models.taxa import common_and_scientific_names, fold, taxon_named
 from .paths import models_dir
-from .services import ExportContext, Log, Services, Station
+from .services import ExportContext, ImportedEvent, Log, Services, Station
 from .site_file import did_you_mean
 from .stations.book import Book
 from .stations.folders import Folders
 from .stations.known import KnownStations
 from .store import harvest
 from .store.deployments import all_deployments
+from .store.packages import imported_events_in, imported_packages
 from .store.sql import Store
 
 PROGRESS_EVERY = 200  # frames
+KINDS: Mapping[str, Category] = {"animal": "animal", "human": "person", "vehicle": "vehicle"}  # as Camtrap DP says it
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +40,14 @@ class Wanted:
     """Which frames and which of their detections are meant; what is left out means all.
 
     taxa: scientific names, with all below them. min_score: of the answer where there is one, else of the detector.
+    suppressed: also repeated detections that people suppressed.
     """
 
     span: harvest.Span = field(default_factory=harvest.Span)
     taxa: frozenset[str] = frozenset()
     categories: frozenset[Category] = frozenset()
     min_score: float = 0.0
+    suppressed: bool = False
 
     @property
     def chooses(self) -> bool:
@@ -67,7 +71,41 @@ class Wanted:
             replace(each, detections=tuple(filter(self.keeps, each.detections))) if each.detections else each
             for each in outcome.pictures
         )
-        return replace(outcome, pictures=pictures) if any(each.detections for each in pictures) else None
+        beside = self._part_beside(outcome)
+        left = any(each.detections for each in pictures) or (beside is not None and beside.reviews)
+        return replace(outcome, pictures=pictures, beside=beside) if left else None
+
+    def _part_beside(self, outcome: Outcome) -> Beside | None:
+        """The same of what stands beside the frame: reviews, the rows of its detections, what an import said of it."""
+        beside = outcome.beside
+        if beside is None:
+            return None
+        observed = beside.observed
+        if observed:
+            pairs = zip(outcome.detections(), observed, strict=True)
+            observed = tuple(each for detection, each in pairs if self.keeps(detection))
+        reviews = tuple(each for each in beside.reviews if self._keeps_review(each))
+        details = beside.details
+        if details and "rows" in details.get("camtrap", {}):
+            details = {**details, "camtrap": {**details["camtrap"], "rows": []}}  # they say of what it is not
+        return replace(beside, observed=observed, reviews=reviews, details=details)
+
+    def _keeps_review(self, review: Review) -> bool:
+        taxon = taxon_named(review.taxon) if review.taxon else None
+        lineage = (review.details or {}).get("lineage") or (taxon.lineage if taxon else ())
+        return self._keeps_kind(review.kind, lineage)
+
+    def _keeps_kind(self, kind: str, lineage: Iterable[str]) -> bool:
+        """kind: a Camtrap DP observationType."""
+        if self.categories and KINDS.get(kind) not in self.categories:
+            return False
+        return kind in KINDS and (not self.taxa or not self.taxa.isdisjoint(lineage))
+
+    def events_of(self, found: Iterable[ImportedEvent]) -> Iterator[ImportedEvent]:
+        """Those of imported events that are meant."""
+        for each in found:
+            if not self.chooses or (each.score >= self.min_score and self._keeps_kind(each.kind, each.lineage)):
+                yield each
 
 
 @dataclass(slots=True)
@@ -157,7 +195,7 @@ def services_for(plan: Plan, *, log: Log, clock: Clock, context: ExportContext) 
         language=file.site.language,
         site_name=file.site.name,
         used_models={spec.name: str(config.model) for spec, config in plan.stages if hasattr(config, "model")},
-        exporting=context,
+        exporting=replace(context, dataset=file.dataset),
     )
 
 
@@ -181,8 +219,13 @@ def context_of(
     """What the records tell beside the frames. now: until when the effort of deployments that go on is counted."""
     with store.transaction() as connection:
         stood = all_deployments(connection, stations=span.stations, since=span.since, until=span.until)
+    periods = tuple(harvest.periods(store, span))
+    loose = harvest.loose_periods(store, span) if stood else periods
     return ExportContext(
-        periods=tuple(harvest.periods(store, span)),
+        periods=periods,
+        loose={each.station: each for each in loose},
+        packages=tuple(imported_packages(store)),
+        imported_events=partial(imported_events_in, store, span),
         encounters_of=partial(harvest.encounters_of, store),
         by_station=True,
         deployments=tuple(stood),
@@ -205,9 +248,14 @@ def write_export(
     """
     done = Exported()
     seen: set[str] = set()
+    context = services.exporting
+    meant = replace(context, imported_events=lambda: wanted.events_of(context.imported_events()))
+    services = replace(services, exporting=meant)
     stations = [period.station for period in services.exporting.periods]
     with exporter.open(out, services) as writer:
-        for outcome in harvest.outcomes(store, wanted.span, stations, raw_classes=exporter.raw_classes):
+        for outcome in harvest.outcomes(
+            store, wanted.span, stations, raw_classes=exporter.raw_classes, suppressed=wanted.suppressed
+        ):
             done.read += 1
             if done.read % PROGRESS_EVERY == 0:
                 progress(done.read)

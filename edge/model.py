@@ -281,16 +281,13 @@ class Observed:
 class Beside:
     """What the record has of a frame beside what the stages said.
 
-    people: it shows a person or vehicle. original: kept, withheld or deleted. camera, burst, burst_number: what the
-    file says of its maker and its burst. reviews: those in force, oldest first. observed: one for each detection of
-    the outcome, in order; () where no row says more than its detection. details: of an imported frame.
+    people: it shows a person or vehicle. original: kept, withheld or deleted. reviews: those in force, oldest first.
+    observed: one for each detection of the outcome, in order; () where no row says more than its detection. details: of
+    an imported frame.
     """
 
     people: bool = False
     original: str = "kept"
-    camera: str = ""
-    burst: str = ""
-    burst_number: int | None = None
     reviews: tuple[Review, ...] = ()
     observed: tuple[Observed, ...] = ()
     details: Mapping[str, Any] | None = None

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from .clock import Clock, SystemClock
+from .dataset import Dataset
 from .deployed import Deployment, Effort
 from .errors import FrameError, RetryableError
 from .messages import Command, Health, Hello, Result, Status
@@ -285,7 +286,28 @@ class Encountered:
     last_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ImportedEvent:
+    """An event as an imported data set states it. row: its columns there, empty ones left out.
+
+    kind: Camtrap DP's observationType. lineage: kingdom first, () where nothing is named. score: 0..1, 1 where the data
+    set gives none.
+    """
+
+    station: str
+    started_at: datetime
+    ended_at: datetime
+    kind: str
+    lineage: tuple[str, ...]
+    score: float
+    row: Mapping[str, str]
+
+
 def _no_encounters(_station: str) -> "Iterator[Encountered]":
+    return iter(())
+
+
+def _no_events() -> "Iterator[ImportedEvent]":
     return iter(())
 
 
@@ -298,6 +320,9 @@ class ExportContext:
     station in the order of `periods`, of each those of unknown time first, then in the order of time.
     deployments: of the stations and the time that were asked for, by station and start; () where none was noted down.
     Which one a frame belongs to: edge.deployed.Deployed. effort: of each of these, by its id; worked out when asked.
+    loose: of frames that belong to none of these, by station; None where nothing is known but the frames. dataset: what
+    the site says of its data set, None when it says nothing. packages: what imported data sets say of themselves, in
+    the order in which they came. imported_events: theirs, in their order; encounters_of has none of them.
     """
 
     periods: Sequence[Period] = ()
@@ -305,6 +330,10 @@ class ExportContext:
     by_station: bool = False
     deployments: tuple[Deployment, ...] = ()
     effort: Mapping[str, Effort] = field(default_factory=dict)
+    loose: Mapping[str, Period] | None = None
+    dataset: Dataset | None = None
+    packages: tuple[Mapping[str, Any], ...] = ()
+    imported_events: Callable[[], "Iterator[ImportedEvent]"] = _no_events
 
 
 Said = Hello | Health | Status | Result

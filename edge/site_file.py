@@ -13,6 +13,7 @@ from .alerts.people import ClockTime, Recipient
 from .alerts.rules import Rule
 from .alerts.zones import Zone
 from .compute.choice import parse_choice
+from .dataset import Dataset
 from .errors import ConfigError
 from .i18n import _
 from .paths import is_safe_name
@@ -199,3 +200,4 @@ class SiteFile(_Strict):
     zones: dict[str, Zone] = {}
     alerts: AlertsConfig = AlertsConfig()
     rules: tuple[Rule, ...] = ()
+    dataset: Dataset | None = None

@@ -5,7 +5,7 @@ daemon goes on writing in between. A thumbnail whose full frame is recorded too 
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -15,6 +15,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     String,
     and_,
     exists,
@@ -26,10 +27,24 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from ..model import AgentFacts, Answer, CaptureTime, Category, Detection, Outcome, PictureResult, SpooledFrame, Taxon
+from ..model import (
+    AgentFacts,
+    Answer,
+    Beside,
+    CaptureTime,
+    Category,
+    Detection,
+    Observed,
+    Outcome,
+    PictureResult,
+    Review,
+    SpooledFrame,
+    Taxon,
+)
 from ..services import Encountered, Period
-from .schema import encounters, frames, observations, quarantine
+from .schema import deployments, encounters, frames, imported_events, observations, quarantine, reviews
 from .sql import Store
+from .suspects import counts
 
 # As text, because pydantic reads JSON itself in a quarter of the time.
 WHOLE = (type_coerce(observations.c.detection, String),)
@@ -41,6 +56,7 @@ WITHOUT_CLASSES = (
     observations.c.remark,
     observations.c.track,
 )
+IMPORTED = "import:camtrap-dp"  # source of frames whose data set says to which deployment they belong
 FRAME_COLUMNS = (
     *(frames.c[name] for name in ("station", "id", "kind", "path", "name", "sha256", "size_bytes", "source")),
     *(frames.c[f"captured_{name}"] for name in ("utc", "original", "timezone", "origin")),
@@ -48,9 +64,22 @@ FRAME_COLUMNS = (
     type_coerce(frames.c.pictures, String),
     *(frames.c[name] for name in ("clock", "boot", "boot_count", "seq", "uptime_s")),
     *(frames.c[name] for name in ("triggered_by", "stands_for", "waited_s")),
+    *(frames.c[name] for name in ("people", "original", "camera", "burst", "burst_number")),
+    type_coerce(frames.c.details, String),
+    *(frames.c[name] for name in ("brightness", "infrared")),
+)
+REVIEW_COLUMNS = (
+    reviews.c.frame_pk,
+    reviews.c.pk,
+    reviews.c.observation_pk,
+    *(reviews.c[name] for name in ("kind", "taxon", "count", "sex", "life_stage", "behaviour", "comments", "by", "at")),
+    reviews.c.details,
 )
 PAGE = 500  # frames; one of a clip may have hundreds of observations
 ENCOUNTERS_PAGE = 1000
+SECONDS = "%Y-%m-%d %H:%M:%S"
+NO_DETAILS = (None, "null")  # what JSON columns hold where nothing is said
+NOTHING: Mapping[int, Any] = {}
 _DETECTION, _TAXON = TypeAdapter(Detection), TypeAdapter(Taxon)
 
 
@@ -65,6 +94,25 @@ class Span:
 
 def periods(store: Store, span: Span) -> list[Period]:
     """When each station that is meant took frames, by name; only stations with recorded frames have one."""
+    return _periods(store, _meant(span))
+
+
+def loose_periods(store: Store, span: Span) -> list[Period]:
+    """The same of the frames that belong to no deployment: taken outside of all of their station's, or who knows when.
+
+    What an imported data set has is left out: it says itself where its frames belong.
+    """
+    covered = exists().where(
+        deployments.c.station == frames.c.station,
+        deployments.c.started_at <= frames.c.captured_utc,
+        # both ends belong to it, written to the second: edge.deployed.Deployment.holds
+        deployments.c.ended_at.is_(None)
+        | (func.strftime(SECONDS, frames.c.captured_utc) <= func.strftime(SECONDS, deployments.c.ended_at)),
+    )
+    return _periods(store, [*_meant(span), frames.c.source != IMPORTED, not_(covered)])
+
+
+def _periods(store: Store, where: Sequence[ColumnElement[bool]]) -> list[Period]:
     at = func.coalesce(frames.c.captured_utc, frames.c.received_at, type_=frames.c.received_at.type)
     query = (
         select(
@@ -74,7 +122,7 @@ def periods(store: Store, span: Span) -> list[Period]:
             func.count(),
             func.count() - func.count(frames.c.captured_utc),
         )
-        .where(*_meant(span))
+        .where(*where)
         .group_by(frames.c.station)
         .order_by(frames.c.station)
     )
@@ -99,23 +147,31 @@ def stations_known(store: Store) -> list[str]:
         return list(connection.scalars(select(frames.c.station).distinct().order_by(frames.c.station)))
 
 
-def outcomes(store: Store, span: Span, stations: Sequence[str], *, raw_classes: bool = True) -> Iterator[Outcome]:
+def outcomes(
+    store: Store, span: Span, stations: Sequence[str], *, raw_classes: bool = True, suppressed: bool = False
+) -> Iterator[Outcome]:
     """The recorded frames of these stations, one station after the other; without `stage_ms`.
 
     Of each first those of unknown time, as they came, then the others in the order of time. raw_classes: False leaves
-    `Detection.classifications` empty, which is faster.
+    `Detection.classifications` empty, which is faster. suppressed: with the repeats that people suppressed, too.
     """
     utc, pk = frames.c.captured_utc, frames.c.pk
     for station in stations:
         here = (*_meant(span), frames.c.station == station)
         if span.since is None and span.until is None:
-            yield from _paged(store, (*here, utc.is_(None)), (pk,), raw_classes=raw_classes)
-        yield from _paged(store, (*here, utc.is_not(None)), (utc, pk), raw_classes=raw_classes)
+            yield from _paged(store, (*here, utc.is_(None)), (pk,), raw_classes=raw_classes, suppressed=suppressed)
+        timed = (*here, utc.is_not(None))
+        yield from _paged(store, timed, (utc, pk), raw_classes=raw_classes, suppressed=suppressed)
 
 
 def encounters_of(store: Store, station: str) -> Iterator[Encountered]:
-    """A station's encounters in the order in which they began."""
-    query = select(encounters).where(encounters.c.station == station).order_by(encounters.c.started_at, encounters.c.pk)
+    """A station's encounters in the order in which they began, without those that were imported."""
+    imported = exists().where(imported_events.c.encounter_pk == encounters.c.pk)
+    query = (
+        select(encounters)
+        .where(encounters.c.station == station, not_(imported))
+        .order_by(encounters.c.started_at, encounters.c.pk)
+    )
     key = (encounters.c.started_at, encounters.c.pk)
     after: tuple[Any, ...] | None = None
     while True:
@@ -177,7 +233,12 @@ def _beyond(key: Sequence[ColumnElement[Any]], after: Sequence[Any]) -> ColumnEl
 
 
 def _paged(
-    store: Store, where: Sequence[ColumnElement[bool]], key: Sequence[ColumnElement[Any]], *, raw_classes: bool
+    store: Store,
+    where: Sequence[ColumnElement[bool]],
+    key: Sequence[ColumnElement[Any]],
+    *,
+    raw_classes: bool,
+    suppressed: bool,
 ) -> Iterator[Outcome]:
     """The outcomes of frames that are ordered by `key`, whose last is pk."""
     query = select(*FRAME_COLUMNS, *key).where(*where).order_by(*key)
@@ -188,28 +249,70 @@ def _paged(
         with store.transaction() as connection:
             rows = connection.execute(page.limit(PAGE)).all()
             observed = connection.execute(
-                select(observations.c.frame_pk, observations.c.number, *columns)
-                .where(observations.c.frame_pk.in_([row[-1] for row in rows]))
+                select(observations.c.frame_pk, observations.c.number, observations.c.pk, *columns)
+                .where(observations.c.frame_pk.in_([row[-1] for row in rows]), *(() if suppressed else (counts(),)))
                 .order_by(observations.c.frame_pk, observations.c.pk)
             ).all()
+            reviewed = _reviews_of(connection, rows)
+            said = _details_of(connection, [row[-1] for row in rows if row[31] not in NO_DETAILS])
         by_frame: dict[int, list[Any]] = {}
         for each in observed:
             by_frame.setdefault(each[0], []).append(each)
         for row in rows:
-            yield _outcome(row, by_frame.get(row[-1], ()), read)
+            yield _outcome(row, by_frame.get(row[-1], ()), read, reviewed.get(row[-1], ()), said)
         if len(rows) < PAGE:
             return
         after = rows[-1][-len(key) :]
 
 
-def _outcome(row: Any, observed: Sequence[Any], read: Callable[..., Detection]) -> Outcome:
-    """The outcome of FRAME_COLUMNS and of observations (frame_pk, number, what `read` takes)."""
+def _reviews_of(connection: Connection, rows: Sequence[Any]) -> dict[int, tuple[Review, ...]]:
+    """The reviews in force of these frames, by frame.
+
+    Of what is about the same box, or about the whole frame, the newest counts; an imported one stands with the others
+    of its data set, which may name several kinds.
+    """
+    pks = [row[-1] for row in rows]
+    query = select(*REVIEW_COLUMNS).where(reviews.c.frame_pk.in_(pks), reviews.c.undone_at.is_(None))
+    groups: dict[tuple[int, int | None], list[Review]] = {}
+    for frame, *columns in connection.execute(query.order_by(reviews.c.pk)):
+        one = Review(*columns)
+        groups.setdefault((frame, one.observation), []).append(one)
+    found: dict[int, list[Review]] = {}
+    for (frame, _observation), group in groups.items():
+        newest = group[-1]
+        found.setdefault(frame, []).extend([each for each in group if each.details] if newest.details else [newest])
+    return {frame: tuple(sorted(each, key=lambda one: one.pk)) for frame, each in found.items()}
+
+
+def _details_of(connection: Connection, frame_pks: Sequence[int]) -> dict[int, Any]:
+    """What imported records say of these frames' observations, by the observation's pk."""
+    if not frame_pks:
+        return {}
+    query = select(observations.c.pk, observations.c.details).where(observations.c.frame_pk.in_(frame_pks))
+    return {pk: details for pk, details in connection.execute(query) if details}
+
+
+def _outcome(
+    row: Any,
+    observed: Sequence[Any],
+    read: Callable[..., Detection],
+    reviewed: tuple[Review, ...] = (),
+    said: Mapping[int, Any] = NOTHING,
+) -> Outcome:
+    """The outcome of FRAME_COLUMNS and of observations (frame_pk, number, pk, what `read` takes)."""
     station, number, kind, path, name, sha256, size, source, utc, original, zone, origin, received = row[:13]
     width, height, frame_rate, damage, pictures = row[13:18]
     agent, pk = row[18:26], row[-1]
+    people, kept, camera, burst, burst_number, details = row[26:32]
+    brightness, infrared = row[32:34]
     found: dict[int, list[Detection]] = {}
-    for _frame_pk, picture, *columns in observed:
+    pks: dict[int, list[int]] = {}
+    for _frame_pk, picture, observation, *columns in observed:
         found.setdefault(picture, []).append(read(*columns))
+        pks.setdefault(picture, []).append(observation)
+    shown = _pictures(pictures)
+    more = details not in NO_DETAILS
+    rows = [each for index, _time, _why in shown for each in pks.get(index, ())] if more or reviewed else ()
     return Outcome(
         SpooledFrame(
             station=station,
@@ -224,15 +327,24 @@ def _outcome(row: Any, observed: Sequence[Any], read: Callable[..., Detection]) 
             received_at=received,
             pk=pk,
             agent=_agent_facts(*agent) if agent[0] else None,
+            camera=camera,
+            burst=burst,
+            burst_number=burst_number,
         ),
-        tuple(
-            PictureResult(index, time_s, tuple(found.get(index, ())), rejected)
-            for index, time_s, rejected in _pictures(pictures)
-        ),
+        tuple(PictureResult(index, time_s, tuple(found.get(index, ())), rejected) for index, time_s, rejected in shown),
         width or 0,
         height or 0,
         frame_rate,
         damage,
+        brightness=brightness,
+        infrared=infrared,
+        beside=Beside(
+            people,
+            kept,
+            reviewed,
+            tuple(Observed(each, said.get(each)) for each in rows),
+            json.loads(details) if more else None,
+        ),
     )
 
 

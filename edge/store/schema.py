@@ -427,6 +427,21 @@ reviews = Table(
     Column("details", JSON),
 )
 
+# Events as an imported data set states them, in its order. row: the columns of an event-level observation of Camtrap
+# DP, empty ones left out. number: its observationID. encounter_pk: what stands in `encounters` for it.
+imported_events = Table(
+    "imported_events",
+    metadata,
+    Column("pk", Integer, primary_key=True),
+    Column("number", String, nullable=False, unique=True),
+    Column("station", String(64), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("ended_at", Utc, nullable=False),
+    Column("encounter_pk", ForeignKey("encounters.pk"), index=True),
+    Column("row", JSON, nullable=False),
+    Index(None, "station", "started_at"),
+)
+
 # Who did what with what must be answered for: originals with people, corrections, suppressions. Rows are only added.
 audit = Table(
     "audit",

@@ -27,7 +27,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"api"}),
     frozenset({"pipeline", "station_site"}),
     frozenset({"daemon", "fakes"}),
-    frozenset({"testing", "process", "export", "importing", "doctor", "demo", "simulate", "send_now"}),
+    frozenset({"testing", "process", "export", "importing", "doctor", "demo", "simulate", "send_now", "chores"}),
     frozenset({"chaos"}),
     frozenset({"commands"}),
     frozenset({"cli"}),

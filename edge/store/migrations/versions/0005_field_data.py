@@ -138,6 +138,21 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_reviews_frame_pk"), "reviews", ["frame_pk"])
     op.create_index(op.f("ix_reviews_observation_pk"), "reviews", ["observation_pk"])
+    op.create_table(
+        "imported_events",
+        sa.Column("pk", sa.Integer(), nullable=False),
+        sa.Column("number", sa.String(), nullable=False),
+        sa.Column("station", sa.String(length=64), nullable=False),
+        sa.Column("started_at", sa.DateTime(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(), nullable=False),
+        sa.Column("encounter_pk", sa.Integer(), nullable=True),
+        sa.Column("row", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(["encounter_pk"], ["encounters.pk"], name=op.f("fk_imported_events_encounter_pk")),
+        sa.PrimaryKeyConstraint("pk", name=op.f("pk_imported_events")),
+        sa.UniqueConstraint("number", name=op.f("uq_imported_events_number")),
+    )
+    op.create_index(op.f("ix_imported_events_encounter_pk"), "imported_events", ["encounter_pk"])
+    op.create_index(op.f("ix_imported_events_station_started_at"), "imported_events", ["station", "started_at"])
     for column in FRAME_COLUMNS:
         op.execute(f"ALTER TABLE frames ADD COLUMN {column}")
     op.execute("UPDATE frames SET said_utc = captured_utc")
@@ -165,5 +180,5 @@ def downgrade() -> None:
     for table, columns in (("observations", OBSERVATION_COLUMNS), ("frames", FRAME_COLUMNS)):
         for column in columns:
             op.execute(f"ALTER TABLE {table} DROP COLUMN {column.split()[0]}")
-    for table in ("audit", "reviews", "suspects", "clock_corrections", "deployments"):
+    for table in ("imported_events", "audit", "reviews", "suspects", "clock_corrections", "deployments"):
         op.drop_table(table)
