@@ -2,7 +2,7 @@
 
 from . import crash, messages, wire
 from .clock import Clock
-from .dataset import Dataset
+from .dataset import Contributor, Dataset
 from .deployed import Deployed, Deployment, Effort, Gap
 from .errors import (
     ConfigError,
@@ -27,6 +27,7 @@ from .hookspecs import (
     DecoderSpec,
     Exporter,
     ExporterSpec,
+    ExportOption,
     Hears,
     Notifier,
     NotifierSpec,
@@ -111,17 +112,17 @@ from .wording import check_template, fill_template, one_line, percent, word_aler
 __all__ = [
     "F32", "I64", "SEVERITIES", "TEMPLATE_FIELDS", "U8", "AgentFacts", "Alert", "Answer", "Beside", "Box", "Boxes",
     "Broker", "CaptureTime", "Card", "Category", "ChecksOnline", "Classification", "Clip", "Clock", "ConfigError",
-    "Dataset", "DecodeError", "DecoderSpec", "Deployed", "Deployment", "Detection", "DeviceBusy", "DeviceLost",
-    "Effort", "Encountered", "Event", "ExportContext", "Exporter", "ExporterSpec", "FatalError", "Frame", "FrameError",
-    "Gap", "Hears", "ImportedEvent", "Incoming", "Kind", "Link", "LinkLost", "Media", "Message", "ModelError",
-    "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec", "NotifyError", "Observes",
-    "OpenModel", "Outcome", "Period", "Picture", "PictureLimits", "PictureResult", "Placement", "Receipt", "Received",
-    "RefusedError", "Reply", "RetryableError", "Review", "Roster", "Said", "Scene", "Secret", "SecretText", "Seen",
-    "Services", "Session", "Severity", "Shot", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage",
-    "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "VisionCompute",
-    "Will", "Wording", "_", "all_taxa", "boxes_above", "boxes_from_rows", "check_head", "check_numbers",
-    "check_template", "crash", "describe_lineage", "fill_template", "first_of_rank", "follows", "foreign", "hookimpl",
-    "is_safe_name", "letterbox", "load_taxonomy", "mark", "messages", "nms", "nms_by_class", "one_line",
-    "open_atomically", "open_model", "percent", "sequences", "shot_of", "softmax", "square_crop", "sync_dir",
-    "to_batch", "translate", "wire", "word_alert", "write_atomically",
+    "Contributor", "Dataset", "DecodeError", "DecoderSpec", "Deployed", "Deployment", "Detection", "DeviceBusy",
+    "DeviceLost", "Effort", "Encountered", "Event", "ExportContext", "ExportOption", "Exporter", "ExporterSpec",
+    "FatalError", "Frame", "FrameError", "Gap", "Hears", "ImportedEvent", "Incoming", "Kind", "Link", "LinkLost",
+    "Media", "Message", "ModelError", "MotionRule", "Notice", "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec",
+    "NotifyError", "Observes", "OpenModel", "Outcome", "Period", "Picture", "PictureLimits", "PictureResult",
+    "Placement", "Receipt", "Received", "RefusedError", "Reply", "RetryableError", "Review", "Roster", "Said", "Scene",
+    "Secret", "SecretText", "Seen", "Services", "Session", "Severity", "Shot", "Sink", "Source", "SourceSpec",
+    "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec", "Station", "StoreBusy", "Taxon", "Taxonomy", "Tls",
+    "TracksReceipts", "VisionCompute", "Will", "Wording", "_", "all_taxa", "boxes_above", "boxes_from_rows",
+    "check_head", "check_numbers", "check_template", "crash", "describe_lineage", "fill_template", "first_of_rank",
+    "follows", "foreign", "hookimpl", "is_safe_name", "letterbox", "load_taxonomy", "mark", "messages", "nms",
+    "nms_by_class", "one_line", "open_atomically", "open_model", "percent", "sequences", "shot_of", "softmax",
+    "square_crop", "sync_dir", "to_batch", "translate", "wire", "word_alert", "write_atomically",
 ]  # fmt: skip

@@ -1,10 +1,11 @@
 """`tigrillo export`: what was recorded → filter → an exporter plugin. Reads beside the daemon."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -15,7 +16,8 @@ from .clock import Clock, SystemClock
 from .config import Plan
 from .errors import FatalError, SchemaError
 from .fieldwork.effort import EffortByDeployment
-from .hookspecs import ExporterSpec
+from .fieldwork.independence import Independence, keep_only
+from .hookspecs import ExporterSpec, ExportOption
 from .i18n import _
 from .model import Beside, Category, Detection, Kind, Outcome, Review
 from .models.installed import InstalledModels
@@ -32,6 +34,7 @@ from .store.packages import imported_events_in, imported_packages
 from .store.sql import Store
 
 PROGRESS_EVERY = 200  # frames
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 KINDS: Mapping[str, Category] = {"animal": "animal", "human": "person", "vehicle": "vehicle"}  # as Camtrap DP says it
 
 
@@ -40,7 +43,8 @@ class Wanted:
     """Which frames and which of their detections are meant; what is left out means all.
 
     taxa: scientific names, with all below them. min_score: of the answer where there is one, else of the detector.
-    suppressed: also repeated detections that people suppressed.
+    suppressed: also repeated detections that people suppressed. independent: only records of a kind that was not seen
+    at the station for so long before.
     """
 
     span: harvest.Span = field(default_factory=harvest.Span)
@@ -48,11 +52,12 @@ class Wanted:
     categories: frozenset[Category] = frozenset()
     min_score: float = 0.0
     suppressed: bool = False
+    independent: timedelta | None = None
 
     @property
     def chooses(self) -> bool:
         """Whether detections are chosen; then a frame on which none is left is no blank and is left out."""
-        return bool(self.taxa or self.categories or self.min_score)
+        return bool(self.taxa or self.categories or self.min_score or self.independent)
 
     def keeps(self, detection: Detection) -> bool:
         """Whether this detection is meant."""
@@ -140,6 +145,38 @@ def read_time(text: str, timezone: str, *, end: bool) -> datetime:
     if end and len(text) <= len("2026-11-22"):
         found = datetime.combine(found.date(), time.max)
     return found if found.tzinfo else found.replace(tzinfo=ZoneInfo(timezone))
+
+
+def read_interval(text: str) -> timedelta:
+    """An interval: "30m", "1h", "90s", "1d". Raises FatalError with what would be right."""
+    found = re.fullmatch(r"(\d{1,6})\s*([smhd])", text.strip().lower())
+    if found is None or not int(found[1]):
+        raise FatalError(_("{text!r}: write an interval such as 30m, 1h or 1d").format(text=text))
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def read_options(said: Iterable[str], exporter: ExporterSpec) -> dict[str, str]:
+    """OPTION=VALUE texts → what holds for the format, defaults included. Raises FatalError with what there is."""
+    known: dict[str, ExportOption] = {each.name: each for each in exporter.options}
+    chosen = {name: each.default for name, each in known.items()}
+    for text in said:
+        name, _equals, value = text.partition("=")
+        if name not in known:
+            near = did_you_mean(difflib.get_close_matches(name, known, n=1, cutoff=0.4))
+            there = ", ".join(known) or _("none")
+            raise FatalError(
+                _("--set {text}: {format} has no option {name!r}{near}; there are {options}").format(
+                    text=text, format=exporter.name, name=name, near=near, options=there
+                )
+            )
+        if not re.fullmatch(known[name].pattern, value):
+            raise FatalError(
+                _("--set {text}: {name} is {about}; {default} when left out").format(
+                    text=text, name=name, about=_(known[name].about), default=known[name].default
+                )
+            )
+        chosen[name] = value
+    return chosen
 
 
 def read_taxa(names: Iterable[str]) -> tuple[frozenset[str], list[str]]:
@@ -252,6 +289,7 @@ def write_export(
     meant = replace(context, imported_events=lambda: wanted.events_of(context.imported_events()))
     services = replace(services, exporting=meant)
     stations = [period.station for period in services.exporting.periods]
+    independence = Independence(wanted.independent) if wanted.independent else None
     with exporter.open(out, services) as writer:
         for outcome in harvest.outcomes(
             store, wanted.span, stations, raw_classes=exporter.raw_classes, suppressed=wanted.suppressed
@@ -259,7 +297,10 @@ def write_export(
             done.read += 1
             if done.read % PROGRESS_EVERY == 0:
                 progress(done.read)
-            if (part := wanted.part_of(outcome)) is None:
+            part = wanted.part_of(outcome)
+            if part is not None and independence is not None:
+                part = keep_only(part, independence.keeper(part))
+            if part is None:
                 continue
             writer.add(part)
             done.frames += 1

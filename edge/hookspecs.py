@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from .model import F32, Boxes, Card, Event, Frame, Outcome
 from .notices import Notice, PictureLimits, Receipt, Reply
-from .services import Services, Session, Source
+from .services import Services, Session, Source, Station
 
 PROJECT = "tigrillo"
 USUAL_PICTURE = PictureLimits()
@@ -104,13 +104,18 @@ class SourceSpec(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class StageSpec(Generic[C]):
-    """A kind of stage. reads, writes: fields of Frame, checked for order when the site is loaded."""
+    """A kind of stage. reads, writes: fields of Frame, checked for order when the site is loaded.
+
+    check: (key, what is wrong) for each fault of the files that settings name, when the site is loaded; paths are whole
+    by then. It is also given the site's stations. Without a place of its own a fault has the key "".
+    """
 
     name: str
     config: type[C]
     build: Callable[[C, Services], AbstractContextManager[Stage]]
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
+    check: Callable[[C, Mapping[str, Station]], Iterable[tuple[str, str]]] = lambda _config, _stations: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,12 +138,27 @@ class NotifierSpec(Generic[C]):
 
 
 @dataclass(frozen=True, slots=True)
+class ExportOption:
+    """Something a person may choose of a format: `tigrillo export NAME --set OPTION=VALUE`.
+
+    default: what holds when nothing was said. pattern: what a value looks like, a regular expression of all of it.
+    about: one line for people, English, marked for translation. The exporter finds it in
+    `services.exporting.options`.
+    """
+
+    name: str
+    default: str
+    pattern: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
 class ExporterSpec:
     """An output format. open: a context manager that writes a complete, valid file when it is left.
 
     An error leaves what was at the path as it was. about: one line for people, English, marked for translation.
     folder: a path without the suffix is written as a folder. raw_classes: whether it reads a detection's
-    `classifications`; reading is faster without them.
+    `classifications`; reading is faster without them. options: what a person may choose.
     """
 
     name: str
@@ -147,6 +167,7 @@ class ExporterSpec:
     about: str = ""
     folder: bool = False
     raw_classes: bool = True
+    options: tuple[ExportOption, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -323,6 +323,7 @@ class ExportContext:
     loose: of frames that belong to none of these, by station; None where nothing is known but the frames. dataset: what
     the site says of its data set, None when it says nothing. packages: what imported data sets say of themselves, in
     the order in which they came. imported_events: theirs, in their order; encounters_of has none of them.
+    options: what the person chose of the format; what it says nothing of has its default.
     """
 
     periods: Sequence[Period] = ()
@@ -334,6 +335,7 @@ class ExportContext:
     dataset: Dataset | None = None
     packages: tuple[Mapping[str, Any], ...] = ()
     imported_events: Callable[[], "Iterator[ImportedEvent]"] = _no_events
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 Said = Hello | Health | Status | Result

@@ -3,6 +3,7 @@
 import gc
 import json
 import time
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,6 +48,17 @@ def export(
     ] = 0.0,
     since: Annotated[str | None, typer.Option(help=_("Taken at or after: 2026-11-22 or 2026-11-22T18:30."))] = None,
     until: Annotated[str | None, typer.Option(help=_("Taken at or before; a date means to its end."))] = None,
+    with_suppressed: Annotated[
+        bool, typer.Option("--with-suppressed", help=_("Also repeated detections that were suppressed."))
+    ] = False,
+    independent: Annotated[
+        str | None,
+        typer.Option(help=_("Only records of a kind not seen at the station for so long before: 30m, 1h.")),
+    ] = None,
+    chosen: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="OPTION=VALUE", help=_("An option of the format (--list); may be given again.")),
+    ] = None,
     list_formats: Annotated[bool, typer.Option("--list", help=_("List the formats and leave."))] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -64,6 +76,8 @@ def export(
         context_of,
         known_stations,
         open_store,
+        read_interval,
+        read_options,
         read_taxa,
         read_time,
         refuse_format,
@@ -80,6 +94,8 @@ def export(
         raise FatalError(_("say where to: --out PATH"))
     if not out.absolute().parent.is_dir():
         raise FatalError(_("{path}: no such folder").format(path=out.absolute().parent))
+    interval = read_interval(independent) if independent else None
+    options = read_options(chosen or [], registry.exporters[name])
     plan = load_plan(site_path(site), registry)
     zone = plan.file.site.timezone
     taxa, faults = read_taxa(taxon or [])
@@ -88,7 +104,7 @@ def export(
         read_time(since, zone, end=False) if since else None,
         read_time(until, zone, end=True) if until else None,
     )
-    wanted = Wanted(span, taxa, frozenset(each.value for each in category or []), min_score)
+    wanted = Wanted(span, taxa, frozenset(each.value for each in category or []), min_score, with_suppressed, interval)
     gc.freeze()  # what was imported stays: looking through it again and again takes a twentieth of the time
     console = Console(stderr=True)
     started = time.monotonic()
@@ -97,6 +113,7 @@ def export(
         context = context_of(
             store, span, timezone_of=lambda name: stations[name].timezone if name in stations else zone
         )
+        context = replace(context, options=options)
         log = make_log(json_lines=False, level="warning")
         services = services_for(plan, log=log, clock=SystemClock(), context=context)
         with _progress(console) as bar:
@@ -156,7 +173,13 @@ def _warn(done: "Exported", faults: list[str], reason: str) -> None:
 
 def _list(registry: "Registry", *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = [
-        {"name": spec.name, "suffix": spec.suffix, "folder": spec.folder, "about": _(spec.about) if spec.about else ""}
+        {
+            "name": spec.name,
+            "suffix": spec.suffix,
+            "folder": spec.folder,
+            "about": _(spec.about) if spec.about else "",
+            "options": [{"name": each.name, "default": each.default, "about": _(each.about)} for each in spec.options],
+        }
         for _name, spec in sorted(registry.exporters.items())
     ]
     if as_json:
@@ -165,4 +188,6 @@ def _list(registry: "Registry", *, as_json: bool) -> None:
     table = Table(_("format"), _("file"), _("what it is"), box=None)
     for row in rows:
         table.add_row(row["name"], row["suffix"], row["about"])
+        for each in row["options"]:
+            table.add_row("", "", f"--set {each['name']}={each['default']}: {each['about']}")
     Console().print(table)

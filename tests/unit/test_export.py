@@ -4,6 +4,7 @@ import csv
 import json
 import tracemalloc
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,9 +13,22 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from edge.api import Answer, CaptureTime, Detection, FatalError, Outcome, PictureResult, Station, Taxon
+from edge.api import (
+    Answer,
+    CaptureTime,
+    Detection,
+    Exporter,
+    ExporterSpec,
+    ExportOption,
+    FatalError,
+    Outcome,
+    PictureResult,
+    Services,
+    Station,
+    Taxon,
+)
 from edge.cli import app
-from edge.export import Wanted, context_of, read_taxa, read_time, write_export
+from edge.export import Wanted, context_of, read_interval, read_options, read_taxa, read_time, write_export
 from edge.registry import load_registry
 from edge.store import harvest
 from edge.store.harvest import Span
@@ -265,6 +279,57 @@ def test_a_date_means_its_whole_day_where_the_site_is() -> None:
     assert read_time("2026-11-22T18:30Z", bogota, end=True) == datetime(2026, 11, 22, 18, 30, tzinfo=UTC)
     with pytest.raises(FatalError, match="2026-11-22T18:30"):
         read_time("yesterday", bogota, end=False)
+
+
+def kept_of(store: Store, minutes: int) -> list[str]:
+    """The frames and how many detections of each are left with this interval."""
+    counts: list[str] = []
+
+    class Counts:
+        def add(self, outcome: Outcome) -> None:
+            counts.append(f"{outcome.spooled.station}/{outcome.spooled.id}×{len(outcome.detections())}")
+
+        def fail(self, name: str, reason: str) -> None:
+            counts.append(name)
+
+    @contextmanager
+    def opened(_path: Path, _services: Services) -> Iterator[Exporter]:
+        yield Counts()
+
+    services = fake_services(exporting=context_of(store, Span()))
+    spec = ExporterSpec("counts", ".txt", opened)
+    write_export(store, spec, Path(), services, Wanted(independent=timedelta(minutes=minutes)))
+    return counts
+
+
+def test_only_the_first_of_a_series_is_an_independent_record(tmp_path: Path) -> None:
+    puma = replace(CAT, answer=Answer(Taxon("Puma concolor", "species", (*FELIDAE.lineage, "Puma concolor")), 0.9))
+    with Store(f"sqlite:///{tmp_path}/tigrillo.sqlite") as store:
+        for minute, shown in enumerate([(CAT, CAT), (puma,), (PERSON, puma), (), (puma,)]):
+            record(store, f"{minute * 20:03}", *shown, at=NOW + timedelta(minutes=20 * minute))
+        record(store, "other", CAT, at=NOW, station="cam-2")
+        record(store, "when", CAT, at=None)
+
+        # the last record counts: at 40 the puma is 20 minutes old, at 80 it is 40 again
+        assert kept_of(store, 30) == ["cam-1/000×2", "cam-1/040×1", "cam-1/080×1", "cam-2/other×1"]
+        assert kept_of(store, 60) == ["cam-1/000×2", "cam-1/040×1", "cam-2/other×1"]
+
+
+def test_an_interval_and_an_option_are_checked_and_what_would_be_right_is_said() -> None:
+    spec = ExporterSpec("x", ".x", FORMATS["csv"].open, options=(ExportOption("days", "7", "[1-9][0-9]?", "days"),))
+
+    assert [read_interval(each) for each in ("30m", "1 h", "90s")] == [
+        timedelta(minutes=30),
+        timedelta(hours=1),
+        timedelta(seconds=90),
+    ]
+    assert (read_options([], spec), read_options(["days=3"], spec)) == ({"days": "7"}, {"days": "3"})
+    for wrong, said in [("dais=3", "did you mean 'days'"), ("days=0", "days is days; 7 when left out")]:
+        with pytest.raises(FatalError, match=said):
+            read_options([wrong], spec)
+    for text in ("30", "0m", "soon"):
+        with pytest.raises(FatalError, match="30m, 1h or 1d"):
+            read_interval(text)
 
 
 def test_a_taxon_is_known_by_its_spanish_name() -> None:
