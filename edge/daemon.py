@@ -6,11 +6,12 @@ Reading it upwards is the shutdown: sources stop first, frames in hand are finis
 import fcntl
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from .clock import Clock
 from .config import Plan
 from .errors import FatalError
 from .foreign import foreign
-from .hookspecs import NotifierSpec
+from .hookspecs import NotifierSpec, StageSpec
 from .i18n import _
 from .inference.select import open_compute
 from .links import open_signer
@@ -126,7 +127,19 @@ def open_runner(plan: Plan, services: Services) -> Iterator[Runner]:
             for spec, config in plan.stages
         ]
         compute = services.compute
-        yield Runner(services.media, stages, *([compute.looking_at] if isinstance(compute, VisionCompute) else []))
+        answering = stages[answering_from([spec for spec, _config in plan.stages]) :]
+        runner = Runner(services.media, stages, answering=answering)
+        yield replace(runner, looking_at=compute.looking_at) if isinstance(compute, VisionCompute) else runner
+
+
+def answering_from(specs: Sequence[StageSpec[Any]]) -> int:
+    """Index of the first of the last stages that read and write nothing of a frame but its detections.
+
+    They can be asked again about a track. A stage that does not say what it reads may read everything.
+    """
+    only = frozenset({"detections"})
+    asked = takewhile(lambda spec: spec.reads == spec.writes == only, reversed(specs))
+    return len(specs) - sum(1 for _spec in asked)
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """Which way something goes: a detection of a clip → its track over the clip's pictures → directions.
 
-The track is a chain of nearest boxes: each box goes on in the next picture with the one that overlaps it most, else
-with the nearest one, when both find each other. Still pictures have none.
+Clips recorded before there was edge.tracking have no tracks; there it is a chain of nearest boxes: each box goes on in
+the next picture with the one that overlaps it most, else with the nearest one, when both find each other. Still
+pictures have none.
 """
 
 import math
@@ -23,6 +24,9 @@ def track_of(detection: Detection, picture: PictureResult, outcome: Outcome) -> 
     Pictures that a stage rejected have no part in it.
     """
     pictures = [each for each in outcome.pictures if not each.rejected]
+    if detection.track is not None:
+        seen = (each for every in pictures for each in every.detections)
+        return tuple(each.xywh_norm for each in seen if each.track == detection.track)
     before = [each for each in pictures if each.number < picture.number]
     after = [each for each in pictures if each.number > picture.number]
     earlier = _follow(detection, picture, before[::-1])

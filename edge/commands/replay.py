@@ -71,7 +71,8 @@ def replay(
     ):
         spooled = pick_frame(store.find_frames(frame_id), frame_id, station)
         steps: list[Step] = []
-        traced = Runner(runner.media, [(name, Tracer(name, stage, steps)) for name, stage in runner.stages])
+        stages = [(name, Tracer(name, stage, steps)) for name, stage in runner.stages]
+        traced = Runner(runner.media, stages, answering=runner.answering)
         outcome = traced.look_at(spooled)
         recorded = store.outcome(spooled.pk)
     result = {

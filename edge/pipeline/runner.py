@@ -1,6 +1,7 @@
 """Hop 5, stage: a spooled frame → its Outcome. And the one error ladder of the whole program.
 
-A frame is decoded once; each of its pictures passes the stages in YAML order.
+A frame is decoded once; each of its pictures passes the stages in YAML order. In a clip it is then found out which
+boxes are one animal, and each animal gets one answer (docs/adr/008-a-clip-has-tracks.md).
 """
 
 import time
@@ -14,9 +15,10 @@ from typing import Generic, TypeVar
 
 from ..errors import DecodeError, FatalError, FrameError, RetryableError
 from ..hookspecs import Stage
-from ..model import Frame, Outcome, Picture, PictureResult, SpooledFrame
+from ..model import Answer, Frame, Outcome, Picture, PictureResult, SpooledFrame
 from ..redaction import redacted
 from ..services import Media
+from ..tracking.follow import Following
 
 T = TypeVar("T")
 KEPT_CLASSES = 5  # most likely classes kept of each box; the rollup has seen them all by then
@@ -74,12 +76,14 @@ def _place_of(exc: BaseException) -> str:
 class Runner:
     """Looks at frames: decodes, passes every picture through the stages, keeps the time each took.
 
-    looking_at: context in which a picture passes them, see VisionCompute.
+    looking_at: context in which a picture passes them, see VisionCompute. answering: those stages that make an answer
+    of what others said, without the picture; they are asked again about each track of a clip.
     """
 
     media: Media
     stages: Sequence[tuple[str, Stage]]
     looking_at: LookingAt = lambda _picture: nullcontext()
+    answering: Sequence[tuple[str, Stage]] = ()
 
     def look_at(self, spooled: SpooledFrame, *, beat: Beat = lambda: None) -> Outcome:
         """Return what the stages say of all pictures of a frame.
@@ -89,6 +93,7 @@ class Runner:
         spent_ms: defaultdict[str, float] = defaultdict(float)
         pictures: list[PictureResult] = []
         width = height = 0
+        following = Following() if spooled.kind == "clip" else None
         with self.media.open(spooled.path, spooled.kind) as clip:
             damages: list[str] = []
             started = time.perf_counter()
@@ -98,10 +103,15 @@ class Runner:
                 width, height = picture.width, picture.height
                 damages.append(picture.damage)
                 with self.looking_at(picture):
-                    pictures.append(self._pass_stages(Frame(spooled, picture, number, time_s), spent_ms))
+                    frame = self._pass_stages(self.stages, Frame(spooled, picture, number, time_s), spent_ms)
+                if following and not frame.rejected:
+                    frame = replace(frame, detections=following.look(number, time_s, frame.detections))
+                pictures.append(_result(frame))
                 started = time.perf_counter()
             if not pictures:
                 raise DecodeError(f"{spooled.name}: no picture in it can be read: is the file cut short?")
+            if following:
+                pictures = self._answered(pictures, following, Frame(spooled, picture), spent_ms)
             return Outcome(
                 spooled=spooled,
                 pictures=tuple(pictures),
@@ -112,8 +122,30 @@ class Runner:
                 stage_ms=dict(spent_ms),
             )
 
-    def _pass_stages(self, frame: Frame, spent_ms: defaultdict[str, float]) -> PictureResult:
-        for name, stage in self.stages:
+    def _answered(
+        self, pictures: list[PictureResult], following: Following, frame: Frame, spent_ms: defaultdict[str, float]
+    ) -> list[PictureResult]:
+        """The pictures of a clip, the detections of a track all with the one answer that its best crops give."""
+        answers: dict[int | None, Answer | None] = {}
+        for track, detection in following.combined().items() if self.answering else ():
+            asked = self._pass_stages(self.answering, replace(frame, detections=(detection,)), spent_ms)
+            if not asked.rejected and len(asked.detections) == 1:
+                answers[track] = asked.detections[0].answer
+        return [
+            replace(
+                picture,
+                detections=tuple(
+                    replace(each, answer=answers[each.track]) if each.track in answers else each
+                    for each in picture.detections
+                ),
+            )
+            for picture in pictures
+        ]
+
+    def _pass_stages(
+        self, stages: Sequence[tuple[str, Stage]], frame: Frame, spent_ms: defaultdict[str, float]
+    ) -> Frame:
+        for name, stage in stages:
             started = time.perf_counter()
             after = stage(frame)
             if not isinstance(after, Frame):
@@ -122,9 +154,13 @@ class Runner:
             spent_ms[name] += _since_ms(started)
             if frame.rejected:
                 break
-        # only what is kept: hundreds of classes a box would fill the memory over a long clip
-        kept = tuple(replace(each, classifications=each.classifications[:KEPT_CLASSES]) for each in frame.detections)
-        return PictureResult(frame.number, frame.time_s, kept, frame.rejected)
+        return frame
+
+
+def _result(frame: Frame) -> PictureResult:
+    # only what is kept: hundreds of classes a box would fill the memory over a long clip
+    kept = tuple(replace(each, classifications=each.classifications[:KEPT_CLASSES]) for each in frame.detections)
+    return PictureResult(frame.number, frame.time_s, kept, frame.rejected)
 
 
 def _since_ms(started: float) -> float:

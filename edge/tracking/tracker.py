@@ -79,11 +79,14 @@ class Tracker:
         self._filters = start(np.empty((0, 4)))
         self._lost: list[_Trail] = []
 
-    def step(self, time_s: float, detections: Iterable[Detection], *, number: int | None = None) -> None:
-        """Take in the next picture. number: its own, larger than the one before; None: that plus one.
+    def step(
+        self, time_s: float, detections: Sequence[Detection], *, number: int | None = None
+    ) -> tuple[int | None, ...]:
+        """Take in the next picture; the track of each of its detections, which never changes later.
 
-        A time before the last one's counts as no time. The order of the detections has no effect; one with a
-        number that is not finite belongs to no track. Raises ValueError for a number or a time that cannot be.
+        number: the picture's own, larger than the one before; None: that plus one. A time before the last one's counts
+        as no time. The order of the detections has no effect; one with a number that is not finite belongs to no track.
+        Raises ValueError for a number or a time that cannot be.
         """
         before = self._pictures[-1][0] if self._pictures else -1
         number = before + 1 if number is None else number
@@ -94,7 +97,13 @@ class Tracker:
         self._pictures.append((number, time_s))
         self._retire()
         self._filters = predict(self._filters, dt_s)
-        self._take_in(sorted(filter(_is_finite, detections), key=_rank))
+        order = [place for place, each in enumerate(detections) if _is_finite(each)]
+        order.sort(key=lambda place: _rank(detections[place]))
+        trails = self._take_in([detections[place] for place in order])
+        ids: list[int | None] = [None] * len(detections)
+        for place, trail in zip(order, trails, strict=True):
+            ids[place] = trail.id
+        return tuple(ids)
 
     def tracks(self) -> list[Track]:
         """All tracks so far that were seen `min_hits` times, by id."""
@@ -107,7 +116,8 @@ class Tracker:
         self._live = [each for each, stay in zip(self._live, stays, strict=True) if stay]
         self._filters = Filters(self._filters.mean[stays], self._filters.cov[stays])
 
-    def _take_in(self, detections: Sequence[Detection]) -> None:
+    def _take_in(self, detections: Sequence[Detection]) -> list[_Trail]:
+        """The trail of each detection."""
         boxes = _array(each.xywh_norm for each in detections)
         live = self._live_pairs(detections, boxes)
         taken = {column for _row, column in live}
@@ -122,7 +132,10 @@ class Tracker:
             self._filters.mean[rows], self._filters.cov[rows] = seen.mean, seen.cov
             for row, column in live:
                 self._see(self._live[row], detections[column])
-        self._begin([(stitched.get(place), detections[column]) for place, column in enumerate(rest)])
+        of = {column: self._live[row] for row, column in live}
+        begun = self._begin([(stitched.get(place), detections[column]) for place, column in enumerate(rest)])
+        of |= dict(zip(rest, begun, strict=True))
+        return [of[column] for column in range(len(detections))]
 
     def _live_pairs(self, detections: Sequence[Detection], boxes: F64) -> list[tuple[int, int]]:
         """Passes one and two: rows of the filters with detections."""
@@ -140,20 +153,23 @@ class Tracker:
         gains = np.where(_same(self._lost, detections) & (shared >= SAME_PLACE), shared, 0.0)
         return {column: self._lost[row] for row, column in pair(gains)}
 
-    def _begin(self, starts: Sequence[tuple[_Trail | None, Detection]]) -> None:
-        """Filters for new and found tracks."""
+    def _begin(self, starts: Sequence[tuple[_Trail | None, Detection]]) -> list[_Trail]:
+        """Filters for new and found tracks; these."""
+        begun: list[_Trail] = []
         for found, detection in starts:
             trail = found or _Trail(len(self._trails) + 1, detection.category)
             if found is None:
                 self._trails.append(trail)
             self._see(trail, detection)
-            self._live.append(trail)
+            begun.append(trail)
+        self._live += begun
         back = {id(found) for found, _detection in starts if found}
         self._lost = [each for each in self._lost if id(each) not in back]
         new = start(measure([detection.xywh_norm for _found, detection in starts]))
         self._filters = Filters(
             np.concatenate([self._filters.mean, new.mean]), np.concatenate([self._filters.cov, new.cov])
         )
+        return begun
 
     def _see(self, trail: _Trail, detection: Detection) -> None:
         trail.seen.append((len(self._pictures) - 1, detection))
