@@ -169,9 +169,14 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
     names = [channel.name for channel in file.channels]
     recipients = check_recipients(dict(enumerate(file.recipients)), known, names, document)
     stations = {
-        each.name: Station(each.name, each.timezone or file.site.timezone, each.latitude, each.longitude)
+        each.name: Station(
+            each.name, each.timezone or file.site.timezone, each.latitude, each.longitude, each.species_list
+        )
         for each in file.stations
     }
+    stages = [(spec, _anchor(config, base)) for spec, config in stages]
+    if len(stages) == len(file.stages):
+        _check_files(stages, stations, document)
     told: list[tuple[Path, Rule | HeartbeatConfig]] = [
         (("rules", index), rule) for index, rule in enumerate(file.rules)
     ]
@@ -328,6 +333,15 @@ def _check_order(stages: Sequence[tuple[StageSpec[Any], BaseModel]], document: D
                 ),
             )
         known |= spec.writes
+
+
+def _check_files(
+    stages: Sequence[tuple[StageSpec[Any], BaseModel]], stations: Mapping[str, Station], document: Document
+) -> None:
+    """Faults of files that stages name, such as a species list; each at the key that names the file."""
+    for index, (spec, config) in enumerate(stages):
+        for key, fault in spec.check(config, stations):
+            document.fault(("stages", index, *([key] if key else [])), fault)
 
 
 def _check_unique(section: str, names: Sequence[str], document: Document) -> None:

@@ -94,7 +94,8 @@ def open_services(
     folders = Folders.of(plan.state_dir)
     enforce = file.broker is not None and file.broker.enforce
     named = {
-        each.name: Station(each.name, each.timezone or "", each.latitude, each.longitude) for each in file.stations
+        each.name: Station(each.name, each.timezone or "", each.latitude, each.longitude, each.species_list)
+        for each in file.stations
     }
     known = KnownStations(Book(folders.book), named, file.site.timezone, clock, enforce=enforce)
     with open_compute(file.compute.device, threads=threads, jobs=jobs, log=log) as compute:

@@ -98,12 +98,16 @@ class MediaConfig(_Strict):
 
 
 class StationConfig(_Strict):
-    """A camera's place. timezone: the zone its clock is set to; the site's when left out."""
+    """A camera's place. timezone: the zone its clock is set to; the site's when left out.
+
+    species_list: name of the list of what lives there, where that is not the site's: NAME.csv beside that one.
+    """
 
     name: StationName
     timezone: TimeZone | None = None
     latitude: float | None = Field(default=None, ge=-90, le=90)
     longitude: float | None = Field(default=None, ge=-180, le=180)
+    species_list: str = ""
 
 
 class EnrollConfig(_Strict):

@@ -6,22 +6,34 @@ is sure enough.
 """
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
+from ..errors import ModelError
 from ..i18n import _
 from ..model import RANKS, Answer, Classification, Taxon
+from ..paths import is_safe_name, models_dir
+from .card import read_card
+from .lineages import is_lineage, taxa_of_label
 from .taxa import DATA, all_taxa, common_and_scientific_names, fold, read_rows, taxon_named, to_rank
 
 MIN_SCORE = 0.65  # the threshold at which SpeciesNet's ensemble rolls up
+Kind = Literal["animal", "human", "vehicle", "blank", "other"]
+# How wildlife classifiers call what is no animal, folded; anything else without a taxon is "other".
+KINDS: Mapping[str, Kind] = {
+    **dict.fromkeys(("blank", "empty", "background", "vide"), "blank"),
+    **dict.fromkeys(("human", "person", "people", "homo sapiens", "humain"), "human"),
+    **dict.fromkeys(("vehicle", "vehicule"), "vehicle"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledClass:
     """A class of a model. stands_for: its taxon. trusted: the same, or a coarser one where `answer_rank` limits it.
 
-    note: why it is limited. Both taxa are None for a class that is no animal.
+    note: why it is limited. Both taxa are None for a class that is no animal; `kind` says what it is then.
     """
 
     label: str
@@ -29,22 +41,33 @@ class LabelledClass:
     trusted: Taxon | None = None
     note: str = ""
 
+    @property
+    def kind(self) -> Kind:
+        """An animal, or which of the things that are none; "other" for all that wildlife classifiers have no word for.
+
+        The last field of a label in SpeciesNet's form is its name.
+        """
+        return "animal" if self.stands_for else KINDS.get(fold(self.label.rpartition(";")[2]), "other")
+
 
 class Taxonomy:
     """The tree above the classes of one model. Nothing in it changes: one is shared by all who ask for it."""
 
-    def __init__(self, name: str, classes: Iterable[LabelledClass]) -> None:
+    def __init__(self, name: str, classes: Iterable[LabelledClass], taxa: Iterable[Taxon] = ()) -> None:
+        """taxa: those above the classes that our table does not have."""
         self.name = name
         self.classes: Mapping[str, LabelledClass] = {each.label: each for each in classes}
         trusted = [each.trusted for each in self.classes.values() if each.trusted]
         self._answers = frozenset(name for taxon in trusted for name in taxon.lineage)
+        self._taxa: Mapping[str, Taxon] = {each.scientific_name: each for each in taxa} | dict(all_taxa())
+        self.kinds: frozenset[Kind] = frozenset(each.kind for each in self.classes.values())
 
     def taxon_of(self, label: str) -> Taxon | None:
         """The taxon this class stands for; None when it is no animal.
 
         Raises ValueError, naming label and taxonomy, when the table has no such class.
         """
-        return self._class(label).stands_for
+        return self.class_of(label).stands_for
 
     def find(self, name: str) -> Taxon | None:
         """The taxon of this scientific, English or Spanish name, if it can be an answer; read as `taxon_named` does.
@@ -85,7 +108,7 @@ class Taxonomy:
         if taxon.scientific_name in self._answers:
             return taxon
         return next(
-            all_taxa()[name]
+            self._taxa[name]
             for name in reversed(taxon.lineage)
             if name in self._answers and all(name in trusted.lineage for trusted in inside)
         )
@@ -98,20 +121,48 @@ class Taxonomy:
         one is taken. Raises ValueError as `taxon_of` does.
         Source: the ensemble of SpeciesNet (google/cameratrapai), which sums up the same tree from genus to kingdom.
         """
+        return self.finest_sure(self.sums(classifications), min_score=min_score)
+
+    def sums(self, classifications: Iterable[Classification]) -> dict[str, float]:
+        """Scientific name → probability of all classes that are trusted to be this taxon or below it.
+
+        Raises ValueError as `taxon_of` does.
+        """
         sums: dict[str, float] = {}
         for each in classifications:
-            trusted = self._class(each.label).trusted
+            trusted = self.class_of(each.label).trusted
             for name in trusted.lineage if trusted else ():
                 sums[name] = sums.get(name, 0.0) + each.score
-        taxa = all_taxa()
-        sure = [taxa[name] for name, score in sums.items() if score >= min_score]
-        if not sure:
-            return None
-        finest = max(sure, key=lambda taxon: (RANKS.index(taxon.rank), sums[taxon.scientific_name]))
-        # float32 probabilities can add up to a little more than 1
-        return Answer(finest, min(sums[finest.scientific_name], 1.0))
+        return sums
 
-    def _class(self, label: str) -> LabelledClass:
+    def finest_sure(
+        self,
+        sums: Mapping[str, float],
+        *,
+        min_score: float = MIN_SCORE,
+        thresholds: Mapping[str, float] | None = None,
+        allows: Callable[[Taxon], bool] = lambda _taxon: True,
+    ) -> Answer | None:
+        """The finest of the taxa in `sums` whose probability reaches its threshold; None when none does.
+
+        thresholds: of taxa that have their own instead of `min_score`. allows: which taxa may be an answer at all.
+        """
+        own = thresholds or {}
+        sure = [self._taxa[name] for name, score in sums.items() if score >= own.get(name, min_score)]
+        finest = max(
+            filter(allows, sure),
+            key=lambda taxon: (RANKS.index(taxon.rank), sums[taxon.scientific_name]),
+            default=None,
+        )
+        # float32 probabilities can add up to a little more than 1
+        return Answer(finest, min(sums[finest.scientific_name], 1.0)) if finest else None
+
+    def taxon(self, scientific_name: str) -> Taxon:
+        """The taxon of this very name among those above a class, or in our table. Raises KeyError."""
+        return self._taxa[scientific_name]
+
+    def class_of(self, label: str) -> LabelledClass:
+        """The class of this label. Raises ValueError as `taxon_of` does."""
         known = self.classes.get(label)
         if known is None:
             raise ValueError(
@@ -123,8 +174,16 @@ class Taxonomy:
 
 @cache
 def load_taxonomy(name: str) -> Taxonomy:
-    """The taxonomy of this name, read once. Raises ValueError naming those there are."""
+    """The taxonomy of this name, read once: a table of ours, or an installed model whose class names are lineages.
+
+    Raises ValueError naming the tables there are.
+    """
     taxa = all_taxa()
+    if name not in table_names() and (labels := _labels_of_model(name)):
+        lineages = {label: taxa_of_label(label) for label in labels}
+        finest = {label: lineage[-1] if lineage else None for label, lineage in lineages.items()}
+        classes = [LabelledClass(label, taxon, taxon) for label, taxon in finest.items()]
+        return Taxonomy(name, classes, [taxon for lineage in lineages.values() for taxon in lineage])
     return Taxonomy(name, [_to_class(row, taxa) for row in _class_rows(name)])
 
 
@@ -137,8 +196,26 @@ def class_labels(name: str) -> tuple[str, ...]:
     return tuple(row["label"] for row in _class_rows(name))
 
 
+def table_names() -> list[str]:
+    """The tables of ours, the default model's first."""
+    names = (path.stem for path in DATA.glob("*.csv") if path.stem != "taxa")
+    return sorted(names, key=lambda name: (name != "imagenet", name))
+
+
+def _labels_of_model(name: str) -> tuple[str, ...]:
+    """The class names of the installed model of this name, when they are lineages; () when there is no such model."""
+    folder = models_dir() / name
+    if not is_safe_name(name) or not folder.is_dir():
+        return ()
+    try:
+        classes = read_card(folder).classes
+    except ModelError as exc:
+        raise ValueError(str(exc)) from exc
+    return classes if any(map(is_lineage, classes)) else ()
+
+
 def _class_rows(name: str) -> Iterator[dict[str, str]]:
-    known = sorted(path.stem for path in DATA.glob("*.csv") if path.stem != "taxa")
+    known = table_names()
     if name not in known:
         text = _("no taxonomy is called {name!r}: there is {names}")
         raise ValueError(text.format(name=name[:80], names=", ".join(known)))
