@@ -2,7 +2,7 @@
 
     python scripts/run_tests.py fast kernels e2e browser
 
-A group of its own process: a driver that crashes in `kernels` takes no other group's results with it. A group whose
+A process for each group: a driver that crashes in `kernels` takes no other group's results with it. A group whose
 folder is empty or absent counts as done. Exits 1 when a test failed or a group broke off.
 """
 
@@ -29,9 +29,16 @@ GROUPS = {
     "e2e": ["tests/e2e"],
     "browser": ["tests/browser"],
 }
-# Tests and compilers of OpenCL use one core: two files at a time take little more than half as long. What starts
-# processes that wait for each other has the machine to itself.
-AT_ONCE = {"fast": 2, "kernels": 2}
+# Two files at a time: tests and compilers of OpenCL use one core each, processes wait for each other half of the time.
+AT_ONCE = {"fast": 2, "kernels": 2, "e2e": 2}
+# Here what is marked `alone` comes first, a test at a time: seconds are bounded there, and a busy machine takes longer.
+WITH_ALONE = "e2e"
+# A file goes to one process as a whole. Where one of them takes a minute it is among the first, or the other process is
+# done long before it. What is not named comes after, by name.
+LONGEST = {
+    "kernels": ("layer_parity", "onnx_backend", "index_ops", "gfx803", "conv_gpu", "session", "conv_cpu"),
+    "e2e": ("demo", "install", "process", "daemon", "commands", "chaos", "station_commands", "mqtt_protocol"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +52,55 @@ class Result:
     seconds: float
     broken: bool = False
 
+    def __add__(self, other: "Result") -> "Result":
+        """Both, as one group."""
+        return Result(
+            self.group,
+            self.passed + other.passed,
+            self.failed + other.failed,
+            self.skipped + other.skipped,
+            self.seconds + other.seconds,
+            self.broken or other.broken,
+        )
+
 
 def run_group(group: str) -> Result:
-    """Run one group of tests in a pytest of its own, its output passed through."""
-    report = RESULTS / f"{group}.xml"
-    report.unlink(missing_ok=True)
+    """Run one group of tests in a pytest of its own, or two, their output passed through."""
     present = [path for path in GROUPS[group] if (REPO / path).exists()]
+    if not present:
+        return Result(group, 0, 0, 0, 0.0)
+    options = [*side_by_side(group), *longest_first(group, present)]
+    if group != WITH_ALONE:
+        return run_pytest(group, group, options)
+    alone = run_pytest(group, f"{group}-alone", ["-m", "alone", *present])
+    return run_pytest(group, group, ["-m", "not alone", *options]) + alone
+
+
+def side_by_side(group: str) -> list[str]:
+    """Options for pytest, for a group of which several files may run at a time."""
+    if group not in AT_ONCE:
+        return []
+    return ["-n", str(AT_ONCE[group]), "--dist", "loadfile", *(["--no-loadscope-reorder"] if group in LONGEST else [])]
+
+
+def longest_first(group: str, folders: list[str]) -> list[str]:
+    """What to hand to pytest, in the order in which it is to be begun."""
+    if group not in LONGEST:
+        return folders
+    [folder] = folders
+    first = [f"{folder}/test_{name}.py" for name in LONGEST[group]]
+    rest = sorted(str(path.relative_to(REPO)) for path in (REPO / folder).glob("test_*.py"))
+    return [*first, *(path for path in rest if path not in first)]
+
+
+def run_pytest(group: str, name: str, options: list[str]) -> Result:
+    """One pytest. name: of its report."""
+    report = RESULTS / f"{name}.xml"
+    report.unlink(missing_ok=True)
+    print(f"== tests: {name}", flush=True)
     started = time.monotonic()
-    code = NO_TESTS
-    if present:
-        print(f"== tests: {group}", flush=True)
-        parallel = ["-n", str(AT_ONCE[group]), "--dist", "loadfile"] if group in AT_ONCE else []
-        command = [sys.executable, "-m", "pytest", "-q", "--durations=5", f"--junitxml={report}", *parallel, *present]
-        code = subprocess.run(command, cwd=REPO, check=False).returncode
+    command = [sys.executable, "-m", "pytest", "-q", "--durations=5", f"--junitxml={report}", *options]
+    code = subprocess.run(command, cwd=REPO, check=False).returncode
     seconds = time.monotonic() - started
     if code == NO_TESTS:
         return Result(group, 0, 0, 0, seconds)

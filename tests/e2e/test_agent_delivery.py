@@ -196,6 +196,7 @@ def test_a_large_clip_resumes_after_a_killed_broker_and_a_new_run(broker, net, t
     assert net.up_bytes < len(body) + 2 * 4_100_000
 
 
+@pytest.mark.alone
 def test_a_fresh_frame_overtakes_a_backlog_on_a_slow_link(broker, net, tmp_path):
     net.rate = 1_000_000
     with a_server(broker.port, tmp_path / "server") as store, Spool(tmp_path / "spool", max_bytes=10**8) as spool:
@@ -212,6 +213,7 @@ def test_a_fresh_frame_overtakes_a_backlog_on_a_slow_link(broker, net, tmp_path)
     assert left > 40
 
 
+@pytest.mark.alone
 def test_a_half_open_link_is_replaced_within_two_keepalives(broker, net, tmp_path):
     with (
         Spool(tmp_path / "spool", max_bytes=10**8) as spool,

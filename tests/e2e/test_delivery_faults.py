@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.faults import clocks, disk, hostile, poison
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import pytest
 from benchmarks.faults import network
 from benchmarks.faults.network import KEEPALIVE_S
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.alone]
 
 
 @pytest.fixture(scope="module")

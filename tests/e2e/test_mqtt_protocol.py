@@ -254,6 +254,7 @@ def test_a_command_waits_for_its_station(broker, site):
     assert messages.Command.decode(agent.told("command")[0]).id == wanted
 
 
+@pytest.mark.alone
 @pytest.mark.timeout(90)
 def test_hostile_messages_are_counted_said_once_and_delay_nobody(broker, site):
     good = [b"good %d" % number for number in range(5)]

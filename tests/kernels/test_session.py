@@ -29,6 +29,14 @@ ROUNDING = 1e-4  # of the largest value, as in check.MOST_ERROR's reason; 100 la
 SIZE = 96  # pixels: the smallest that all strides of a detector divide
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quick_compiler() -> Iterator[None]:
+    """PoCL without its optimiser, which took four fifths of the time; the tests of single kernels have it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("POCL_EXTRA_BUILD_FLAGS", "-cl-opt-disable")
+        yield
+
+
 @pytest.fixture(scope="module")
 def found() -> FoundDevice:
     return match(parse_choice("opencl"), probe_devices(try_kernels=False).found)
