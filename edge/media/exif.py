@@ -1,4 +1,4 @@
-"""The few EXIF fields a trap needs, read without a word on stderr: orientation and dates.
+"""The few EXIF fields a trap needs, read without a word on stderr: orientation, dates, camera and maker note.
 
 Own reader, because Pillow's warns on the broken EXIF blocks that cheap cameras write, and because opening a still and
 asking for its time need the same five numbers. Works on the bytes of JPEG, PNG, TIFF and WEBP files; whatever is broken
@@ -11,6 +11,8 @@ from mmap import mmap
 from struct import Struct
 from typing import Final
 
+from .makers import NO_BURST, Burst, camera_name, read_note
+
 Buffer = bytes | mmap
 
 # TIFF 6.0 and Exif 2.32, section 4.6: tags, and the IFD they stand in.
@@ -18,9 +20,11 @@ ORIENTATION, DATE_TIME, EXIF_IFD = 0x0112, 0x0132, 0x8769
 ORIGINAL, DIGITIZED = 0x9003, 0x9004
 # Each date with its sub-seconds and its offset, best first: DateTime is when an editor saved the file.
 DATES: Final = ((ORIGINAL, 0x9291, 0x9011), (DIGITIZED, 0x9292, 0x9012), (DATE_TIME, 0x9290, 0x9010))
-ASCII, SHORT, LONG = 2, 3, 4
+MAKE, MODEL, BODY_SERIAL, MAKER_NOTE = 0x010F, 0x0110, 0xA431, 0x927C
+ASCII, SHORT, LONG, UNDEFINED = 2, 3, 4, 7
 SIZES: Final = {ASCII: 1, SHORT: 2, LONG: 4}
 MAX_TEXT_BYTES = 64  # the longest text read here is "YYYY:MM:DD HH:MM:SS"
+NOTE_BYTES = 256  # what is read of a maker note: all that is known here stands at its begin
 MAX_BLOCK_BYTES = 1 << 16  # a JPEG segment can't be longer
 MAX_PARTS = 4096  # segments or chunks looked at; a damaged file can't keep us busy
 
@@ -36,10 +40,15 @@ class ExifDate:
 
 @dataclass(frozen=True, slots=True)
 class Exif:
-    """orientation: 1..8 as in Exif 2.32, 1 is upright. dates: those present, the moment of the shot first."""
+    """orientation: 1..8 as in Exif 2.32, 1 is upright. dates: those present, the moment of the shot first.
+
+    camera: make, model and serial number, as far as they are told. burst: which picture of which trigger.
+    """
 
     orientation: int = 1
     dates: tuple[ExifDate, ...] = ()
+    camera: str = ""
+    burst: Burst = NO_BURST
 
 
 def read_exif(data: Buffer) -> Exif:
@@ -101,13 +110,16 @@ def _read_tiff(tiff: Buffer) -> Exif:
         for tag, fraction, offset in DATES
         if (text := _text(fields.get(tag)))
     )
-    return Exif(orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1, dates)
+    note = fields.get(MAKER_NOTE)
+    burst, serial = read_note(note) if isinstance(note, bytes) else (NO_BURST, "")
+    camera = camera_name(_text(fields.get(MAKE)), _text(fields.get(MODEL)), serial or _text(fields.get(BODY_SERIAL)))
+    return Exif(orientation if isinstance(orientation, int) and 1 <= orientation <= 8 else 1, dates, camera, burst)
 
 
-def _read_ifd(tiff: Buffer, *, at: int, order: str) -> dict[int, int | str]:
-    """Numbers and short texts of one directory, by tag."""
+def _read_ifd(tiff: Buffer, *, at: int, order: str) -> dict[int, int | str | bytes]:
+    """Numbers and short texts of one directory, by tag; the begin of its maker note."""
     entry = Struct(f"{order}HHI4s")
-    fields: dict[int, int | str] = {}
+    fields: dict[int, int | str | bytes] = {}
     for index in range(_number(tiff, at=at, size=2, order=order)):
         where = at + 2 + index * entry.size
         if where + entry.size > len(tiff):
@@ -119,6 +131,9 @@ def _read_ifd(tiff: Buffer, *, at: int, order: str) -> dict[int, int | str]:
             fields[tag] = raw.split(b"\0")[0].decode("ascii", "replace").strip()
         elif kind in {SHORT, LONG} and count == 1:
             fields[tag] = _number(inline, at=0, size=SIZES[kind], order=order)
+        elif kind == UNDEFINED and tag == MAKER_NOTE and count > 4:
+            offset = _number(inline, at=0, size=4, order=order)
+            fields[tag] = bytes(tiff[offset : offset + min(count, NOTE_BYTES)])
     return fields
 
 
@@ -126,5 +141,5 @@ def _number(data: Buffer, *, at: int, size: int, order: str) -> int:
     return int.from_bytes(data[at : at + size], "little" if order == "<" else "big")
 
 
-def _text(value: int | str | None) -> str:
+def _text(value: int | str | bytes | None) -> str:
     return value if isinstance(value, str) else ""

@@ -17,8 +17,8 @@ from typing import NoReturn
 
 from ..crash import reached
 from ..errors import FrameError, RefusedError, RetryableError, SpoolFull
-from ..media.times import capture_time
-from ..model import CaptureTime, Event, Kind, SpooledFrame
+from ..media.times import FileFacts, file_facts
+from ..model import CaptureTime, Event, SpooledFrame
 from ..paths import is_safe_name, sync_dir
 from ..services import Incoming, Received, Services
 from ..store.sql import Store
@@ -252,7 +252,7 @@ class Spool:
 
     def _row(self, frame: _Frame) -> SpooledFrame:
         incoming = frame.incoming
-        zone = self._services.timezone_of(incoming.station)
+        facts = self._file_facts(frame, self._services.timezone_of(incoming.station))
         return SpooledFrame(
             station=incoming.station,
             id=frame.id,
@@ -262,17 +262,23 @@ class Spool:
             sha256=frame.sha256,
             size_bytes=frame.size_bytes,
             source=incoming.source,
-            captured=incoming.captured or self._capture_time(frame.path, incoming.kind, zone),
+            captured=facts.captured,
             received_at=self._services.clock.now(),
             agent=incoming.agent,
+            camera=facts.camera,
+            burst=facts.burst,
+            burst_number=facts.burst_number,
         )
 
-    def _capture_time(self, path: Path, kind: Kind, zone: str) -> CaptureTime:
-        """The time in the file; unknown when reading it fails in a way nobody foresaw: no file may block a source."""
-        read = attempt(lambda: capture_time(path, kind, timezone=zone))
+    def _file_facts(self, frame: _Frame, zone: str) -> FileFacts:
+        """What the file says; the time unknown when reading fails as nobody foresaw: no file may block a source."""
+        incoming, path = frame.incoming, frame.path
+        if incoming.captured is not None:  # its agent knows better, and has no other camera
+            return FileFacts(incoming.captured)
+        read = attempt(lambda: file_facts(path, incoming.kind, timezone=zone))
         if isinstance(read, Failed):
             self._services.log.warning("spool.time_unknown", path=str(path), reason=read.reason)
-            return CaptureTime(None, timezone=zone)
+            return FileFacts(CaptureTime(None, timezone=zone))
         return read.value
 
     # what goes wrong

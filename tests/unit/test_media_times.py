@@ -80,17 +80,7 @@ def test_the_hours_of_clock_changes_are_read_with_the_offset_before_the_change(
 
 @pytest.mark.parametrize(
     "nonsense",
-    [
-        "0000:00:00 00:00:00",
-        "2021:05:31",
-        "2021:05:31 08:25",
-        "2021:13:41 08:25:38",
-        "    :  :     :  :  ",
-        "yesterday",
-        "",
-        "1970:01:01 00:00:10",
-        "0001:01:01 00:00:00",
-    ],
+    ["2021:05:31", "2021:13:41 08:25:38", "2021:05:31 24:25:38", "yesterday", "", "0001:01:01 00:00:00"],
 )
 def test_nonsense_falls_to_the_next_origin(tmp_path: Path, nonsense: str) -> None:
     next_tag = still(tmp_path, original=nonsense, digitized="2021:05:31 08:25:38")
@@ -99,6 +89,42 @@ def test_nonsense_falls_to_the_next_origin(tmp_path: Path, nonsense: str) -> Non
     nothing_else = still(tmp_path, original=nonsense)
     taken = capture_time(nothing_else, "still", timezone="Asia/Tokyo")
     assert (taken.utc, taken.original, taken.origin) == (MODIFIED, "", "mtime")
+
+
+@pytest.mark.parametrize("unset", ["0000:00:00 00:00:00", "    :  :     :  :  ", "0000-00-00 00:00"])
+def test_a_camera_that_knows_no_time_has_none(tmp_path: Path, unset: str) -> None:
+    taken = capture_time(still(tmp_path, original=unset), "still", timezone="UTC")
+    assert (taken.utc, taken.original, taken.origin) == (None, unset.strip(), "unknown")
+
+    known_elsewhere = still(tmp_path, original=unset, digitized="2021:05:31 08:25:38")
+    assert capture_time(known_elsewhere, "still", timezone="UTC").original == "2021:05:31 08:25:38"
+
+
+@pytest.mark.parametrize("text", ["2021:05:31 08:25", "2021-05-31 08:25:00", "2021/05/31 08:25", "2021-05-31T08:25:00"])
+def test_seconds_may_be_missing_and_dashes_differ(tmp_path: Path, text: str) -> None:
+    taken = capture_time(still(tmp_path, original=text), "still", timezone=BOGOTA)
+
+    assert taken.utc == datetime(2021, 5, 31, 13, 25, tzinfo=UTC)
+    assert taken.original == text
+
+
+def test_a_clock_that_began_in_1970_is_kept_to_be_put_right(tmp_path: Path) -> None:
+    taken = capture_time(still(tmp_path, original="1970:01:01 00:00:10"), "still", timezone="UTC")
+
+    assert taken.utc == datetime(1970, 1, 1, 0, 0, 10, tzinfo=UTC)
+
+
+def test_each_file_of_a_card_is_read_in_the_zone_it_states(tmp_path: Path) -> None:
+    """Daylight saving began in between, or the card went through two cameras."""
+    cards = [
+        {"original": "2021:10:31 01:30:00", "offset": "+02:00"},
+        {"original": "2021:10:31 01:30:00", "offset": "+01:00"},
+        {"original": "2021:10:31 01:30:00"},
+    ]
+
+    times = [capture_time(still(tmp_path, **each), "still", timezone=BOGOTA).utc for each in cards]
+
+    assert [each and each.strftime("%d %H:%M") for each in times] == ["30 23:30", "31 00:30", "31 06:30"]
 
 
 def test_a_future_time_is_kept_for_somebody_to_see(tmp_path: Path) -> None:

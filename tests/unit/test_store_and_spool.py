@@ -13,6 +13,7 @@ import pytest
 from edge.clock import SteppedClock
 from edge.config import plan_from
 from edge.errors import RefusedError, SchemaError, SpoolFull
+from edge.media.times import FileFacts
 from edge.model import Answer, CaptureTime, Classification, Detection, Outcome, PictureResult, Taxon
 from edge.pipeline.spool import Spool
 from edge.registry import load_registry
@@ -139,12 +140,12 @@ def test_a_file_in_a_watched_folder_is_read_in_place(store, spool, tmp_path):
 def test_a_slow_card_holds_up_no_other_source(spool, tmp_path, monkeypatch):
     reading, go_on = threading.Event(), threading.Event()
 
-    def capture_time(_path, _kind, *, timezone):
+    def file_facts(_path, _kind, *, timezone):
         reading.set()
         assert go_on.wait(10)
-        return CaptureTime(None, timezone=timezone)
+        return FileFacts(CaptureTime(None, timezone=timezone))
 
-    monkeypatch.setattr("edge.pipeline.spool.capture_time", capture_time)
+    monkeypatch.setattr("edge.pipeline.spool.file_facts", file_facts)
     (tmp_path / "slow.mp4").write_bytes(b"clip")
     on_card = incoming(id="", name="slow.mp4", kind="clip", body=tmp_path / "slow.mp4")
     thread = threading.Thread(target=spool.receive, args=(on_card,))
