@@ -115,13 +115,13 @@ def models_used(services: Services) -> str:
 
 
 class Table:
-    """Rows of a CSV file (RFC 4180, UTF-8, CRLF) as they come. file: opened for bytes."""
+    """Rows of a CSV file (RFC 4180, UTF-8, CRLF) as they come. file: opened for bytes. columns: () for no header."""
 
     def __init__(self, file: BinaryIO, columns: tuple[str, ...]) -> None:
         self._file = file
         self._text = io.StringIO()
         self._writer = csv.writer(self._text)
-        self._waiting: list[tuple[Any, ...]] = [columns]
+        self._waiting: list[tuple[Any, ...]] = [columns] if columns else []
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Take one row, in the order of the columns; None is an empty field."""

@@ -120,7 +120,7 @@ def test_a_package_is_valid(tmp_path: Path, camtrap_specs: Path) -> None:
     rows = package(tmp_path, [frame("a", CAT, PERSON), frame("b"), clip, frame("x", CAT, at=None, station="NA")])
 
     check_package(tmp_path / "package", camtrap_specs)
-    assert [len(each) for each in rows.values()] == [2, 4, 7 + 4]
+    assert [len(each) for each in rows.values()] == [2, 4, 7 + 3]
 
 
 def test_a_package_of_nothing_is_valid_too(tmp_path: Path, camtrap_specs: Path) -> None:
@@ -143,14 +143,15 @@ def test_a_detection_is_an_observation_with_box_taxon_probability_and_what_found
     used = {"detect": "megadetector-lite", "classify": "efficientnet-lite0"}
     rows = package(tmp_path, [frame("a", CAT)], used_models=used)
 
-    event, media = rows["observations"]
-    assert (event["observationLevel"], event["eventID"], event["count"]) == ("event", "cam-1/a#0", "1")
+    media, event = rows["observations"]
+    assert (event["observationLevel"], event["eventID"], event["count"]) == ("event", "cam-1/a", "1")
+    assert (event["observationTags"], event["mediaID"]) == ("best:cam-1/a", "")
     row = {key: value for key, value in media.items() if value}
     assert row == {
         "observationID": "cam-1/a#0",
         "deploymentID": "cam-1:inferred",
         "mediaID": "cam-1/a",
-        "eventID": "cam-1/a#0",
+        "eventID": "cam-1/a",
         "eventStart": "2026-11-22T02:14:00-05:00",
         "eventEnd": "2026-11-22T02:14:00-05:00",
         "observationLevel": "media",
@@ -175,6 +176,7 @@ def test_blank_is_only_what_was_looked_at_and_whole(tmp_path: Path) -> None:
         ("blank", ""),
         ("unclassified", "not looked at: no motion"),
         ("unclassified", "damaged: ends early"),
+        ("unclassified", ""),  # the event, in which something may have been
     ]
 
 
@@ -191,15 +193,13 @@ def test_an_encounter_is_one_event_with_its_times_and_the_most_at_once(tmp_path:
 
     rows = package(tmp_path, frames, exporting=context)["observations"]
 
-    events = {row["eventID"]: row for row in rows if row["observationLevel"] == "event"}
-    assert [row["eventID"] for row in rows if row["mediaID"]] == ["e1", "e1", "e1", "cam-1/b#0", "cam-1/c#0"]
-    assert (events["e1"]["eventStart"], events["e1"]["eventEnd"]) == (
-        "2026-11-22T02:14:00-05:00",
-        "2026-11-22T02:18:00-05:00",
-    )
-    assert (events["e1"]["count"], events["e1"]["scientificName"], events["e1"]["mediaID"]) == ("2", "Felidae", "")
-    assert (events["cam-1/b#0"]["observationType"], events["cam-1/b#0"]["scientificName"]) == ("human", "Homo sapiens")
-    assert events["cam-1/c#0"]["eventStart"] == "2026-11-22T02:23:00-05:00"
+    events = {row["observationID"]: row for row in rows if row["observationLevel"] == "event"}
+    assert [row["eventID"] for row in rows if row["mediaID"]] == ["e1", "e1", "e1", "e1", "cam-1/c"]
+    cats, person, alone = events["e1#event"], events["e1#event2"], events["cam-1/c#event"]
+    assert (cats["eventStart"], cats["eventEnd"]) == ("2026-11-22T02:14:00-05:00", "2026-11-22T02:18:00-05:00")
+    assert (cats["count"], cats["scientificName"], cats["mediaID"]) == ("2", "Felidae", "")
+    assert (person["observationType"], person["scientificName"], person["eventID"]) == ("human", "Homo sapiens", "e1")
+    assert alone["eventStart"] == "2026-11-22T02:23:00-05:00"
 
 
 def test_deployments_are_inferred_from_all_frames_and_say_so(tmp_path: Path) -> None:
