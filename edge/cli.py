@@ -23,6 +23,7 @@ from .commands import (
     models,
     plugins,
     process,
+    repeats,
     replay,
     run,
     station,
@@ -235,6 +236,7 @@ app.add_typer(
     ),
 )
 app.add_typer(alerts.app, name="alerts", help=_("Explain, simulate, watch and try alerts."))
+app.add_typer(repeats.app, name="repeats", help=_("Find stones and branches that pass for animals; leave them out."))
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

@@ -39,9 +39,11 @@ from .paths import models_dir
 from .pipeline.built import built
 from .pipeline.compose import Composer
 from .pipeline.ears import check_all, hearing, listen, watchers_of
+from .pipeline.housekeeping import Housekeeper, handlers
 from .pipeline.lanes import Outlet
 from .pipeline.outbox import Outbox, Post
 from .pipeline.pulse import Pulse
+from .pipeline.requests import Requests
 from .pipeline.roster import StoreRoster
 from .pipeline.runner import Failed, Runner, attempt
 from .pipeline.spool import Spool
@@ -235,6 +237,18 @@ def only_one(state_dir: Path) -> Iterator[None]:
         yield
 
 
+def is_running(state_dir: Path) -> bool:
+    """Whether a process holds the site's lock."""
+    try:
+        with (state_dir / "lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # there is none, or it is not ours: who writes says so
+    return False
+
+
 def run_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> None:
     """Run a site until SIGTERM or SIGINT. Raises FatalError when it can't start or go on."""
     with open_site(plan, registry, log=log, clock=clock) as site:
@@ -260,7 +274,7 @@ async def _run(plan: Plan, site: Site) -> None:
     stop, halt = threading.Event(), threading.Event()
     lanes = [f"worker-{number + 1}" for number in range(plan.file.limits.inbox_frames)]
     pulse = Pulse(lanes)
-    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + len(site.outbox.outlets) + 5)
+    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + len(site.outbox.outlets) + 6)
 
     async def in_thread(work: Callable[[], None]) -> None:
         try:
@@ -283,6 +297,7 @@ async def _run(plan: Plan, site: Site) -> None:
         for name, source in site.sources:
             tasks.start_soon(in_thread, partial(_keep_running, name, source, site, stop))
         tasks.start_soon(in_thread, partial(site.outbox.run, stop))
+        tasks.start_soon(in_thread, partial(_housekeeper(plan, site).run, stop))
         if (heartbeat := plan.file.alerts.heartbeat) is not None:
             tasks.start_soon(in_thread, partial(_watchman(plan, site, heartbeat, pulse).run, stop))
         log, outlets = site.services.log, site.outbox.outlets
@@ -298,6 +313,12 @@ def _watchman(plan: Plan, site: Site, heartbeat: HeartbeatConfig, pulse: Pulse) 
     names = [name for name, _source in site.sources]
     around = Around(plan.file.limits.spool_bytes, site.outbox, pulse, site.failures, names)
     return Watchman(site.store, site.services, plan.directory, heartbeat, around)
+
+
+def _housekeeper(plan: Plan, site: Site) -> Housekeeper:
+    """What does the work beside the frames."""
+    log, clock = site.services.log, site.services.clock
+    return Housekeeper(Requests(plan.state_dir, handlers(site.store, clock), log), clock, log)
 
 
 def _keep_running(name: str, source: Source, site: Site, stop: threading.Event) -> None:

@@ -24,6 +24,7 @@ from edge.notices import Notice
 from edge.pipeline.compose import Composer
 from edge.pipeline.lanes import Outlet
 from edge.pipeline.outbox import Outbox, Post
+from edge.pipeline.recording import note_outcome
 from edge.services import Services, Station
 from edge.store import notices as notice_rows
 from edge.store.notices import Notices
@@ -162,7 +163,7 @@ class Rig:
     def record(self, outcome: Outcome) -> None:
         """Record what was seen in a claimed frame."""
         now = self.clock.now()
-        assert self.store.record(outcome, now=now, also=lambda connection: self.desk.note(connection, outcome, now))
+        assert self.store.record(outcome, now=now, also=lambda found: note_outcome(found, outcome, self.desk, now))
 
     def send(self) -> int:
         """Send what is due now."""

@@ -56,6 +56,7 @@ LINES: Mapping[str, str] = {
     "direction.none!": mark("direction: to no side, over {pictures} pictures, wanted {wanted}"),
     "direction.still!": mark("direction: a still picture shows none, wanted {wanted}"),
     "direction.untracked!": mark("direction: in one picture of the clip only, wanted {wanted}"),
+    "repeat!": mark("suppressed repeat: it is suspect {number}, which {who} suppressed on {when}"),
     "any": mark("any: one of these holds"),
     "any!": mark("any: none of these holds"),
     "together": mark("together: all of these hold"),

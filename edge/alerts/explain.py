@@ -1,18 +1,18 @@
 """Why an alert was or was not sent: for one recorded frame, rule by rule and addressee by addressee."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
 from ..model import Outcome
-from ..store import encounters, notices
+from ..store import encounters, notices, suspects
 from ..store.encounters import Encounter, Match
 from ..store.notices import NoticeRow
 from .because import Because, tell
 from .desk import AlertDesk
-from .encounters import Group, akin, groups_in, seen_at
+from .encounters import Group, Sighted, akin, groups_in, lineage_of, seen_at
 from .gate import HELD, tell_reason
 
 
@@ -42,7 +42,7 @@ class GroupExplained:
 def explain(desk: AlertDesk, connection: Connection, outcome: Outcome) -> list[GroupExplained]:
     """Explain a recorded frame. Reads only."""
     matches = encounters.matches_of(connection, outcome.spooled.pk)
-    found = []
+    outcome, found = _without_repeats(desk, connection, outcome)
     for group in groups_in(outcome):
         at = seen_at(outcome)
         near = encounters.near(connection, outcome.spooled.station, group.category, at=at, gap=desk.settings.gap)
@@ -66,6 +66,29 @@ def explain(desk: AlertDesk, connection: Connection, outcome: Outcome) -> list[G
             rules.append(Explained(rule.name, verdict.holds, verdict.because, recorded, told))
         found.append(GroupExplained(group, encounter, tuple(rules)))
     return found
+
+
+def _without_repeats(desk: AlertDesk, connection: Connection, outcome: Outcome) -> tuple[Outcome, list[GroupExplained]]:
+    """The frame without its suppressed repeats, and what is to be said of those: no rule looked at them."""
+    repeats = suspects.suppressed_in(connection, outcome.spooled.pk)
+    if not repeats:
+        return outcome, []
+    left, told = [], []
+    for picture in outcome.pictures:
+        of_it = {index: suspect for number, index, suspect in repeats if number == picture.number}
+        kept = tuple(each for index, each in enumerate(picture.detections) if index not in of_it)
+        left.append(replace(picture, detections=kept))
+        for index, suspect in of_it.items():
+            detection = picture.detections[index]
+            when = f"{suspect.decided_at:%Y-%m-%d}" if suspect.decided_at else ""
+            fields = {"number": str(suspect.pk), "who": suspect.decided_by, "when": when}
+            because = (Because("repeat", holds=False, fields=fields),)
+            group = Group(detection.category, lineage_of(detection), (Sighted(picture, detection),))
+            rules = tuple(
+                Explained(rule.name, holds=False, because=because, recorded=None, messages=()) for rule in desk.rules
+            )
+            told.append(GroupExplained(group, None, rules))
+    return replace(outcome, pictures=tuple(left)), told
 
 
 def fate(row: NoticeRow, language: str) -> tuple[str, str]:

@@ -19,17 +19,12 @@ from ..model import U8, Box, Detection, Kind, Picture
 from ..notices import PictureLimits
 from ..services import Media
 from .annotate import COLOURS, SHORTEST_SIDE_PX, annotate, jpeg
+from .blurred import hide_people, pixels
 
 MOST_DECODED = 3  # of an encounter: pictures of 12 megapixels are 36 MB each
 SHARPNESS_SIDE_PX = 128  # of a box when its sharpness is measured: larger boxes are no sharper for being larger
 SHARP_VARIANCE = 100.0  # of the Laplacian; what is customarily taken for the border between blurred and sharp
 LEAST_SHARPNESS = 0.2  # a blurred picture still counts for what its box is worth
-
-# Along the shorter side of a box: a standing person's head is one or two cells. No more, because there are boxes around
-# a face alone, and networks have matched mosaics of faces with a known few (McPherson et al. 2016).
-CELLS = 4
-LEAST_CELL_PX = 4
-PERSON_MARGIN = 0.06  # around a person's box, of its sides: detectors cut hair and hands
 
 SMALL_SHARE = 1 / 6  # an animal's box whose longer side is less of the picture's shorter one gets an inset …
 INSET_SHARE = 0.35  # … of this share of that side, in the corner across: so it covers neither the box nor its name
@@ -87,42 +82,13 @@ def alert_picture(
     raise DecodeError(reasons[0] if reasons else "there is no picture to choose from")
 
 
-def hide_people(bgr: U8, detections: Sequence[Detection]) -> U8:
-    """A copy of the picture in which each person's box, and a little around it, is a few smooth patches.
-
-    bgr: uint8 (height, width, 3). Only averages of large cells are kept, so nothing can undo it. Whom the detector has
-    not seen, or taken for something else, is not hidden.
-    """
-    shown = bgr.copy()
-    height, width = bgr.shape[:2]
-    for x0, y0, x1, y1 in (_pixels(box, width, height) for box in people_boxes(detections)):
-        if x1 <= x0 or y1 <= y0:
-            continue
-        cell = max(LEAST_CELL_PX, min(x1 - x0, y1 - y0) / CELLS)
-        cells = (max(1, round((x1 - x0) / cell)), max(1, round((y1 - y0) / cell)))
-        # of the original, not of what a neighbour's box has left: boxes that overlap would show seams
-        mosaic = cv2.resize(bgr[y0:y1, x0:x1], cells, interpolation=cv2.INTER_AREA)
-        shown[y0:y1, x0:x1] = cv2.resize(mosaic, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
-    return shown
-
-
-def people_boxes(detections: Sequence[Detection]) -> list[Box]:
-    """Where people are, xywh_norm, with the margin that is hidden, too; unlikely ones as well."""
-    grown = 1 + 2 * PERSON_MARGIN
-    people = [each.xywh_norm for each in detections if each.category == "person"]
-    return [
-        (left - PERSON_MARGIN * wide, top - PERSON_MARGIN * high, wide * grown, high * grown)
-        for left, top, wide, high in people
-    ]
-
-
 def sharpness(bgr: U8, box: Box) -> float:
     """How sharp a box of a picture is, 0..1: 0.5 at a variance of its Laplacian of 100.
 
     The box is brought to one size first. Source: Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield
     microscopy".
     """
-    x0, y0, x1, y1 = _pixels(box, bgr.shape[1], bgr.shape[0])
+    x0, y0, x1, y1 = pixels(box, bgr.shape[1], bgr.shape[0])
     if x1 <= x0 or y1 <= y0:
         return 0.0
     grey = cv2.cvtColor(np.ascontiguousarray(bgr[y0:y1, x0:x1]), cv2.COLOR_BGR2GRAY)
@@ -241,14 +207,6 @@ def _square(shot: _Shot, side: int) -> tuple[int, int, int, int]:
     x0 = min(max(0, round((left + wide / 2) * width - side / 2)), width - side)
     y0 = min(max(0, round((top + high / 2) * height - side / 2)), height - side)
     return x0, y0, x0 + side, y0 + side
-
-
-def _pixels(box: Box, width: int, height: int) -> tuple[int, int, int, int]:
-    """x0, y0, x1, y1 of the pixels that a box touches, inside the picture."""
-    left, top, wide, high = box
-    x0, y0 = int(np.floor(left * width)), int(np.floor(top * height))
-    x1, y1 = int(np.ceil((left + wide) * width)), int(np.ceil((top + high) * height))
-    return max(0, x0), max(0, y0), min(width, x1), min(height, y1)
 
 
 def _area(box: Box) -> float:

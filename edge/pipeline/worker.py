@@ -17,6 +17,7 @@ from ..model import Event, Outcome, SpooledFrame
 from ..services import Services
 from ..store.sql import Store
 from .pulse import Pulse
+from .recording import note_outcome
 from .runner import Done, Failed, Halted, Runner, attempt
 
 MAX_ATTEMPTS = 3  # a frame that took the process down this often goes to quarantine
@@ -98,7 +99,7 @@ class Worker:
 
         def alert(connection: Connection) -> None:
             nonlocal queued
-            queued = self.desk.note(connection, outcome, now)
+            queued = note_outcome(connection, outcome, self.desk, now)
 
         if self.store.record(outcome, now=now, also=alert):
             self._emit("record", outcome.spooled, detections=len(outcome.detections()), alerts=queued)

@@ -20,6 +20,7 @@ from sqlalchemy import (
     insert,
     inspect,
     make_url,
+    or_,
     select,
     true,
     update,
@@ -33,7 +34,7 @@ from ..i18n import _
 from ..model import Outcome, SpooledFrame
 from . import arrivals
 from .rows import frame_from, frame_values, is_due, observation_values, outcome_from
-from .schema import encounters, frames, notices, observations, quarantine
+from .schema import encounters, frames, notices, observations, quarantine, suspects
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 READ_ONLY = {"mode": "ro", "uri": "true"}
@@ -275,19 +276,23 @@ class Store:
             row = connection.execute(query).mappings().first()
         return frame_from(row) if row else None
 
-    def outcome(self, pk: int) -> Outcome | None:
-        """What was recorded for a frame; None while it is not recorded."""
+    def outcome(self, pk: int, *, suppressed: bool = True) -> Outcome | None:
+        """What was recorded for a frame, also suppressed repeats if so wanted; None while it is not recorded."""
         with self.transaction() as connection:
             row = connection.execute(select(frames).where(frames.c.pk == pk)).mappings().first()
             if row is None or row["state"] != "recorded":
                 return None
-            observed = connection.execute(
-                select(observations).where(observations.c.frame_pk == pk).order_by(observations.c.pk)
-            ).mappings()
+            query = select(observations).where(observations.c.frame_pk == pk).order_by(observations.c.pk)
+            if not suppressed:
+                left_out = select(suspects.c.pk).where(suspects.c.state == "suppressed")
+                query = query.where(
+                    or_(observations.c.suspect_pk.is_(None), observations.c.suspect_pk.not_in(left_out))
+                )
+            observed = connection.execute(query).mappings()
             return outcome_from(row, list(observed))
 
     def recorded(self, *, since: datetime | None = None) -> Iterator[Outcome]:
-        """Every recorded frame, in the order of arrival; those that came since then."""
+        """Recorded frames, without suppressed repeats, in the order of arrival; those that came since then."""
         last, came = 0, frames.c.received_at >= since if since is not None else true()
         while True:
             with self.transaction() as connection:
@@ -300,7 +305,7 @@ class Store:
             if not pks:
                 return
             for pk in pks:
-                if outcome := self.outcome(pk):
+                if outcome := self.outcome(pk, suppressed=False):
                     yield outcome
             last = pks[-1]
 

@@ -13,8 +13,9 @@ import simplejpeg
 from PIL import Image
 
 from edge.errors import DecodeError
-from edge.media.alert_picture import Candidate, alert_picture, hide_people, people_boxes, sharpness
+from edge.media.alert_picture import Candidate, alert_picture, sharpness
 from edge.media.annotate import COLOURS
+from edge.media.blurred import hide_people, people_boxes
 from edge.media.opener import FileMedia
 from edge.model import Detection
 from edge.notices import PictureLimits
