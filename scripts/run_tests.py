@@ -37,7 +37,23 @@ WITH_ALONE = "e2e"
 # done long before it. What is not named comes after, by name.
 LONGEST = {
     "kernels": ("layer_parity", "onnx_backend", "index_ops", "gfx803", "conv_gpu", "session", "conv_cpu"),
-    "e2e": ("demo", "install", "process", "daemon", "commands", "chaos", "station_commands", "mqtt_protocol"),
+    "e2e": (
+        "demo",
+        "process",
+        "install",
+        "delivery_network",
+        "commands",
+        "chaos",
+        "daemon",
+        "station_commands",
+        "alerts_command",
+        "mqtt_protocol",
+        "alert_kills",
+        "agent_delivery",
+        "agent_to_server",
+        "agent_tools",
+        "wheel",
+    ),
 }
 
 

@@ -111,11 +111,11 @@ class Net:
 
 
 @contextmanager
-def network() -> Iterator[Net]:
-    """A namespace that ends with the block."""
-    pid = os.getpid()
-    third = pid % 250 + 1
-    net = Net(f"tg{pid}", f"tgo{pid}", f"tgi{pid}", f"10.213.{third}.1", f"10.213.{third}.2")
+def network(number: int = 0) -> Iterator[Net]:
+    """A namespace that ends with the block. number: another one for each that is open at the same time."""
+    own = f"{os.getpid()}n{number}"
+    subnet = f"10.{213 + number}.{os.getpid() % 250 + 1}"
+    net = Net(f"tg{own}", f"tgo{own}", f"tgi{own}", f"{subnet}.1", f"{subnet}.2")
     _do("ip", "netns", "add", net.name)
     try:
         _do("ip", "link", "add", net.outer, "type", "veth", "peer", "name", net.inner)
@@ -240,9 +240,9 @@ class Bench:
 
 
 @contextmanager
-def bench(folder: Path) -> Iterator[Bench]:
-    """All that the faults need, ended with the block."""
-    with network() as net:
+def bench(folder: Path, number: int = 0) -> Iterator[Bench]:
+    """All that the faults need, ended with the block. number: as `network` has it."""
+    with network(number) as net:
         broker = Mosquitto(folder, listen=net.here)
         daemon = Daemon(folder / "server", SITE.format(port=broker.port))
         try:
