@@ -56,6 +56,9 @@ SAID: Mapping[Word, str] = MappingProxyType(
 )
 LENGTH = re.compile(r"(\d{1,4})\s*([a-z]+)")
 CODE = re.compile(rf"[{CODE_LETTERS}]{{{CODE_LENGTH}}}")
+TOGETHER = re.compile(  # as thumbs write it: ACK7F2K
+    rf"({'|'.join(name for name, word in WORDS.items() if word in ('ack', 'photo'))})({CODE.pattern})", re.IGNORECASE
+)
 MUTED_MIN = 120  # of a MUTE that does not say
 LONGEST_MUTE = timedelta(days=30)
 KEPT_TEXT = 500  # characters of an answer that are kept
@@ -74,6 +77,8 @@ def read_answer(text: str) -> Asked | None:
     """What somebody wants; None when it is nothing we know. The first word decides, case and accents don't count."""
     plain = unicodedata.normalize("NFD", text[:KEPT_TEXT].casefold())
     words = re.findall(r"[a-z0-9]+", "".join(each for each in plain if not unicodedata.combining(each)))
+    if words and (together := TOGETHER.fullmatch(words[0])):
+        words[:1] = together.groups()
     if not words or words[0] not in WORDS:
         return None
     rest = " ".join(words[1:])

@@ -280,7 +280,7 @@ def _print_group(found: "GroupExplained", zone: str) -> None:
     name = best.answer.taxon.name(user_language()) if best.answer else _(found.group.category)
     line = f"\n{name}, {percent(score, user_language())}"
     if found.encounter is not None:
-        line += " · " + _("encounter {code}, {first} to {last}, {count} frames").format(
+        line += " · " + _("encounter {code}, {first} to {last}, frames: {count}").format(
             code=found.encounter.code,
             first=_local(found.encounter.started_at, zone)[11:16],
             last=_local(found.encounter.last_at, zone)[11:16],

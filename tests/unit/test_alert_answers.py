@@ -111,6 +111,11 @@ def test_how_long_a_mute_is(text, minutes):
     assert asked.length <= LONGEST_MUTE
 
 
+@pytest.mark.parametrize(("text", "word"), [("ACK7F2K", "ack"), ("ack7f2k", "ack"), ("Foto7F2K!", "photo")])
+def test_a_code_may_stand_right_behind_its_word(text, word):
+    assert read_answer(text) == Asked(word, "7F2K")
+
+
 @pytest.mark.parametrize("code", ["7F2K", "222H", "345D", "678M", "2345", "HHHH"])
 def test_a_code_is_one_also_where_it_looks_like_a_time(code):
     assert read_answer(f"ack {code.lower()} gracias").code == code
