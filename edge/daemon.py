@@ -88,10 +88,12 @@ def open_services(
 ) -> Iterator[Services]:
     """What plugins are handed, for as long as the context lasts. Raises FatalError.
 
-    sample_fps: overrides the site's; 0 for every picture of a clip.
+    sample_fps: overrides the site's, and its bound of pictures a clip; 0 for every picture of a clip.
     """
     file = plan.file
     fps = file.media.sample_fps if sample_fps is None else sample_fps
+    # who asks for pictures a second gets them, however long the clip
+    most = file.media.clip_pictures if sample_fps is None else 0
     threads, jobs = file.compute.threads, file.limits.compute_jobs
     folders = Folders.of(plan.state_dir)
     enforce = file.broker is not None and file.broker.enforce
@@ -104,7 +106,7 @@ def open_services(
         yield Services(
             compute=compute,
             models=InstalledModels(models_dir()),
-            media=FileMedia(max_pixels=file.media.max_pixels, sample_fps=fps or None),
+            media=FileMedia(max_pixels=file.media.max_pixels, sample_fps=fps or None, clip_pictures=most or None),
             log=log,
             state_dir=plan.state_dir,
             clock=clock,

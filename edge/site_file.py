@@ -91,9 +91,13 @@ class ComputeConfig(_Strict):
 
 
 class MediaConfig(_Strict):
-    """How clips are looked at. sample_fps: pictures a second of clip time, 0 for every picture."""
+    """How clips are looked at. sample_fps: pictures a second of clip time, 0 for every picture.
+
+    clip_pictures: of one clip, at most, 0 for no bound: of longer ones key pictures, and those where the most moves.
+    """
 
     sample_fps: float = Field(default=2.0, ge=0, le=1000)
+    clip_pictures: int = Field(default=600, ge=0)
     max_pixels: int = Field(default=120_000_000, gt=0)
 
 

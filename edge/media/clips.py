@@ -2,7 +2,8 @@
 
 Decoding is cheap beside converting to BGR (about 1 : 3 at 1080p), so a picture keeps the decoder's frame and gives its
 luma plane as a view; colours are made on first use. Only containers that trap cameras write are opened, and only local
-files: a playlist renamed to .mp4 must not make us fetch its entries.
+files: a playlist renamed to .mp4 must not make us fetch its entries. Of long clips only what is needed is decoded, see
+edge/media/survey.py.
 """
 
 import itertools
@@ -22,6 +23,7 @@ from av.video.stream import VideoStream
 
 from ..errors import DecodeError
 from ..model import U8, Matrix, Picture, Yuv420
+from .survey import Route, next_due_s, route, survey
 
 CONTAINERS = "avi,asf,mov,mp4,matroska,webm,mpegts,mpeg"
 # Pixel formats whose first plane is 8-bit brightness.
@@ -105,12 +107,13 @@ def _rows(frame: VideoFrame, number: int) -> U8:
 
 @dataclass(slots=True, eq=False)
 class VideoClip:
-    """An opened clip (edge.services.Clip). Its pictures come once, in order."""
+    """An opened clip (edge.services.Clip). Its pictures come once, in order. route: of a long one, what is decoded."""
 
     container: InputContainer
     stream: VideoStream
     sample_fps: float | None
     frame_rate: float | None
+    route: Route | None = None
     _rest: Iterator[VideoFrame] = field(default_factory=lambda: iter(()))
     _count: int = 0
     _broken: int = 0
@@ -129,15 +132,25 @@ class VideoClip:
         if self._started:
             raise RuntimeError("a clip's pictures can be taken once: open it again")
         self._started = True
-        due_s = 0.0
+        for number, time_s, frame in self._due() if self.route is None else self._routed(self.route):
+            yield number, time_s, _picture(frame)
+        self._cut = self._shortage()
+
+    def _due(self) -> Iterator[tuple[int, float, VideoFrame]]:
+        due_s, half_step_s = 0.0, self._half_step_s()
         for number, time_s, frame in self._timed():
             if self.sample_fps is None:
-                yield number, time_s, _picture(frame)
-            elif time_s + self._half_step_s() >= due_s:
-                # the grid point after this picture; not due_s + step, or a gap would be caught up in a rush
-                due_s = (int((time_s + self._half_step_s()) * self.sample_fps) + 1) / self.sample_fps
-                yield number, time_s, _picture(frame)
-        self._cut = self._shortage()
+                yield number, time_s, frame
+            elif time_s + half_step_s >= due_s:
+                due_s = next_due_s(time_s, sample_fps=self.sample_fps, half_step_s=half_step_s)
+                yield number, time_s, frame
+
+    def _routed(self, way: Route) -> Iterator[tuple[int, float, VideoFrame]]:
+        for frame in self._rest:
+            if frame.pts in way.wanted:
+                self._broken += frame.is_corrupt  # others may lean on what was never decoded
+                yield *way.wanted[frame.pts], frame
+        self._count, self._end_s = way.count, way.end_s + 2 * self._half_step_s()
 
     def read_first(self) -> bool:
         """Decode up to the first picture; whether there is one."""
@@ -166,12 +179,25 @@ class VideoClip:
             yield number, time_s, frame
 
     def _frames(self) -> Iterator[VideoFrame]:
+        needed = iter(self.route.needed) if self.route else itertools.repeat(True)
+        is_fresh = True  # the decoder has seen nothing since it began, or began anew
         for packet in self._packets():
+            if not (next(needed, False) if packet.size else not is_fresh):
+                if not is_fresh:
+                    yield from self._decoded(None)
+                    self.stream.codec_context.flush_buffers()  # the next group knows nothing of this one
+                    is_fresh = True
+                continue
+            is_fresh = False
             self._broken += packet.is_corrupt
-            try:
-                yield from self.stream.decode(packet)
-            except av.error.FFmpegError:  # one packet is lost; the next key picture puts the decoder right
-                self._broken += 1
+            yield from self._decoded(packet)
+
+    def _decoded(self, packet: "Packet[VideoStream] | None") -> Iterator[VideoFrame]:
+        """The pictures that a packet brings out; None: all that the decoder still holds."""
+        try:
+            yield from self.stream.codec_context.decode(packet)
+        except av.error.FFmpegError:  # one packet is lost; the next key picture puts the decoder right
+            self._broken += 1
 
     def _packets(self) -> "Iterator[Packet[VideoStream]]":
         """Packets up to the end, or up to where the file can't be followed any more."""
@@ -206,11 +232,14 @@ def _picture(frame: VideoFrame) -> ClipPicture:
 
 
 @contextmanager
-def open_clip(path: Path, *, sample_fps: float | None, max_pixels: int, threads: int) -> Iterator[VideoClip]:
+def open_clip(
+    path: Path, *, sample_fps: float | None, max_pixels: int, threads: int, budget: int | None = None
+) -> Iterator[VideoClip]:
     """Open a video file and decode its first picture.
 
     sample_fps: pictures a second to look at, None for every one; a clip with fewer gives all it has. threads: of the
-    decoder. Raises DecodeError when there is no picture in it, or when pictures have more than `max_pixels`.
+    decoder. budget: pictures of one clip, so that a long one is looked at where the most moves; None: no bound. Raises
+    DecodeError when there is no picture in it, or when pictures have more than `max_pixels`.
     """
     try:
         container = open_container(path)
@@ -228,13 +257,35 @@ def open_clip(path: Path, *, sample_fps: float | None, max_pixels: int, threads:
         stream.thread_type = "AUTO"
         stream.codec_context.thread_count = threads
         stream.codec_context.options = {"max_pixels": str(max_pixels)}  # the size may change on the way
-        rate = stream.average_rate or stream.guessed_rate
-        clip = VideoClip(container, stream, sample_fps, float(rate) if rate else None)
+        rate = float(stream.average_rate or stream.guessed_rate or 0) or None
+        way = _route(path, container, sample_fps, rate, budget)
+        clip = VideoClip(container, stream, sample_fps, rate, way)
         if not clip.read_first():
             raise DecodeError(
                 f"{path.name}: no picture in it can be decoded: copy it again from the card, or delete it"
             )
         yield clip
+
+
+def _route(
+    path: Path, container: InputContainer, sample_fps: float | None, rate: float | None, budget: int | None
+) -> Route | None:
+    """The way through a clip that has more pictures than the budget; None where all of it is decoded."""
+    length_s = container.duration / av.time_base if container.duration else float("inf")
+    if sample_fps is None or budget is None or length_s * sample_fps <= budget:
+        return None
+    try:
+        with open_container(path) as again:
+            stream = again.streams.video[0]
+            coded = survey(again, stream)
+            step_s = float(stream.time_base) if stream.time_base else None
+    except (av.error.FFmpegError, OSError):
+        return None  # decoding gets through damaged files further, and says what is wrong
+    if coded is None or step_s is None:
+        return None
+    return route(
+        coded, time_base_s=step_s, sample_fps=sample_fps, half_step_s=0.5 / rate if rate else 0.0, budget=budget
+    )
 
 
 def _why_not_opened(path: Path, exc: Exception) -> str:

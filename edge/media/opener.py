@@ -37,12 +37,14 @@ class FileMedia:
 
     max_pixels: pictures larger than that are refused before they are decoded. sample_fps: pictures a second looked at
     in a clip; None for all; the first is always among them, and clips of a lower rate give every picture. threads: a
-    clip's decoder may use.
+    clip's decoder may use. clip_pictures: looked at in one clip, at most; None for no bound. What is left out of longer
+    ones: edge/media/survey.py.
     """
 
     max_pixels: int = 120_000_000  # the largest trap cameras interpolate to 60 megapixels
     sample_fps: float | None = 1.0  # an animal seldom stays for less than a second; MegaDetector's own default
     threads: int = 2
+    clip_pictures: int | None = 600
 
     @contextmanager
     def open(self, path: Path, kind: Kind) -> Iterator[Clip]:
@@ -52,5 +54,11 @@ class FileMedia:
             return
         from .clips import open_clip  # noqa: PLC0415  # because FFmpeg takes 16 MB, which a site of stills need not pay
 
-        with open_clip(path, sample_fps=self.sample_fps, max_pixels=self.max_pixels, threads=self.threads) as clip:
+        with open_clip(
+            path,
+            sample_fps=self.sample_fps,
+            max_pixels=self.max_pixels,
+            threads=self.threads,
+            budget=self.clip_pictures,
+        ) as clip:
             yield clip
