@@ -7,7 +7,7 @@ is what the clock on the wall shows then; an hour that the clock shows twice cou
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal
@@ -15,14 +15,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from ..i18n import _, mark
 from ..models.taxa import fold
+from ..sunlight import HORIZON_DEG, TWILIGHT_DEG
 
 Phase = Literal["day", "night", "twilight"]
 Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 DAY_MIN = 24 * 60
 SPAN = re.compile(r"\s*(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})\s*", re.ASCII)
-HORIZON_DEG = -0.833  # the sun's upper edge is seen at the horizon: refraction 34' + radius 16', as almanacs have it
-TWILIGHT_DEG = -6.0  # end of civil twilight
 WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")  # as datetime.weekday() counts
 WEEKDAY_NAMES: Mapping[str, str] = MappingProxyType(
     {
@@ -101,21 +100,6 @@ def _zone(name: str) -> tzinfo | None:
 def minute_of(local: datetime) -> int:
     """Minutes since local midnight by the wall clock."""
     return local.hour * 60 + local.minute
-
-
-def sun_degrees(at: datetime, *, latitude: float, longitude: float) -> float | None:
-    """Height of the sun's centre above the horizon, degrees, without refraction; None where it can't be told.
-
-    at: aware. Source: astral 3, which follows NOAA's solar calculator.
-    """
-    import astral  # noqa: PLC0415  # because most rules ask for no sun
-    import astral.sun  # noqa: PLC0415  # because most rules ask for no sun
-
-    try:
-        observer = astral.Observer(latitude=latitude, longitude=longitude)
-        return float(astral.sun.elevation(observer, at.astimezone(UTC), with_refraction=False))
-    except (OverflowError, ValueError):
-        return None
 
 
 def phases(degrees: float) -> frozenset[Phase]:

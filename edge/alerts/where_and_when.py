@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 from datetime import datetime
 
+from ..sunlight import sun_degrees
 from .because import JOINT, Because
 from .conditions import Condition
-from .hours import WEEKDAYS, local_time, minute_of, parse_span, phases, sun_degrees
+from .hours import WEEKDAYS, local_time, minute_of, parse_span, phases
 from .sight import Sight
 from .tracks import directions, track_of
 from .zones import is_inside

@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from ..errors import DecodeError, FatalError, FrameError, RetryableError
 from ..hookspecs import Stage
+from ..media.light import Light, light_of
 from ..model import Answer, Frame, Outcome, Picture, PictureResult, SpooledFrame
 from ..redaction import redacted
 from ..services import Media
@@ -93,6 +94,7 @@ class Runner:
         spent_ms: defaultdict[str, float] = defaultdict(float)
         pictures: list[PictureResult] = []
         width = height = 0
+        light: Light | None = None  # of the first picture: what comes after it in a clip has the same sun
         following = Following() if spooled.kind == "clip" else None
         with self.media.open(spooled.path, spooled.kind) as clip:
             damages: list[str] = []
@@ -102,6 +104,7 @@ class Runner:
                 beat()
                 width, height = picture.width, picture.height
                 damages.append(picture.damage)
+                light = light or light_of(picture)
                 with self.looking_at(picture):
                     frame = self._pass_stages(self.stages, Frame(spooled, picture, number, time_s), spent_ms)
                 if following and not frame.rejected:
@@ -120,6 +123,8 @@ class Runner:
                 frame_rate=clip.frame_rate,
                 damage=clip.damage or next(filter(None, damages), ""),
                 stage_ms=dict(spent_ms),
+                brightness=light.brightness if light else None,
+                infrared=light.infrared if light else None,
             )
 
     def _answered(

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.alerts.hours import local_time, minute_of, parse_span, parse_weekday, phases, sun_degrees
+from edge.alerts.hours import local_time, minute_of, parse_span, parse_weekday, phases
+from edge.sunlight import sun_degrees
 
 
 def utc(*numbers):
