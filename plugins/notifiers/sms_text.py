@@ -116,8 +116,12 @@ def _tell_alert(notice: Notice, fields: Mapping[str, str]) -> str:
 
 
 def _tell_rows(notice: Notice, link: str, max_segments: int) -> str:
-    """`All is well: 7 stations were heard today. Battery: 12.4 V`; rows that don't fit are counted."""
+    """`All is well: 7 stations were heard today. Battery: 12.4 V`; rows that don't fit are counted.
+
+    What the headline says already is not said again.
+    """
     rows = [f"{label}: {value}" if label else value for label, value in notice.words.rows]
+    rows = [row for row in rows if row not in notice.words.headline]
     ends = list(_after(notice, link))
     for shown in range(len(rows), -1, -1):
         more = translate("and {count} more", notice.language).format(count=len(rows) - shown)

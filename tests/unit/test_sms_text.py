@@ -219,6 +219,13 @@ def test_what_has_no_animal_is_headline_and_rows():
     assert text == "All is well: Battery: 12.4 V; 7 stations"
 
 
+def test_what_the_headline_says_is_not_said_again():
+    words = Wording("Server: the disk is full", (("Server", "the disk is full"), ("cam-03", "silent")))
+    text = write_sms(notice(kind="health", words=words, alert=None, code="", severity="info"))
+
+    assert text == "Server: the disk is full: cam-03: silent"
+
+
 def test_rows_that_do_not_fit_are_counted():
     words = Wording("Digest", tuple((f"cam-{number:02}", "Jaguar 02:14") for number in range(30)))
 
