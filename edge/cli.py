@@ -16,6 +16,7 @@ from .commands import (
     chaos,
     check,
     demo,
+    deployments,
     doctor,
     export,
     import_,
@@ -237,6 +238,9 @@ app.add_typer(
 )
 app.add_typer(alerts.app, name="alerts", help=_("Explain, simulate, watch and try alerts."))
 app.add_typer(repeats.app, name="repeats", help=_("Find stones and branches that pass for animals; leave them out."))
+app.add_typer(
+    deployments.app, name="deployments", help=_("When which camera stood where; trap-nights, failures, imports.")
+)
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 
 

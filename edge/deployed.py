@@ -152,6 +152,14 @@ class Effort:
         return sum(((gap.end - gap.start) / DAY for gap in self.gaps if gap.kind == kind), 0.0)
 
 
+def overlap(one: Deployment, other: Deployment) -> bool:
+    """Whether two, which are at one station, share more than a moment: one may begin as the other ends."""
+    first, second = sorted((one, other), key=lambda each: each.started_at)
+    if first.started_at == second.started_at:
+        return True
+    return first.ended_at is None or first.ended_at > second.started_at
+
+
 class Deployed:
     """Deployments by station and time: to which one a frame belongs."""
 

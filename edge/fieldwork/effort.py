@@ -20,6 +20,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ..deployed import Deployment, Effort, Gap
+from ..i18n import mark
 from ..store.signs import (
     Said,
     Taken,
@@ -37,6 +38,16 @@ SILENT_AT_LEAST = timedelta(hours=1)
 # Pictures by the clock may be of some hours of the day only; after a day and an hour the same hour has passed again.
 TIMED_AT_LEAST = timedelta(hours=25)
 LEAST_TIMED = 3  # pauses from which the usual one is told
+
+# Gap.why, in English; commands show it in the reader's language.
+NO_PICTURE = mark("no picture at all")
+NO_TIMED = mark("no picture, though some are taken by the clock")
+NO_FRAME = mark("no frame, and nothing else tells")
+NO_FRAME_ANY_MORE = mark("no frame any more, and nothing else tells")
+NOT_HEARD = mark("nothing was heard of its agent any more")
+NO_CAMERA = mark("the camera gave no picture")
+STARTED_AGAIN = mark("its agent was silent and was then started again")
+PROBLEM = mark("problem")  # of a sheet that says no more
 
 
 @dataclass(slots=True)
@@ -106,14 +117,13 @@ class _Look:
     def by_timed_frames(self, limit: timedelta) -> list[Gap]:
         """The camera takes pictures by the clock: a longer pause is a failure."""
         if self.taken.last is None or self.taken.first is None:
-            return [self._silence(self.start, self.end, "no picture at all")]
-        why = f"no picture for more than {_words(limit)}, though some are taken by the clock"
+            return [self._silence(self.start, self.end, NO_PICTURE)]
         found = pauses(self.connection, self.station, self.start, self.end, longer_than_s=limit.total_seconds())
-        gaps = [Gap(*each, "failed", why) for each in found]
+        gaps = [Gap(*each, "failed", NO_TIMED) for each in found]
         if self.taken.first - self.start > limit:
-            gaps.insert(0, Gap(self.start, self.taken.first, "failed", why))
+            gaps.insert(0, Gap(self.start, self.taken.first, "failed", NO_TIMED))
         if self.end - self.taken.last > limit:
-            gaps.append(self._silence(self.taken.last, self.end, why))
+            gaps.append(self._silence(self.taken.last, self.end, NO_TIMED))
         return gaps
 
     def by_health(self) -> list[Gap]:
@@ -129,7 +139,7 @@ class _Look:
         if len(heard) == len(said) and self.end - said[-1].at > limit:
             last = max(said[-1].at, self.taken.last or self.start)
             if self.end - last > limit:
-                gaps.append(self._silence(last, self.end, "nothing was heard of its agent any more"))
+                gaps.append(self._silence(last, self.end, NOT_HEARD))
         return gaps
 
     def _before(self, first: Said) -> list[Gap]:
@@ -144,27 +154,24 @@ class _Look:
         until = min(after.at, self.end)
         if after.camera_failed > before.camera_failed and began < before.at:
             worked = last_frame(self.connection, self.station, before.at, until)
-            return [] if worked else [Gap(before.at, until, "failed", "the camera gave no picture")]
+            return [] if worked else [Gap(before.at, until, "failed", NO_CAMERA)]
         if silent <= limit or began <= before.at:
             return []  # it ran all the time: only the link, or the server, was away
         until = min(began, self.end)
         last = last_frame(self.connection, self.station, before.at, until) or before.at
         if until - last <= SILENT_AT_LEAST:
             return []
-        return [Gap(last, until, "failed", "its agent was silent and was then started again")]
+        return [Gap(last, until, "failed", STARTED_AGAIN)]
 
     def _unknown_after(self, taken: Taken, end: datetime) -> list[Gap]:
         """Unknown after the last frame, unless the pause is no longer than one that it came back from."""
         last = taken.last or self.start
         if last >= end or (taken.count and (end - last).total_seconds() <= taken.longest_s):
             return []
-        why = "no frame, and nothing else tells" if taken.last is None else "no frame any more, and nothing else tells"
-        return [Gap(last, end, "unknown", why)]
+        return [Gap(last, end, "unknown", NO_FRAME if taken.last is None else NO_FRAME_ANY_MORE)]
 
     def _silence(self, start: datetime, end: datetime, why: str) -> Gap:
-        if self.over:
-            return Gap(start, end, "failed", f"{why}, until its end")
-        return Gap(start, end, "unknown", f"{why}, so far")
+        return Gap(start, end, "failed" if self.over else "unknown", why)
 
 
 def _limit_of(heard: Sequence[Said]) -> timedelta:
@@ -203,8 +210,3 @@ def _left_of(gap: Gap, kept: Iterable[Gap]) -> list[Gap]:
             if piece[0] < piece[1]
         ]
     return [Gap(start, end, gap.kind, gap.why) for start, end in parts]
-
-
-def _words(length: timedelta) -> str:
-    hours = length / timedelta(hours=1)
-    return f"{hours:.3g} h" if hours < 2 * 24 else f"{hours / 24:.3g} d"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..clock import Clock
+from ..fieldwork.changes import write_json
 from ..repeats.keeping import decide, from_json, keep_found
 from ..services import Log
 from ..store.sql import Store
@@ -28,7 +29,14 @@ def handlers(store: Store, clock: Clock) -> Mapping[str, Handler]:
         rows = decide(store, pks, said["what"], who=said["who"], why=said["why"], now=clock.now())
         return {"suspects": [row.pk for row in rows]}
 
-    return {"repeats.found": keep, "repeats.decide": decided}
+    def deployments(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        return write_json(store, values, now=clock.now())
+
+    return {
+        "deployments.write": deployments,
+        "repeats.found": keep,
+        "repeats.decide": decided,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Subquery, exists, func, select
+from sqlalchemy import ColumnElement, Connection, String, Subquery, exists, func, or_, select, type_coerce
 
-from .schema import frames, station_health
+from .schema import deployments, frames, station_health
 
 TIMED = ("interval", "schedule")  # triggers of an agent that need no animal
 DAY_S = 86_400
@@ -71,6 +71,20 @@ def timed_pauses_s(connection: Connection, station: str, start: datetime, end: d
     found = _pauses(station, start, end, triggers=TIMED)
     query = select(found.c.pause_s).where(found.c.pause_s.is_not(None)).order_by(found.c.pause_s)
     return [float(each) for each in connection.scalars(query)]
+
+
+def frames_of_no_deployment(connection: Connection) -> list[tuple[str, int]]:
+    """(station, how many) of frames of known time that no deployment's time holds, by station."""
+    at = frames.c.captured_utc
+    # an end is written to the second, as in edge.deployed.Deployment.holds
+    after_end = func.datetime(deployments.c.ended_at, "+1 second")
+    stood = exists().where(
+        deployments.c.station == frames.c.station,
+        deployments.c.started_at <= at,
+        or_(deployments.c.ended_at.is_(None), type_coerce(at, String) < after_end),
+    )
+    query = select(frames.c.station, func.count()).where(at.is_not(None), ~stood)
+    return [(station, count) for station, count in connection.execute(query.group_by(frames.c.station))]
 
 
 def agent_speaks(connection: Connection, station: str) -> bool:
