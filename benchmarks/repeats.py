@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
+from kit import machine
 from repeats_kit.year import ANIMAL, make_year
 
 from edge.repeats.finding import find_repeats
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="say what was missed, and which animals were suspected")
     options = parser.parse_args()
+    print(machine())
     tally = Tally()
     for station in range(options.stations):
         look_at(station, tally, seed=options.seed, days=options.days)
