@@ -113,10 +113,11 @@ command(
     "export",
     short_help=_("Write what was recorded in a format that other tools open."),
     help=_(
-        "Write what was recorded in a format that other tools open: Camtrap DP, CSV, COCO, GeoJSON, MegaDetector.\n\n"
+        "Write what was recorded in a format that other tools open: Camtrap DP, CSV, COCO, YOLO, Darwin Core, KML, …; "
+        "--list names them all and their options.\n\n"
         "tigrillo export camtrap-dp --out package.zip --since 2026-11-01 --category animal. May run beside the daemon; "
-        "what was at --out is replaced once the new one is whole. With --taxon, --category or --min-score only frames "
-        "on which something is left are written: the others are no blanks.\n\n"
+        "what was at --out is replaced once the new one is whole. With --taxon, --category, --min-score or "
+        "--independent only frames on which something is left are written: the others are no blanks.\n\n"
         "A filter that matches nothing is said, and gives a valid file with nothing in it. Which column comes from "
         "where: docs/exports.md."
     ),

@@ -228,6 +228,14 @@ def test_exporter(name, tmp_path):
     check_exporter_contract(REGISTRY.exporters[name], tmp_path, [outcome])
 
 
+@pytest.mark.parametrize("name", ["wildlife-insights", "darwin-core", "gpx", "kml", "matrices", "yolo", "tags"])
+def test_exporter_of_field_data(name, tmp_path, picture):
+    outcome = Outcome(spooled_frame(picture), (PictureResult(0, 0.0, (CAT,)),), 80, 60)
+    services = fake_services(stations={"ridge": Station("ridge", "UTC", 4.6, -74.1)})
+
+    check_exporter_contract(REGISTRY.exporters[name], tmp_path, [outcome], services)
+
+
 def test_no_built_in_plugin_is_without_a_contract_test():
     tested = {
         *STAGES,
@@ -248,6 +256,13 @@ def test_no_built_in_plugin_is_without_a_contract_test():
         "csv",
         "coco",
         "geojson",
+        "wildlife-insights",
+        "darwin-core",
+        "gpx",
+        "kml",
+        "matrices",
+        "yolo",
+        "tags",
         *COVERED_ELSEWHERE,
     }
 
