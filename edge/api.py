@@ -133,6 +133,6 @@ __all__ = [
     "check_numbers", "check_template", "crash", "decide", "describe_lineage", "fill_template", "first_of_rank",
     "follows", "foreign", "hookimpl", "is_safe_name", "letterbox", "light_at", "load_taxonomy",
     "look_at_species_list", "mark", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model",
-    "percent", "read_calibration", "read_species_list", "sequences", "shot_of", "softmax", "square_crop", "sum_up", "sync_dir", "to_batch",
-    "translate", "wire", "word_alert", "write_atomically",
+    "percent", "read_calibration", "read_species_list", "sequences", "shot_of", "softmax",
+    "square_crop", "sum_up", "sync_dir", "to_batch", "translate", "wire", "word_alert", "write_atomically",
 ]  # fmt: skip

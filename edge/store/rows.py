@@ -46,7 +46,7 @@ def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
         "captured_timezone": frame.captured.timezone,
         "captured_origin": frame.captured.origin,
         "received_at": frame.received_at,
-        "late": _is_late(frame),
+        "late": is_late(frame.captured.utc, frame.received_at, frame.agent.waited_s if frame.agent else None),
         "camera": frame.camera,
         "burst": frame.burst,
         "burst_number": frame.burst_number,
@@ -54,14 +54,14 @@ def frame_values(frame: SpooledFrame, *, spool_bytes: int) -> dict[str, Any]:
     }
 
 
-def _is_late(frame: SpooledFrame) -> bool:
-    """Whether it waited somewhere before it came to us."""
-    if frame.agent is not None and frame.agent.waited_s is not None:
-        return frame.agent.waited_s >= LATE[0].total_seconds()
-    if frame.captured.utc is None:
+def is_late(captured: datetime | None, received: datetime, waited_s: float | None) -> bool:
+    """Whether a frame waited somewhere before it came to us. waited_s: as its agent says, None where none does."""
+    if waited_s is not None:
+        return waited_s >= LATE[0].total_seconds()
+    if captured is None:
         return False
     first, last = LATE
-    return first <= frame.received_at - frame.captured.utc < last
+    return first <= received - captured < last
 
 
 def _agent_values(agent: AgentFacts | None) -> dict[str, Any]:

@@ -361,7 +361,8 @@ deployments = Table(
 
 # What is wrong with a camera's clock: its time is said_utc + offset_s + drift_s_per_day × days since `anchor`, for
 # frames whose said_utc lies in since … until (None: without end, both included). timezone: instead of an offset, the
-# zone in which `captured_original` is to be read anew, "" for none. Undone ones stay, with who and when.
+# zone in which `captured_original` is to be read anew, "" for none. Undone ones stay, with who and when. applied_at:
+# when the last frame had its new time, None while that is under way (edge/store/clocks.py).
 clock_corrections = Table(
     "clock_corrections",
     metadata,
@@ -378,6 +379,7 @@ clock_corrections = Table(
     Column("made_at", Utc, nullable=False),
     Column("undone_by", String, nullable=False, default=""),
     Column("undone_at", Utc),
+    Column("applied_at", Utc),
 )
 
 # The same thing at the same place again and again: a stone, a branch. state: suspect → suppressed or kept; with who

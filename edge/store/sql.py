@@ -32,7 +32,7 @@ from ..crash import reached
 from ..errors import SchemaError, StoreBusy
 from ..i18n import _
 from ..model import Outcome, SpooledFrame
-from . import arrivals
+from . import arrivals, clocks
 from .rows import frame_from, frame_values, is_due, observation_values, outcome_from
 from .schema import encounters, frames, notices, observations, quarantine, suspects
 
@@ -111,7 +111,7 @@ class Store:
         """
         rows = [frame_values(frame, spool_bytes=spool_bytes) for frame, spool_bytes in new]
         with self.transaction() as connection:
-            is_new = arrivals.add_frames(connection, rows)
+            is_new = arrivals.add_frames(connection, clocks.correct_rows(connection, rows))
         reached("store.added")
         return is_new
 

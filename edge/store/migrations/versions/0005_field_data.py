@@ -59,6 +59,7 @@ def upgrade() -> None:
         sa.Column("made_at", sa.DateTime(), nullable=False),
         sa.Column("undone_by", sa.String(), nullable=False),
         sa.Column("undone_at", sa.DateTime(), nullable=True),
+        sa.Column("applied_at", sa.DateTime(), nullable=True),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_clock_corrections")),
     )
     op.create_index(op.f("ix_clock_corrections_station"), "clock_corrections", ["station"])

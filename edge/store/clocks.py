@@ -1,0 +1,243 @@
+"""Rows of `clock_corrections`, and the times of frames that follow from them.
+
+A frame's captured_utc is always what `corrected` makes of its said_utc and the corrections in force, so the times of a
+station can be worked out anew at any moment and in any number of steps: `Recount` does it in small transactions that
+let the daemon write in between, and one that was cut short is finished by the next. What arrives meanwhile gets its
+right time as it is spooled (`correct_rows`).
+
+Encounters that alerts were told of keep their frames; when they began and ended follows the frames' new times.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, tuple_, update
+
+from ..camera_clock import Correction, corrected
+from .rows import is_late
+from .schema import audit, clock_corrections, encounters, frames, matches
+
+if TYPE_CHECKING:
+    from .sql import Store
+
+BATCH = 2_000  # frames a transaction: 50 ms, which a daemon that writes waits for
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A correction with its history. undone_at: None while it is in force. applied_at: None while it is under way."""
+
+    correction: Correction
+    why: str
+    made_by: str
+    made_at: datetime
+    undone_by: str = ""
+    undone_at: datetime | None = None
+    applied_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Faced:
+    """A frame's time: what its clock said and as which text, and what it counts as."""
+
+    pk: int
+    name: str
+    said: datetime
+    original: str
+    captured: datetime
+
+
+def in_force(connection: Connection, stations: Iterable[str]) -> dict[str, list[Correction]]:
+    """The corrections in force of these stations, in the order in which they were made."""
+    rows = connection.execute(
+        select(clock_corrections)
+        .where(clock_corrections.c.station.in_(sorted(set(stations))), clock_corrections.c.undone_at.is_(None))
+        .order_by(clock_corrections.c.pk)
+    ).mappings()
+    found: dict[str, list[Correction]] = {}
+    for row in rows:
+        found.setdefault(row["station"], []).append(_correction(row))
+    return found
+
+
+def correct_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of frames that are about to be added, with their times put right."""
+    known = in_force(connection, [row["station"] for row in rows])
+    return [_corrected_row(row, known.get(row["station"], ())) for row in rows]
+
+
+def _corrected_row(row: Mapping[str, Any], known: Sequence[Correction]) -> dict[str, Any]:
+    if not known or row["said_utc"] is None:
+        return dict(row)
+    right = corrected(row["said_utc"], row["captured_original"], known)
+    return {**row, "captured_utc": right, "late": is_late(right, row["received_at"], row["waited_s"])}
+
+
+def history(connection: Connection, stations: Sequence[str] = ()) -> list[Recorded]:
+    """All corrections, also undone ones, in the order in which they were made; stations: () for all."""
+    query = select(clock_corrections).order_by(clock_corrections.c.pk)
+    if stations:
+        query = query.where(clock_corrections.c.station.in_(stations))
+    return [_recorded(row) for row in connection.execute(query).mappings()]
+
+
+def find(connection: Connection, pk: int) -> Recorded | None:
+    """The correction of this number."""
+    row = connection.execute(select(clock_corrections).where(clock_corrections.c.pk == pk)).mappings().first()
+    return _recorded(row) if row else None
+
+
+def add(connection: Connection, new: Correction, *, why: str, who: str, now: datetime) -> int:
+    """Note a correction and who made it; its number. The frames have their new times once a `Recount` is through."""
+    values = {
+        "station": new.station,
+        "since": new.since,
+        "until": new.until,
+        "offset_s": new.offset_s,
+        "anchor": new.anchor,
+        "drift_s_per_day": new.drift_s_per_day,
+        "timezone": new.timezone,
+        "why": why,
+        "made_by": who,
+        "made_at": now,
+    }
+    pk = connection.execute(insert(clock_corrections).values(values).returning(clock_corrections.c.pk)).scalar_one()
+    told = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
+    _note(connection, "clock.correct", new.station, who=who, now=now, details={"correction": pk, **told})
+    return int(pk)
+
+
+def undo(connection: Connection, known: Recorded, *, who: str, now: datetime) -> bool:
+    """Take a correction out of force; False when it is out already."""
+    changed = connection.execute(
+        update(clock_corrections)
+        .where(clock_corrections.c.pk == known.correction.pk, clock_corrections.c.undone_at.is_(None))
+        .values(undone_by=who, undone_at=now, applied_at=None)
+    )
+    if changed.rowcount != 1:
+        return False
+    station, details = known.correction.station, {"correction": known.correction.pk}
+    _note(connection, "clock.undo", station, who=who, now=now, details=details)
+    return True
+
+
+def unfinished(connection: Connection) -> list[str]:
+    """Stations whose frames have not all got the times that follow from their corrections."""
+    query = select(clock_corrections.c.station).where(clock_corrections.c.applied_at.is_(None)).distinct()
+    return list(connection.scalars(query.order_by(clock_corrections.c.station)))
+
+
+def frames_of(
+    store: "Store", station: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Iterator[Faced]:
+    """The frames of a station whose time is known, in the order of time; since, until: of the said time."""
+    at, pk = frames.c.captured_utc, frames.c.pk
+    columns = (frames.c[name] for name in ("name", "said_utc", "captured_original"))
+    query = select(*columns, at, pk).where(frames.c.station == station, frames.c.said_utc.is_not(None))
+    if since is not None:
+        query = query.where(frames.c.said_utc >= since)
+    if until is not None:
+        query = query.where(frames.c.said_utc <= until)
+    after: tuple[Any, ...] | None = None
+    while True:
+        page = query if after is None else query.where(tuple_(at, pk) > tuple_(*after, types=[at.type, pk.type]))
+        with store.transaction() as connection:
+            rows = connection.execute(page.order_by(at, pk).limit(BATCH)).all()
+        for name, said, original, captured, number in rows:
+            yield Faced(number, name, said, original, captured)
+        if len(rows) < BATCH:
+            return
+        after = (rows[-1][3], rows[-1][4])
+
+
+def count_frames(connection: Connection, station: str) -> int:
+    """How many frames of a station have a time."""
+    query = select(func.count()).where(frames.c.station == station, frames.c.said_utc.is_not(None))
+    return int(connection.scalar(query) or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """frames: how many were looked at; changed: how many have another time; encounters: likewise."""
+
+    frames: int = 0
+    changed: int = 0
+    encounters: int = 0
+
+
+def recount(
+    store: "Store", station: str, *, now: datetime, progress: Callable[[int], object] = lambda _frames: None
+) -> Counted:
+    """Give all frames and encounters of a station the times that follow from its corrections, and note that it is done.
+
+    Bounded memory, a transaction each BATCH frames; may be cut short at any moment, then the next call finishes it.
+    progress: told how many frames were looked at. Raises StoreBusy when another process holds the database too long.
+    """
+    last, looked, changed, met = "", 0, 0, 0
+    while True:
+        with store.transaction() as connection:
+            known = in_force(connection, [station]).get(station, [])
+            rows = _page(connection, station, last)
+            new = [
+                {"frame": pk, "at": at}
+                for pk, _id, said, original, captured in rows
+                if (at := corrected(said, original, known)) != captured
+            ]
+            if new:
+                connection.execute(SET_TIME, new)
+                met += _follow(connection, [each["frame"] for each in new])
+            if len(rows) < BATCH:
+                mine = clock_corrections.c.station == station
+                done = update(clock_corrections).where(mine, clock_corrections.c.applied_at.is_(None))
+                connection.execute(done.values(applied_at=now))
+        looked, changed = looked + len(rows), changed + len(new)
+        progress(looked)
+        if len(rows) < BATCH:
+            return Counted(looked, changed, met)
+        last = rows[-1][1]
+
+
+SET_TIME = update(frames).where(frames.c.pk == bindparam("frame")).values(captured_utc=bindparam("at"))
+
+
+def _page(connection: Connection, station: str, last: str) -> Sequence[Any]:
+    """The frames after this id: in the order of the index over (station, id), which needs no sorting."""
+    columns = (frames.c[name] for name in ("pk", "id", "said_utc", "captured_original", "captured_utc"))
+    query = select(*columns).where(frames.c.station == station, frames.c.id > last, frames.c.said_utc.is_not(None))
+    return connection.execute(query.order_by(frames.c.id).limit(BATCH)).all()
+
+
+def _follow(connection: Connection, changed: Sequence[int]) -> int:
+    """Let encounters begin and end with their frames; how many did otherwise before."""
+    theirs = select(matches.c.encounter_pk).where(matches.c.frame_pk.in_(changed)).distinct()
+    at = func.coalesce(frames.c.captured_utc, frames.c.received_at, type_=frames.c.received_at.type)
+    spans = connection.execute(
+        select(matches.c.encounter_pk, func.min(at, type_=at.type), func.max(at, type_=at.type))
+        .join(frames, frames.c.pk == matches.c.frame_pk)
+        .where(matches.c.encounter_pk.in_(theirs))
+        .group_by(matches.c.encounter_pk)
+    ).all()
+    if not spans:
+        return 0
+    move = update(encounters).where(encounters.c.pk == bindparam("which"))
+    connection.execute(
+        move.values(started_at=bindparam("began"), last_at=bindparam("ended")),
+        [{"which": pk, "began": began, "ended": ended} for pk, began, ended in spans],
+    )
+    return len(spans)
+
+
+def _note(connection: Connection, action: str, station: str, *, who: str, now: datetime, details: Any) -> None:
+    connection.execute(insert(audit).values(at=now, who=who, action=action, subject=station, details=details))
+
+
+def _correction(row: Mapping[Any, Any]) -> Correction:
+    names = ("station", "since", "until", "offset_s", "anchor", "drift_s_per_day", "timezone", "pk")
+    return Correction(**{name: row[name] for name in names})
+
+
+def _recorded(row: Mapping[Any, Any]) -> Recorded:
+    names = ("why", "made_by", "made_at", "undone_by", "undone_at", "applied_at")
+    return Recorded(_correction(row), **{name: row[name] for name in names})
