@@ -13,6 +13,7 @@ from .commands import (
     alerts,
     bench,
     broker,
+    calibrate,
     chaos,
     check,
     demo,
@@ -27,6 +28,7 @@ from .commands import (
     repeats,
     replay,
     run,
+    species,
     station,
     station_command,
 )
@@ -109,6 +111,17 @@ command(
         "Ctrl-C leaves a valid file and ends with 130; the same command with --resume goes on from there."
     ),
 )(process.process)
+command(
+    "calibrate",
+    short_help=_("Fit the classifier's probabilities to what people said of its boxes."),
+    help=_(
+        "Fit the classifier's probabilities to what people said of its boxes, and draw how well they hold.\n\n"
+        "Writes a temperature for the classifier and thresholds for single taxa (calibration.toml), which the stage "
+        "rollup takes as `calibration:`, and a reliability plot (SVG). --from takes a table of files (file, "
+        "observation_type, scientific_name) that are looked at now, --reviews the record of a site.\n\n"
+        "Needs 100 reviewed boxes of three kinds of animals at least, and says so, with numbers, when there are fewer."
+    ),
+)(calibrate.calibrate)
 command(
     "export",
     short_help=_("Write what was recorded in a format that other tools open."),
@@ -243,6 +256,7 @@ app.add_typer(
     deployments.app, name="deployments", help=_("When which camera stood where; trap-nights, failures, imports.")
 )
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
+app.add_typer(species.app, name="species", help=_("Check species lists; list the animals that are known."))
 
 
 def main() -> None:

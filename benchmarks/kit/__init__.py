@@ -106,10 +106,12 @@ class Process:
 
 
 @contextmanager
-def open_process(site: str = DEFAULT_SITE, *, fps: float | None = None, workers: int = 0) -> Iterator[Process]:
-    """The command's path with its own defaults. fps: pictures a second of a clip, 0 for all."""
+def open_process(
+    site: str = DEFAULT_SITE, *, path: Path | None = None, fps: float | None = None, workers: int = 0
+) -> Iterator[Process]:
+    """The command's path with its own defaults. path: where the site stands. fps: of a clip's pictures, 0 for all."""
     registry = load_registry()
-    plan = plan_from(site, Path("(benchmark)"), registry)
+    plan = plan_from(site, path or Path("(benchmark)"), registry)
     log = make_log(json_lines=False, level="warning")
     with (
         open_services(plan, registry, log=log, clock=SystemClock(), tally=Tally(), sample_fps=fps) as services,

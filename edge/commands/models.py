@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, cls=Group)
 command = partial(app.command, cls=Command)
-SENTENCES = {"summary", "licence", "note", "not_yet"}  # what a card and the catalogue say in words, not in names
+SENTENCES = {
+    "summary",
+    "licence",
+    "note",
+    "not_yet",
+    "accept",
+}  # what a card and the catalogue say in words, not in names
 
 FolderOption = Annotated[
     Path | None, typer.Option("--folder", help=_("Where models are installed, instead of $TIGRILLO_MODELS."))
@@ -137,6 +143,10 @@ def pull_models(
             help=_("Accept a file whose publisher gives no hash; the hash of what comes is recorded for later pulls."),
         ),
     ] = False,
+    accept_licence: Annotated[
+        bool,
+        typer.Option("--accept-licence", help=_("Agree to what a model's licence asks for; without it that is shown.")),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Install models; one that is there with the right hash is left as it is."""
@@ -147,7 +157,13 @@ def pull_models(
     pulled = []
     with _progress() as progress:
         for name in chosen:
-            result = pull(name, folder or models_dir(), progress=progress, trust_first_use=trust_first_use)
+            result = pull(
+                name,
+                folder or models_dir(),
+                progress=progress,
+                trust_first_use=trust_first_use,
+                accept_licence=accept_licence,
+            )
             pulled.append({"name": name, "fresh": result.fresh, "folder": str(result.card.folder)})
             if not as_json:
                 text = _("{name}: installed in {folder}") if result.fresh else _("{name}: is there already, hash right")
@@ -202,7 +218,9 @@ def verify(
         "Install your own ONNX file: its card is made from what the file says.\n\n"
         "Detectors with a YOLOv5, YOLOX or YOLOv8 head and classifiers are recognised by their output. What the file "
         "does not say, such as class names or which of them are animals, is asked for; what was guessed wrong is "
-        "corrected in card.toml. The file is copied and the original stays."
+        "corrected in card.toml. The file is copied and the original stays.\n\n"
+        "With the name of a model that the catalogue knows and can't convert, as --name speciesnet, what the catalogue "
+        "says of it goes into the card."
     ),
 )
 def import_onnx(  # because typer makes an option of each
@@ -231,15 +249,19 @@ def import_onnx(  # because typer makes an option of each
     """Install an ONNX file of one's own."""
     from ..models.class_names import read_class_names
     from ..models.importing import Wishes, import_model
+    from ..models.pull import catalogued
 
+    known = catalogued(name)
+    settings = {key: value for key, value in known.settings.items() if key != "taxonomy" or not taxonomy}
     wishes = Wishes(
-        decoder=decoder,
-        task=task,
-        classes=read_class_names(classes) if classes else (),
+        decoder=decoder or known.decoder,
+        task=task or known.task,
+        classes=read_class_names(classes) if classes else known.classes,
         categories=dict(_category(each) for each in category or []),
         input_hw=_size(size),
         taxonomy=taxonomy or ("imagenet" if classes == "imagenet" else ""),
-        licence=licence,
+        licence=licence or known.licence,
+        settings=settings,
     )
     card = import_model(file, folder or models_dir(), name=name, wishes=wishes)
     if as_json:

@@ -62,6 +62,7 @@ class Entry:
     convert: Literal["none", "yolox", "efficientnet-lite0"] = "none"
     default: bool = False
     not_yet: str = ""
+    accept: str = ""
     class_table: str = ""
     wheel: WheelOrigin | None = None
     url: UrlOrigin | None = None

@@ -63,10 +63,12 @@ def pull(
     progress: Progress | None = None,
     catalogue: Mapping[str, Entry] | None = None,
     trust_first_use: bool = False,
+    accept_licence: bool = False,
 ) -> Pulled:
     """Install a model of the catalogue in `folder`/`name`, unless it is there with the right hash.
 
-    trust_first_use: take a file whose publisher gives no hash, and record the hash of what comes.
+    trust_first_use: take a file whose publisher gives no hash, and record the hash of what comes. accept_licence: the
+    person agrees to what the entry asks for.
     Raises ModelError when the name is unknown, the file can't be had, its hash differs or it can't be converted;
     nothing is left behind then, but for the part of an interrupted download, with which the next pull goes on.
     """
@@ -77,6 +79,8 @@ def pull(
         return Pulled(models.verify(name), fresh=False)
     if entry.not_yet:
         raise ModelError(f"{name}: {_(entry.not_yet)}")
+    if entry.accept and not accept_licence:
+        raise ModelError(_not_accepted(entry))
     with only_one(folder):
         if name in models.names():  # another process pulled it while this one waited
             return Pulled(models.verify(name), fresh=False)
@@ -90,6 +94,13 @@ def pull(
         if entry.url and not entry.url.sha256:
             remember(name, entry.url, sha256, folder=folder)
     return Pulled(models.card(name), fresh=True)
+
+
+def _not_accepted(entry: Entry) -> str:
+    """What the person has to agree to, and how, with all that this pull will ask for."""
+    flags = "--accept-licence" + (" --trust-first-use" if entry.url and not entry.url.sha256 else "")
+    text = _("{name}: {terms}. If that is right for you: tigrillo models pull {name} {flags}")
+    return text.format(name=entry.name, terms=_(entry.accept), flags=flags)
 
 
 def _with_trusted_hash(entry: Entry, origin: UrlOrigin, folder: Path, *, trust_first_use: bool) -> Entry:
@@ -143,10 +154,16 @@ def _install(entry: Entry, fetched: Path, work: Path, *, sha256: str) -> None:
     else:
         onnx.save(build_efficientnet_lite0(read_checkpoint(fetched)), target)
     fetched.unlink(missing_ok=True)
-    write_card(describe(work, name=entry.name, source=source, wishes=_wishes(entry), where=entry.name))
+    write_card(describe(work, name=entry.name, source=source, wishes=wishes_of(entry), where=entry.name))
 
 
-def _wishes(entry: Entry) -> Wishes:
+def catalogued(name: str) -> Wishes:
+    """What the catalogue says of a model that a person has to export; nothing for any other name."""
+    entry = read_catalogue().get(name)
+    return wishes_of(entry) if entry and entry.not_yet and entry.card else Wishes()
+
+
+def wishes_of(entry: Entry) -> Wishes:
     """What the catalogue says of the model; an ONNX file may say the rest itself."""
     card = entry.card
     return Wishes(

@@ -8,7 +8,7 @@ vector scaling would need far more boxes than a site reviews.
 import math
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ MIN_OF_TAXON = 20  # boxes that a threshold of a taxon rests on
 LEAST_THRESHOLD = 0.3
 TARGET = 0.9  # share of a taxon's answers that shall be right
 TEMPERATURES = (0.2, 10.0)
-STEPS = 60  # of the golden section: 10⁻¹² of the range
+STEPS = 30  # of the golden section: a millionth of the range
 TINY = 1e-6
 NEVER = 1.0  # the threshold of a taxon whose answers were not right often enough at any
 
@@ -75,6 +75,7 @@ class Calibration:
 
 
 _ADAPTER = TypeAdapter(Calibration)
+KEYS = tuple(each.name for each in fields(Calibration))
 
 
 def heat(classes: Sequence[Classification], *, temperature: float, class_count: int) -> tuple[Classification, ...]:
@@ -232,6 +233,8 @@ def read_calibration(path: Path, taxonomy: Taxonomy) -> Calibration:
     """The calibration in this file. Raises ConfigError with one line for every fault."""
     try:
         values = tomllib.loads(path.read_text("utf-8"))
+        if strange := [key for key in values if key not in KEYS]:
+            raise ConfigError(_("{path}: nothing is called {key!r} here").format(path=path, key=strange[0]))
         found = _ADAPTER.validate_python(values)
     except OSError as exc:
         text = _("{path}: can't be read: {reason}; `tigrillo calibrate` makes one")

@@ -152,7 +152,7 @@ def _read_row(line: int, row: Mapping[str, str]) -> Listed | Fault:
         return Listed(line, known[0][0], known[0][1])
     if column == "scientific":
         return _unknown_scientific(line, written, row, known)
-    return Fault(line, _unknown_common(written))
+    return Fault(line, hint_for(written))
 
 
 def _find(column: str, written: str) -> Taxon | None:
@@ -207,7 +207,7 @@ def _parents_in(written: str, row: Mapping[str, str]) -> Iterator[str]:
             yield row[rank].strip().capitalize()
 
 
-def _unknown_common(written: str) -> str:
+def hint_for(written: str) -> str:
     """What is wrong with a name that nothing bears."""
     return _meant(written) or _("no taxon {name!r}: write its scientific name beside it").format(name=written)
 
