@@ -3,8 +3,10 @@
 Usage: python benchmarks/export.py [--observations N] [--formats NAME …]
 
 A database of 200 stations is made by SQL, 2.5 observations a frame, every tenth frame blank, a third of the rest in
-encounters; then `tigrillo export` writes each format, one process after the other: its seconds, and its largest
-resident memory as the kernel counts it. The goals are those of the issue: ≤ 60 s and ≤ 300 MB each.
+encounters; then `tigrillo export` writes each format, one process after the other: its seconds by the clock and of the
+CPU, and its largest resident memory as the kernel counts it. On a machine that others use too, only the CPU's seconds
+tell something. yolo and tags are left out: they copy pictures, as fast as the disk is. The goals are those of the
+issue: ≤ 60 s and ≤ 300 MB each.
 """
 
 import argparse
@@ -23,7 +25,11 @@ from edge.store.rows import detection_to_json
 from edge.store.sql import Store
 
 STATIONS, OF_A_FRAME = 200, (2, 3)
-FORMATS = ("camtrap-dp", "csv", "coco", "geojson", "megadetector")
+FORMATS = (
+    *("camtrap-dp", "csv", "coco", "geojson", "megadetector"),
+    *("wildlife-insights", "darwin-core", "gpx", "kml", "matrices"),
+)
+PACKED = ("camtrap-dp", "wildlife-insights", "darwin-core", "matrices")
 GOAL_S, GOAL_MB = 60, 300
 FELIDAE = Taxon("Felidae", "family", ("Animalia", "Mammalia", "Carnivora", "Felidae"), "cat family", "felino")
 RAW = tuple(Classification(f"class {number}", 0.4 / number) for number in range(1, 6))
@@ -72,20 +78,22 @@ def make_site(folder: Path, observations: int) -> Path:
     return site
 
 
-def export(site: Path, name: str, out: Path) -> tuple[float, float, dict[str, int]]:
-    """Seconds, peak MB and the summary of one export. The peak is that of the largest child so far."""
+def export(site: Path, name: str, out: Path) -> tuple[float, float, float, dict[str, int]]:
+    """Seconds by the clock, of the CPU, peak MB and the summary of one export."""
     command = [sys.executable, "-m", "edge.cli", "export", name, "--out", str(out), "--site", str(site), "--json"]
     started = time.monotonic()
     # a process of its own between, so that the peak is of this export alone
     measured = (
         "import resource, subprocess, sys; done = subprocess.run(sys.argv[1:], check=False);"
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(done.returncode)"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss); sys.exit(done.returncode)"
     )
     done = subprocess.run([sys.executable, "-c", measured, *command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
-    summary, peak_kb = done.stdout.strip().splitlines()
-    return time.monotonic() - started, int(peak_kb) / 1000, json.loads(summary)
+    summary, used = done.stdout.strip().splitlines()
+    cpu, peak_kb = used.split()
+    return time.monotonic() - started, float(cpu), int(peak_kb) / 1000, json.loads(summary)
 
 
 def main() -> None:
@@ -102,18 +110,19 @@ def main() -> None:
         size = (folder / "state" / "tigrillo.sqlite").stat().st_size / 1e6
         print(f"{asked.observations} observations, {STATIONS} stations, {size:.0f} MB; made in", end=" ")
         print(f"{time.monotonic() - started:.0f} s", flush=True)
-        print(f"{'format':14}{'frames':>9}{'observations':>14}{'seconds':>9}{'peak MB':>9}{'file MB':>9}")
-        slowest = largest = 0.0
+        print(f"{'format':18}{'frames':>9}{'observations':>14}{'seconds':>9}{'CPU s':>8}{'peak MB':>9}{'file MB':>9}")
+        slowest = busiest = largest = 0.0
         for each in asked.formats:
-            out = folder / f"out-{each}{'.zip' if each == 'camtrap-dp' else ''}"
-            seconds, peak, summary = export(site, each, out)
+            out = folder / f"out-{each}{'.zip' if each in PACKED else ''}"
+            seconds, cpu, peak, summary = export(site, each, out)
             if summary["observations"] != asked.observations:
                 raise SystemExit(f"{each}: {summary['observations']} observations came out")
-            slowest, largest = max(slowest, seconds), max(largest, peak)
+            slowest, busiest, largest = max(slowest, seconds), max(busiest, cpu), max(largest, peak)
             counts = f"{summary['frames']:9}{summary['observations']:14}"
-            print(f"{each:14}{counts}{seconds:9.1f}{peak:9.0f}{out.stat().st_size / 1e6:9.0f}", flush=True)
+            print(f"{each:18}{counts}{seconds:9.1f}{cpu:8.1f}{peak:9.0f}{out.stat().st_size / 1e6:9.0f}", flush=True)
             out.unlink()
-    print(f"slowest {slowest:.1f} s; goal ≤ {GOAL_S}. Largest peak {largest:.0f} MB; goal ≤ {GOAL_MB}")
+    print(f"slowest {slowest:.1f} s, most of the CPU {busiest:.1f} s; goal ≤ {GOAL_S}.", end=" ")
+    print(f"Largest peak {largest:.0f} MB; goal ≤ {GOAL_MB}")
     print(f"ratio: {max(slowest / GOAL_S, largest / GOAL_MB):.2f}")
 
 
