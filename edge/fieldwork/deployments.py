@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from ..deployed import Deployment, overlap
 from ..errors import FatalError
@@ -21,15 +21,14 @@ from ..services import Station
 from ..store import deployments as rows
 from ..store.sql import Store
 from .changes import Change
-from .places import Point, suspicion
+from .entries import safe_name
+from .places import Point, known_zones, suspicion
 
 ID = re.compile(r"[^\x00-\x20\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f]{0,126}[^\x00-\x20\x7f-\x9f])?")
 MOST_ID = 128
 FIRST_YEAR = 1980  # earlier ones are clocks that were never set
 AHEAD = timedelta(days=366)  # so far ahead nobody plans; a wrong year, rather
 RANGES = {
-    "latitude": (-90.0, 90.0),
-    "longitude": (-180.0, 180.0),
     "uncertainty_m": (0.0, 20_037_508.0),  # half the way around the earth
     "height_m": (-10.0, 200.0),  # below ground, up to the canopy
     "tilt_deg": (-90.0, 90.0),
@@ -91,11 +90,11 @@ class Deployments:
             new = replace(new, latitude=known.latitude, longitude=known.longitude)
         if new.id:
             return new
-        day = new.started_at.astimezone(ZoneInfo(self.zone_of(new))).date()
-        taken, number, found = {each.id for each in others}, 1, f"{new.station}:{day.isoformat()}"
+        named = f"{new.station}:{self._day(new.started_at, new)[: len('2026-11-22')]}"
+        taken, number, found = {each.id for each in others}, 1, named
         while found in taken:
             number += 1
-            found = f"{new.station}:{day.isoformat()}-{number}"
+            found = f"{named}-{number}"
         return replace(new, id=found)
 
     def add(self, new: Deployment) -> tuple[Deployment, list[str]]:
@@ -123,8 +122,8 @@ class Deployments:
     def faults(self, new: Deployment, others: Iterable[Deployment]) -> list[str]:
         """Why it can't be added beside the others, one line each; [] when it can."""
         found = [*_names(new), *_times(new, self.now), *_numbers(new), *self._position(new)]
-        if new.timezone and new.timezone not in available_timezones():
-            near = _mean(difflib.get_close_matches(new.timezone, available_timezones(), 1))
+        if new.timezone and new.timezone not in known_zones():
+            near = _mean(difflib.get_close_matches(new.timezone, known_zones(), 1))
             found.append(_("{name!r} is no IANA time zone{hint}").format(name=new.timezone, hint=near))
         if found:
             return found
@@ -182,7 +181,7 @@ class Deployments:
 
     def _day(self, at: datetime, each: Deployment) -> str:
         zone = self.zone_of(each)
-        return at.astimezone(ZoneInfo(zone if zone in available_timezones() else "UTC")).strftime("%Y-%m-%d %H:%M")
+        return at.astimezone(ZoneInfo(zone if zone in known_zones() else "UTC")).strftime("%Y-%m-%d %H:%M")
 
 
 def degrees(place: Point) -> str:
@@ -203,8 +202,8 @@ def _names(new: Deployment) -> list[str]:
     found = []
     if not is_safe_name(new.station):
         text = _("station {name!r}: letters, digits, '_', '-' and '.' only, at most 64{hint}")
-        near = re.sub(r"[^\w.\-]+", "-", new.station.strip()).strip("-.")[:64]
-        hint = _("; did you mean {names}?").format(names=repr(near)) if is_safe_name(near) else ""
+        near = safe_name(new.station)
+        hint = _mean([near] if near else [])
         found.append(text.format(name=new.station[:80], hint=hint))
     if len(new.id) > MOST_ID or not ID.fullmatch(new.id):
         text = _("id {name!r}: one line of at most 128 characters, no space at its ends")
@@ -232,9 +231,7 @@ def _numbers(new: Deployment) -> list[str]:
     found = []
     for name, (least, most) in RANGES.items():
         value = getattr(new, name)
-        if value is None or (name in ("latitude", "longitude") and math.isfinite(value)):
-            continue  # of a position more can be said than of one number
-        if not (math.isfinite(value) and least <= value <= most):
+        if value is not None and not (math.isfinite(value) and least <= value <= most):
             text = _("{name}: {value:g} is not from {least:g} to {most:g}")
             found.append(text.format(name=name, value=value, least=least, most=most))
     return found

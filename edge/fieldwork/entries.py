@@ -11,12 +11,14 @@ from zoneinfo import ZoneInfo
 
 from ..deployed import Deployment
 from ..i18n import _
+from ..paths import is_safe_name
 
 MOST_BYTES = 64_000_000  # of a file; a hundred thousand deployments are 20 MB
 ISO_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 SLASHED = re.compile(r"(\d{1,4})[/.](\d{1,2})[/.](\d{1,4})")
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*([ap])?\.?\s*(?:m\.?)?", re.IGNORECASE)
 OFFSET = re.compile(r"\s*(Z|[+-]\d{2}:?\d{2})$")
+NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9ÁÉÍÓÚÜÑáéíóúüñ_.\-]+")  # as edge.wire.NAME
 DEGREES = re.compile(
     r"""(?P<sign>[+-])?\s*(?P<deg>\d+(?:[.,]\d+)?)\s*(?:°|º|d)?\s*
         (?:(?P<min>\d+(?:[.,]\d+)?)\s*['′’]\s*)?(?:(?P<sec>\d+(?:[.,]\d+)?)\s*(?:"|″|”|'')\s*)?
@@ -50,6 +52,12 @@ class Reading:
     dates: str = ""
     start: str = ""
     end: str = ""
+
+
+def safe_name(text: str) -> str:
+    """The name of a station that is nearest to a text: what may not be in one becomes "-"; "" when nothing is left."""
+    name = NOT_IN_NAMES.sub("-", text.strip()).strip("-.")[:64].rstrip("-.")
+    return name if is_safe_name(name) else ""
 
 
 def read_number(text: str) -> float:

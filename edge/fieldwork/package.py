@@ -19,7 +19,7 @@ from ..deployed import Deployment
 from ..errors import FatalError
 from ..i18n import _
 from ..paths import is_safe_name
-from .entries import MOST_BYTES, Entry, Reading, read_degrees, read_moment, read_number
+from .entries import MOST_BYTES, Entry, Reading, read_degrees, read_moment, read_number, safe_name
 from .sheets import text_of
 
 PACKAGE, TABLE = "datapackage.json", "deployments.csv"
@@ -112,9 +112,8 @@ def _station(said: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
     """
     for column in ("locationID", "locationName", "deploymentID"):
         text = said.get(column, "")
-        name = re.sub(r"[^\w.\-]+", "-", text, flags=re.ASCII) if not is_safe_name(text) else text
-        name = name.strip(".-")[:64]
-        if text and is_safe_name(name):
+        name = text if is_safe_name(text) else safe_name(text)
+        if name:
             as_it_stood = {"locationID": said["locationID"]} if "locationID" in said else {}
             return name, {} if column == "locationID" and name == text else as_it_stood
     raise ValueError(_("no locationID that could be the name of a station"))

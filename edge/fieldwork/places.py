@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from zoneinfo import available_timezones
 
 from ..i18n import _
 
@@ -95,6 +96,12 @@ def distance_km(one: Point, other: Point) -> float:
     lat1, lon1, lat2, lon2 = map(math.radians, (*one, *other))
     half = math.sin((lat2 - lat1) / 2) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin((lon2 - lon1) / 2) ** 2
     return 2 * EARTH_KM * math.asin(min(1.0, math.sqrt(half)))
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """Every IANA zone; looked up once, for that takes long."""
+    return frozenset(available_timezones())
 
 
 @cache

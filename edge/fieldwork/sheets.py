@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zoneinfo import available_timezones
 
 from ..deployed import Deployment
 from ..errors import FatalError
 from ..i18n import _
 from .effort import PROBLEM
 from .entries import MOST_BYTES, Entry, Reading, order_of, read_degrees, read_moment, read_number
+from .places import known_zones
 
 # Folded names (lower case, letters and digits only, no accents) of each field's columns.
 HEADERS = {
@@ -152,7 +152,7 @@ def _read(
     if not station:
         raise ValueError(_("no station"))
     zone = cells.get("timezone") or how.timezone_of(station)
-    if zone not in available_timezones():
+    if zone not in known_zones():
         raise ValueError(_("{name!r} is no IANA time zone{hint}").format(name=zone, hint=""))
     start, starts_on = _moment(cells, "start", zone, how)
     end, ends_on = _moment(cells, "end", zone, how)
