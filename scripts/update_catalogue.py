@@ -69,7 +69,7 @@ def _add(found: dict[str, list[str]], text: str, place: str) -> None:
 def _texts_of_models(entries: Mapping[str, Any]) -> Iterator[str]:
     """What the catalogue of models says to people; a licence only where it is a sentence."""
     for entry in entries.values():
-        yield from (text for key in ("summary", "not_yet") if (text := entry.get(key)))
+        yield from (text for key in ("summary", "not_yet", "accept") if (text := entry.get(key)))
         if " " in entry.get("licence", ""):
             yield entry["licence"]
         if note := entry.get("card", {}).get("note"):
