@@ -71,7 +71,7 @@ class _Page:
         tiles = (
             (sum(tally.frames.values()), self._t(mark("frames"))),
             (len(tally.frames), self._t(mark("stations"))),
-            (self._nights or "–", self._t(mark("trap-nights"))),
+            (self._nights_told(), self._t(mark("trap-nights"))),
             (len({name for name, kind in self._animals if kind.taxon}), self._t(mark("animal taxa"))),
             (sum(kind.captures for kind in animals), self._t(mark("animal captures"))),
             (tally.blank, self._t(mark("blank frames"))),
@@ -211,7 +211,7 @@ class _Page:
         return translate(text, self._language)
 
     def _number(self, value: float) -> str:
-        text = f"{value:.1f}"
+        text = f"{value:.2f}" if abs(value) < 1 else f"{value:.1f}"
         return text.replace(".", ",") if self._language == "es" else text
 
     def _plain(self, name: str, kind: Kind) -> str:
@@ -237,10 +237,13 @@ class _Page:
         )
         return nights, all(stay.noted for stay in stays)
 
+    def _nights_told(self) -> str:
+        return f"{'' if self._all_noted else '≈ '}{self._nights}" if self._nights else "–"
+
     def _bars(self, stay: Stay) -> list[Bar]:
         end = self._tally.stays.end_of(stay)
         effort = self._services.exporting.effort.get(stay.id) if stay.noted else None
-        made = [Bar(stay.start, end, "worked", f"{stay.id}: {stay.start:%Y-%m-%d} – {end:%Y-%m-%d}")]
+        made = [Bar(stay.start, end, "worked" if stay.noted else "inferred", f"{stay.id}: {stay.start:%Y-%m-%d} – {end:%Y-%m-%d}")]
         made += [
             Bar(gap.start, gap.end, gap.kind, f"{self._t(gap.why)}: {gap.start:%Y-%m-%d} – {gap.end:%Y-%m-%d}")
             for gap in (effort.gaps if effort else ())
