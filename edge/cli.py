@@ -16,6 +16,7 @@ from .commands import (
     calibrate,
     chaos,
     check,
+    clock,
     demo,
     deployments,
     doctor,
@@ -281,6 +282,7 @@ def main() -> None:
         typer.echo(foreign(exc), err=True)
         sys.exit(1)
 
+app.add_typer(clock.app, name="clock", help=_("Show, check and put right the clocks of cameras."))
 
 if __name__ == "__main__":
     main()

@@ -116,7 +116,7 @@ def export(
         context = replace(context, options=options)
         log = make_log(json_lines=False, level="warning")
         services = services_for(plan, log=log, clock=SystemClock(), context=context)
-        with _progress(console) as bar:
+        with progress_bar(console) as bar:
             task = bar.add_task("", total=sum(period.frames for period in context.periods))
             done = write_export(
                 store,
@@ -146,7 +146,8 @@ def export(
         typer.echo(text.format(**{**summary, "seconds": decimal(seconds)}))
 
 
-def _progress(console: Console) -> Progress:
+def progress_bar(console: Console) -> Progress:
+    """A bar on a terminal; nothing elsewhere."""
     return Progress(
         BarColumn(),
         MofNCompleteColumn(),

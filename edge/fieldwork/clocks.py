@@ -6,7 +6,7 @@ watch when the camera was set up or fetched. One such pair gives an offset; two 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from ..camera_clock import DAY_S, Correction, corrected, read_face, zone_of
@@ -91,24 +91,47 @@ def from_zone(station: str, zone: str) -> Correction:
     return Correction(station, timezone=zone)
 
 
+def for_deployment(new: Correction, start: datetime, end: datetime | None, *, timezone: str) -> Correction:
+    """The same for the frames of a deployment: since and until as its camera's clock said them.
+
+    start, end: when it really began and ended, None while it goes on. timezone: of the station, in which the clock was
+    read.
+    """
+    return replace(new, since=_said(new, start, timezone), until=end and _said(new, end, timezone))
+
+
+def _said(new: Correction, real: datetime, timezone: str) -> datetime:
+    """What the clock said at a real instant."""
+    if new.timezone:
+        face = real.astimezone(zone_of(new.timezone)).replace(tzinfo=ZoneInfo(timezone), fold=0)
+        return face.astimezone(UTC)
+    if new.anchor is None:
+        return real - timedelta(seconds=new.offset_s)
+    since_s = (real - new.anchor).total_seconds() - new.offset_s
+    return new.anchor + timedelta(seconds=since_s / (1 + new.drift_s_per_day / DAY_S))
+
+
 def read_offset(text: str) -> float:
     """Seconds of "+1h", "-90s", "1h30m", "-2d3h", "+01:00:00", "3600". Raises ValueError with what would be right."""
     body = text.strip().casefold()
     sign = -1.0 if body.startswith("-") else 1.0
     body = body.lstrip("+-")
-    parts = body.split(":")
     try:
-        if len(parts) in {2, 3}:
-            hours, minutes, *seconds = (float(each) for each in parts)
-            size_s = hours * 3600 + minutes * 60 + sum(seconds)
-        else:
-            size_s = _sum_of_units(body)
-        if not size_s < LONGEST_OFFSET_S:  # nor is a nan
-            raise ValueError(body)
-    except ValueError as exc:
+        size_s = _seconds(body)
+    except ValueError:
+        size_s = float("nan")
+    if not size_s < LONGEST_OFFSET_S:  # a nan is not
         hint = _("{text!r}: write an offset such as +1h, -90s, 1d2h30m or -01:30:00")
-        raise ValueError(hint.format(text=text[:40])) from exc
+        raise ValueError(hint.format(text=text[:40]))
     return sign * size_s
+
+
+def _seconds(body: str) -> float:
+    parts = body.split(":")
+    if len(parts) in {2, 3}:
+        hours, minutes, *seconds = (float(each) for each in parts)
+        return hours * 3600 + minutes * 60 + sum(seconds)
+    return _sum_of_units(body)
 
 
 def _sum_of_units(body: str) -> float:

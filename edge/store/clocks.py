@@ -1,14 +1,14 @@
 """Rows of `clock_corrections`, and the times of frames that follow from them.
 
 A frame's captured_utc is always what `corrected` makes of its said_utc and the corrections in force, so the times of a
-station can be worked out anew at any moment and in any number of steps: `Recount` does it in small transactions that
+station can be worked out anew at any moment and in any number of steps: `recount` does it in small transactions that
 let the daemon write in between, and one that was cut short is finished by the next. What arrives meanwhile gets its
 right time as it is spooled (`correct_rows`).
 
 Encounters that alerts were told of keep their frames; when they began and ended follows the frames' new times.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -40,13 +40,22 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Faced:
-    """A frame's time: what its clock said and as which text, and what it counts as."""
+    """A frame and its time: what its clock said and as which text, and what it counts as. Times aware.
 
-    pk: int
+    camera, brightness, infrared: as in edge.model.SpooledFrame and Outcome.
+    """
+
     name: str
     said: datetime
     original: str
+    received: datetime
+    camera: str
+    brightness: float | None
+    infrared: bool | None
     captured: datetime
+
+
+FACED = ("name", "said_utc", "captured_original", "received_at", "camera", "brightness", "infrared")
 
 
 def in_force(connection: Connection, stations: Iterable[str]) -> dict[str, list[Correction]]:
@@ -90,7 +99,7 @@ def find(connection: Connection, pk: int) -> Recorded | None:
 
 
 def add(connection: Connection, new: Correction, *, why: str, who: str, now: datetime) -> int:
-    """Note a correction and who made it; its number. The frames have their new times once a `Recount` is through."""
+    """Note a correction and who made it; its number, also of one noted before. `recount` gives frames their times."""
     values = {
         "station": new.station,
         "since": new.since,
@@ -103,6 +112,10 @@ def add(connection: Connection, new: Correction, *, why: str, who: str, now: dat
         "made_by": who,
         "made_at": now,
     }
+    same = (clock_corrections.c.station == new.station) & (clock_corrections.c.made_at == now)
+    twice = select(clock_corrections.c.pk).where(same, clock_corrections.c.made_by == who)
+    if known := connection.scalar(twice):
+        return int(known)
     pk = connection.execute(insert(clock_corrections).values(values).returning(clock_corrections.c.pk)).scalar_one()
     told = {name: value.isoformat() if isinstance(value, datetime) else value for name, value in values.items()}
     _note(connection, "clock.correct", new.station, who=who, now=now, details={"correction": pk, **told})
@@ -134,8 +147,8 @@ def frames_of(
 ) -> Iterator[Faced]:
     """The frames of a station whose time is known, in the order of time; since, until: of the said time."""
     at, pk = frames.c.captured_utc, frames.c.pk
-    columns = (frames.c[name] for name in ("name", "said_utc", "captured_original"))
-    query = select(*columns, at, pk).where(frames.c.station == station, frames.c.said_utc.is_not(None))
+    query = select(*(frames.c[name] for name in FACED), at, pk)
+    query = query.where(frames.c.station == station, frames.c.said_utc.is_not(None))
     if since is not None:
         query = query.where(frames.c.said_utc >= since)
     if until is not None:
@@ -145,58 +158,83 @@ def frames_of(
         page = query if after is None else query.where(tuple_(at, pk) > tuple_(*after, types=[at.type, pk.type]))
         with store.transaction() as connection:
             rows = connection.execute(page.order_by(at, pk).limit(BATCH)).all()
-        for name, said, original, captured, number in rows:
-            yield Faced(number, name, said, original, captured)
+        for *row, _pk in rows:
+            yield Faced(*row)
         if len(rows) < BATCH:
             return
-        after = (rows[-1][3], rows[-1][4])
+        after = (rows[-1][-2], rows[-1][-1])
 
 
-def count_frames(connection: Connection, station: str) -> int:
-    """How many frames of a station have a time."""
-    query = select(func.count()).where(frames.c.station == station, frames.c.said_utc.is_not(None))
-    return int(connection.scalar(query) or 0)
+def stations_of(connection: Connection) -> dict[str, tuple[int, int]]:
+    """Of each station with frames: how many have a time, and how many have none."""
+    known = func.count(frames.c.said_utc)
+    query = select(frames.c.station, known, func.count() - known).group_by(frames.c.station).order_by(frames.c.station)
+    return {station: (timed, unknown) for station, timed, unknown in connection.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """frames: how many were looked at; changed: how many have another time; encounters: likewise."""
+    """frames: how many were looked at; changed: how many have another time; encounters: likewise.
+
+    after: where the next step goes on, the last frame's id; done: whether there is nothing left.
+    """
 
     frames: int = 0
     changed: int = 0
     encounters: int = 0
+    after: str = ""
+    done: bool = False
+
+
+NOTHING_YET = Counted()
 
 
 def recount(
-    store: "Store", station: str, *, now: datetime, progress: Callable[[int], object] = lambda _frames: None
+    store: "Store", station: str, *, began: datetime, counted: Counted = NOTHING_YET, batches: int | None = None
 ) -> Counted:
-    """Give all frames and encounters of a station the times that follow from its corrections, and note that it is done.
+    """Give the frames and encounters of a station the times that follow from its corrections; sums so far.
 
-    Bounded memory, a transaction each BATCH frames; may be cut short at any moment, then the next call finishes it.
-    progress: told how many frames were looked at. Raises StoreBusy when another process holds the database too long.
+    Bounded memory, a transaction each BATCH frames; may be cut short at any moment, another one finishes it. began:
+    when the first step did; corrections that were made or undone until then are noted as applied at the end. counted:
+    of the steps before. batches: how many of them to do, None for all. Raises StoreBusy when another process holds the
+    database too long.
     """
-    last, looked, changed, met = "", 0, 0, 0
-    while True:
-        with store.transaction() as connection:
-            known = in_force(connection, [station]).get(station, [])
-            rows = _page(connection, station, last)
-            new = [
-                {"frame": pk, "at": at}
-                for pk, _id, said, original, captured in rows
-                if (at := corrected(said, original, known)) != captured
-            ]
-            if new:
-                connection.execute(SET_TIME, new)
-                met += _follow(connection, [each["frame"] for each in new])
-            if len(rows) < BATCH:
-                mine = clock_corrections.c.station == station
-                done = update(clock_corrections).where(mine, clock_corrections.c.applied_at.is_(None))
-                connection.execute(done.values(applied_at=now))
-        looked, changed = looked + len(rows), changed + len(new)
-        progress(looked)
-        if len(rows) < BATCH:
-            return Counted(looked, changed, met)
-        last = rows[-1][1]
+    while not counted.done and (batches is None or batches > 0):
+        counted = _step(store, station, counted, began)
+        batches = batches and batches - 1
+    return counted
+
+
+def _step(store: "Store", station: str, counted: Counted, began: datetime) -> Counted:
+    with store.transaction() as connection:
+        known = in_force(connection, [station]).get(station, [])
+        rows = _page(connection, station, counted.after)
+        new = [
+            {"frame": pk, "at": at}
+            for pk, _id, said, original, captured in rows
+            if (at := corrected(said, original, known)) != captured
+        ]
+        met = 0
+        if new:
+            connection.execute(SET_TIME, new)
+            met = _follow(connection, [each["frame"] for each in new])
+        done = len(rows) < BATCH
+        if done:
+            _mark_applied(connection, station, began)
+    return Counted(
+        counted.frames + len(rows),
+        counted.changed + len(new),
+        counted.encounters + met,
+        rows[-1][1] if rows else counted.after,
+        done,
+    )
+
+
+def _mark_applied(connection: Connection, station: str, began: datetime) -> None:
+    table = clock_corrections.c
+    known_then = (table.made_at <= began) & (table.undone_at.is_(None) | (table.undone_at <= began))
+    mine = (table.station == station) & table.applied_at.is_(None)
+    connection.execute(update(clock_corrections).where(mine, known_then).values(applied_at=began))
 
 
 SET_TIME = update(frames).where(frames.c.pk == bindparam("frame")).values(captured_utc=bindparam("at"))

@@ -153,7 +153,7 @@ def times(store: Store, station: str = "s") -> list[datetime]:
 def correct(store: Store, new: Correction) -> int:
     with store.transaction() as connection:
         pk = clocks.add(connection, new, why="watch", who="ana", now=NOW)
-    clocks.recount(store, new.station, now=NOW)
+    clocks.recount(store, new.station, began=NOW)
     return pk
 
 
@@ -174,7 +174,7 @@ def test_a_correction_moves_frames_and_its_undoing_moves_them_back(store: Store)
         assert clocks.undo(connection, known, who="ben", now=NOW)
         assert clocks.undo(connection, known, who="ben", now=NOW) is False
         assert clocks.unfinished(connection) == ["s"]
-    clocks.recount(store, "s", now=NOW)
+    clocks.recount(store, "s", began=NOW)
     assert times(store) == before
     with store.transaction() as connection:
         assert clocks.unfinished(connection) == []
@@ -213,15 +213,10 @@ def test_a_recount_that_was_cut_short_is_finished_by_the_next(store: Store, monk
     with store.transaction() as connection:
         clocks.add(connection, Correction("s", offset_s=60), why="", who="ana", now=NOW)
 
-    def stop(looked: int) -> None:
-        if looked >= 6:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        clocks.recount(store, "s", now=NOW, progress=stop)
+    assert clocks.recount(store, "s", began=NOW, batches=2).changed == 6
     with store.transaction() as connection:
         assert clocks.unfinished(connection) == ["s"]
-    counted = clocks.recount(store, "s", now=NOW)
+    counted = clocks.recount(store, "s", began=NOW)
 
     assert (counted.frames, counted.changed) == (10, 4)
     assert times(store) == [each + timedelta(minutes=1) for each in before]
