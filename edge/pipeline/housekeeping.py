@@ -18,7 +18,7 @@ from .runner import Failed, attempt
 LOOK_S = 0.5
 
 
-def handlers(store: Store, clock: Clock, originals: Originals | None = None) -> Mapping[str, Handler]:
+def handlers(store: Store, clock: Clock) -> Mapping[str, Handler]:
     """What commands may ask for. Each may be done twice, and raises EdgeError to refuse."""
 
     def keep(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -36,30 +36,16 @@ def handlers(store: Store, clock: Clock, originals: Originals | None = None) -> 
 
     return {
         "deployments.write": deployments,
-        "repeats.found": keep,
-        "repeats.decide": decided,
         "clock.correct": partial(clock_desk.correct, store),
         "clock.undo": partial(clock_desk.undo, store),
         "clock.recount": partial(clock_desk.recount, store),
+        "repeats.found": keep,
+        "repeats.decide": decided,
     }
 
-        **(_of_originals(originals) if originals else {}),
 
 @dataclass(frozen=True, slots=True)
 class Housekeeper:
-def _of_originals(originals: Originals) -> Mapping[str, Handler]:
-    def release(values: Mapping[str, Any]) -> Mapping[str, Any]:
-        said = {name: str(values[name]) for name in ("frame", "station", "who", "why")}
-        shown = originals.release(said["frame"], said["station"], who=said["who"], why=said["why"])
-        return {"station": shown.station, "frame": shown.id, "path": str(shown.path)}
-
-    def sweep(_values: Mapping[str, Any]) -> Mapping[str, Any]:
-        done = originals.sweep()
-        return {"withheld": done.withheld, "deleted": done.deleted, "failed": list(done.failed)}
-
-    return {"people.release": release, "people.sweep": sweep}
-
-
     """One thread of the daemon."""
 
     requests: Requests
@@ -67,16 +53,10 @@ def _of_originals(originals: Originals) -> Mapping[str, Handler]:
     log: Log
 
     def run(self, stop: threading.Event) -> None:
-        """Answer requests, and sweep originals now and then, until `stop` is set."""
-        next_sweep_s = self.clock.monotonic_s()
+        """Answer requests until `stop` is set."""
         while not stop.is_set():
             took = attempt(self.requests.take_in)
             if isinstance(took, Failed):
                 self.log.error("requests.failed", reason=took.reason)
                 stop.wait(10 * LOOK_S)
             stop.wait(LOOK_S)
-            if self.clock.monotonic_s() >= next_sweep_s:
-                swept = attempt(self.originals.sweep)
-                if isinstance(swept, Failed):
-                    self.log.error("people.failed", reason=swept.reason)
-                next_sweep_s = self.clock.monotonic_s() + SWEEP_EVERY_S
