@@ -79,7 +79,7 @@ class Tally:
                 taxon = each.answer.taxon if each.answer else None
                 kind = self.kinds[kind_of(each)] = Kind(each.category, taxon)
         self._captures.add(outcome, stay)
-        if self._pictures and spooled.kind == "still":
+        if self._pictures and spooled.kind == "still" and not outcome.damage:
             self._keep_best(outcome)
 
     def fail(self) -> None:
