@@ -32,6 +32,7 @@ from .commands import (
     species,
     station,
     station_command,
+    video,
 )
 from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
@@ -123,6 +124,18 @@ command(
         "Needs 100 reviewed boxes of three kinds of animals at least, and says so, with numbers, when there are fewer."
     ),
 )(calibrate.calibrate)
+command(
+    "video",
+    short_help=_("Say who is in clips, animal by animal, with times; cut each one out."),
+    help=_(
+        "Say who is in clips, animal by animal, with times; on request cut each one out, write a copy with boxes and "
+        "names, and a contact sheet.\n\n"
+        "tigrillo video card/ --out seen --clips --sheet. Each animal is one track, and gets one answer from its best "
+        "pictures. Clips are cut by copying, from the key picture before; where that can't be done they are encoded "
+        "anew, and it is said why. People are blurred unless --show-people is given.\n\n"
+        "All that is found stands in OUT/tracks.json. A clip that can't be looked at is named with the reason."
+    ),
+)(video.video)
 command(
     "export",
     short_help=_("Write what was recorded in a format that other tools open."),

@@ -6,13 +6,23 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import median
 from typing import Literal
 
-from ..model import Box
+from ..model import Box, PictureResult
 from .tracker import Track, TrackPoint
 
 Direction = Literal["toward", "away", "left", "right"]
 
 MIN_SHIFT = 0.1  # of the picture's width: less is a sway of the head or of the box
 MIN_GROWTH = 1.25  # of the box's height: by then the way to the camera is a fifth shorter
+
+
+def tracks_of(pictures: Iterable[PictureResult]) -> list[Track]:
+    """The tracks of a clip that was looked at, by number; only sights, nothing between them."""
+    points: dict[int, list[TrackPoint]] = {}
+    for picture in pictures:
+        for each in picture.detections:
+            if each.track is not None:
+                points.setdefault(each.track, []).append(TrackPoint(picture.number, picture.time_s, each, True))
+    return [Track(number, seen[0].detection.category, tuple(seen)) for number, seen in sorted(points.items())]
 
 
 def duration_s(track: Track) -> float:

@@ -27,7 +27,9 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"api"}),
     frozenset({"pipeline", "station_site"}),
     frozenset({"daemon", "fakes"}),
-    frozenset({"testing", "process", "export", "importing", "doctor", "demo", "simulate", "send_now", "chores"}),
+    frozenset(
+        {"testing", "process", "video", "export", "importing", "doctor", "demo", "simulate", "send_now", "chores"}
+    ),
     frozenset({"chaos"}),
     frozenset({"commands"}),
     frozenset({"cli"}),
