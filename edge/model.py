@@ -44,7 +44,7 @@ class CaptureTime:
     utc: datetime | None
     original: str = ""
     timezone: str = "UTC"
-    origin: Literal["exif", "agent", "container", "mtime", "unknown"] = "unknown"
+    origin: Literal["exif", "agent", "container", "mtime", "import", "unknown"] = "unknown"
 
     def __post_init__(self) -> None:
         if self.utc is not None and self.utc.utcoffset() is None:

@@ -28,6 +28,7 @@ COLUMNS = {
         *("classificationProbability", "observationTags", "observationComments"),
     ),
 }
+MISSING = frozenset({"", "NA", "NaN", "nan"})  # what stands for nothing in a cell
 TIMES = frozenset({"timestamp", "eventStart", "eventEnd"})
 # Said by the exporter, understood by the importer (edge/importing/camtrap_words.py has the same).
 UNKNOWN_TIME = "Time of capture unknown: this is when the file was received."

@@ -10,7 +10,7 @@ from typing import Any
 
 from edge.api import Deployed, Deployment, Outcome, Period, Services
 
-from .camtrap_columns import COLUMNS, EARTH_M, INFERRED, ONGOING, UNPLACED, instant, same_second
+from .camtrap_columns import COLUMNS, EARTH_M, INFERRED, MISSING, ONGOING, UNPLACED, instant, same_second
 from .found import later, local, position, when
 
 INFERRED_SAYS = "Inferred by Tigrillo: no deployment was recorded; start and end are those of the station's frames."
@@ -104,7 +104,7 @@ class Deployments:
             STARTS: local(period.first, zone),
             ENDS: local(period.last, zone),
             "timestampIssues": "true" if period.unknown_times else "false",
-            "deploymentTags": INFERRED if place else f"{INFERRED} | {UNPLACED}",
+            "deploymentTags": " | ".join([INFERRED, *([] if place else [UNPLACED]), *_station_tags(station)]),
             "deploymentComments": INFERRED_SAYS if place else f"{INFERRED_SAYS} {NO_PLACE}",
         }
 
@@ -155,7 +155,7 @@ class Deployments:
             tags.append(ONGOING)
         if not place and UNPLACED not in tags:
             tags.append(UNPLACED)
-        row["deploymentTags"] = " | ".join(tags)
+        row["deploymentTags"] = " | ".join([*tags, *_station_tags(each.station)])
         return each.station, _as_stated(row, stated) if stated else row
 
     def _span(self, each: Deployment, stated: Mapping[str, str]) -> tuple[datetime, datetime]:
@@ -181,6 +181,11 @@ class Deployments:
         return [f"{name}:{value:.2f}" for name, value in days.items() if value or name == "effortDays"]
 
 
+def _station_tags(station: str) -> list[str]:
+    """The name of a station where readers would take its locationID for nothing."""
+    return [f"station:{station}"] if station in MISSING else []
+
+
 def inferred_id(station: str) -> str:
     """The id of what is inferred for a station's frames that belong to no deployment."""
     return f"{station}:{INFERRED}"
@@ -201,6 +206,8 @@ def _is_same(column: str, value: Any, text: str) -> bool:
         return same_second(instant(value).astimezone(UTC), instant(text).astimezone(UTC))
     if column == "deploymentTags":
         return tags_in(value or "") == tags_in(text)
+    if value is None or value == "":
+        return text in MISSING
     if column == "baitUse":
         text = "true" if text.lower() in {"true", "1"} else "false"
     if isinstance(value, int | float):
