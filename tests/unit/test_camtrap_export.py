@@ -17,11 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
+from sqlalchemy import insert
 
 from edge.api import (
     AgentFacts,
     Answer,
     CaptureTime,
+    Deployment,
     Detection,
     Encountered,
     ExportContext,
@@ -36,7 +38,9 @@ from edge.api import (
 from edge.clock import SteppedClock
 from edge.export import Wanted, context_of, write_export
 from edge.registry import load_registry
+from edge.store import deployments
 from edge.store.harvest import Span
+from edge.store.schema import reviews
 from edge.store.sql import Store
 from edge.testing import fake_services, spooled_frame
 
@@ -283,7 +287,7 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text("utf-8") == "years of work"
 
 
-EXAMPLES = 6  # each takes a quarter of a second, most of it in frictionless
+EXAMPLES = 4  # each takes half a second, most of it in frictionless
 NAMES = st.text(
     st.sampled_from([*"aZ9 ,;\"'\n\r\t./\\~#|=", "\u200f", "\u202e", "\u2028", "é", "虎", "\x00", "\ufeff"]),
     min_size=1,
@@ -300,32 +304,76 @@ DETECTIONS = st.builds(
     answer=st.none() | st.builds(Answer, st.sampled_from([FELIDAE, PUMA]), SHARES),
 )
 PICTURES = st.lists(st.tuples(st.lists(DETECTIONS, max_size=3), st.sampled_from(["", "no motion"])), max_size=3)
+REVIEWS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["animal", "human", "vehicle", "blank", "unknown"]),
+        "taxon": st.sampled_from(["", "Puma concolor", "Panthera onca", "NA"]),
+        "count": st.integers(0, 40),
+        "sex": st.sampled_from(["", "male", "both"]),
+        "life_stage": st.sampled_from(["", "adult", "cub"]),
+        "behaviour": NAMES,
+        "by": NAMES,
+        "at": st.datetimes(EARLY, LATE, timezones=st.just(UTC)),
+    }
+)
+DEPLOYMENTS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "station": st.sampled_from(["cam-1", "NA", "cam-9"]),
+            "started_at": st.datetimes(EARLY, LATE, timezones=st.just(UTC)),
+            "ended_at": st.none(),
+            "bait": NAMES | st.sampled_from(["", "none"]),
+            "feature": NAMES | st.just("burrow"),
+            "tags": st.lists(NAMES, max_size=2).map(tuple),
+            "comments": NAMES,
+            "height_m": st.none() | st.floats(-3, 30),
+            "tilt_deg": st.none() | st.floats(-90, 90),
+            "heading_deg": st.none() | st.floats(0, 360),
+            "uncertainty_m": st.none() | st.floats(0, 1000),
+            "latitude": st.none() | st.floats(-90, 90),
+            "longitude": st.just(1.5),
+        }
+    ),
+    max_size=3,
+)
 FRAMES = st.lists(
-    st.tuples(st.sampled_from(["cam-1", "NA", "nan", "cam.3"]), NAMES, TIMES, PICTURES, st.sampled_from(["", "torn"])),
+    st.tuples(
+        st.sampled_from(["cam-1", "NA", "nan", "cam.3"]),
+        NAMES,
+        TIMES,
+        PICTURES,
+        st.sampled_from(["", "torn"]),
+        st.lists(REVIEWS, max_size=2),
+    ),
     min_size=4,
     max_size=10,
 )
 
 
 @pytest.fixture(scope="module")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A site's database before its first frame; to make one takes longer than to copy it."""
     path = tmp_path_factory.mktemp("empty") / "site.sqlite"
     Store(f"sqlite:///{path}").close()
-    return path.read_bytes()
+    return path
 
 
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(FRAMES)
-def test_any_database_gives_a_valid_package(camtrap_specs: Path, empty_database: bytes, made: Sequence[Any]) -> None:
+@given(FRAMES, DEPLOYMENTS)
+def test_any_database_gives_a_valid_package(
+    camtrap_specs: Path, empty_database: Path, made: Sequence[Any], stood: Sequence[dict[str, Any]]
+) -> None:
     with tempfile.TemporaryDirectory() as name:
-        (Path(name) / "site.sqlite").write_bytes(empty_database)
-        fill_and_check(Path(name), camtrap_specs, made)
+        (Path(name) / "site.sqlite").write_bytes(empty_database.read_bytes())
+        fill_and_check(Path(name), camtrap_specs, made, stood)
 
 
-def fill_and_check(folder: Path, camtrap_specs: Path, made: Sequence[Any]) -> None:
+def fill_and_check(folder: Path, camtrap_specs: Path, made: Sequence[Any], stood: Sequence[dict[str, Any]]) -> None:
     with Store(f"sqlite:///{folder}/site.sqlite") as store:
-        for index, (station, title, at, pictures, damage) in enumerate(made):
+        with store.transaction() as connection:
+            for index, fields in enumerate(stood):
+                deployments.add(connection, Deployment(id=f"d{index}", **fields), who="test", now=NOW)
+        for index, (station, title, at, pictures, damage, said) in enumerate(made):
             kind = "clip" if len(pictures) > 1 else "still"
             spooled = replace(frame(f"{index:08}", at=at, station=station).spooled, name=title, kind=kind)
             store.add_frames([(spooled, 0)])
@@ -336,6 +384,9 @@ def fill_and_check(folder: Path, camtrap_specs: Path, made: Sequence[Any]) -> No
                 for number, (found, rejected) in enumerate(pictures)
             )
             assert store.record(Outcome(claimed, results, 640, 480, damage=damage), now=NOW)
+            with store.transaction() as connection:
+                for each in said:
+                    connection.execute(insert(reviews).values(frame_pk=claimed.pk, **each))
         out = folder / "package"
         services = services_with(exporting=context_of(store, Span()))
 
