@@ -158,9 +158,15 @@ def _install(entry: Entry, fetched: Path, work: Path, *, sha256: str) -> None:
 
 
 def catalogued(name: str) -> Wishes:
-    """What the catalogue says of a model that a person has to export; nothing for any other name."""
+    """What the catalogue says of a model that a person has to export; nothing for any other name.
+
+    Its size is left to the file.
+    """
     entry = read_catalogue().get(name)
-    return wishes_of(entry) if entry and entry.not_yet and entry.card else Wishes()
+    if entry is None or not entry.not_yet:
+        return Wishes()
+    wishes = wishes_of(entry)
+    return replace(wishes, settings={key: value for key, value in wishes.settings.items() if key != "input_hw"})
 
 
 def wishes_of(entry: Entry) -> Wishes:

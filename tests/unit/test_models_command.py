@@ -4,11 +4,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from edge.commands.models import app
 from edge.errors import ModelError
+from edge.models.taxa import taxon_named
+from edge.models.taxonomy import load_taxonomy
+from tests.unit.test_models_import import model_with_outputs
 
 runner = CliRunner()
 
@@ -129,3 +133,24 @@ def test_the_real_command_ends_with_one_line_and_exit_code_78(tmp_path: Path) ->
     assert done.stderr.startswith("a.onnx: no ONNX model")
     assert done.stderr.count("\n") == 1
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_an_export_of_a_model_that_the_catalogue_knows_gets_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    labels = tmp_path / "labels.txt"
+    lines = ["a;mammalia;carnivora;felidae;leopardus;pardalis;ocelot", "b;;;;;;blank", "c;mammalia;rodentia;;;;rodent"]
+    labels.write_text("\n".join(lines), "utf-8")
+    path = model_with_outputs(tmp_path / "export.onnx", np.array([2.0, -1.0, 0.5]))
+
+    answer = tigrillo_models(
+        "import", str(path), "--name", "speciesnet", "--classes", str(labels), "--json", folder=tmp_path / "models"
+    )
+
+    card = json.loads(answer.output)
+    assert (card["licence"], card["taxonomy"], card["crop_margin"]) == ("Apache-2.0", "speciesnet", 0.0)
+    assert (card["std"], card["classes"]) == ([255.0] * 3, lines)
+    monkeypatch.setenv("TIGRILLO_MODELS", str(tmp_path / "models"))
+    load_taxonomy.cache_clear()
+    assert load_taxonomy("speciesnet").taxon_of(lines[0]) == taxon_named("ocelot")
+    load_taxonomy.cache_clear()

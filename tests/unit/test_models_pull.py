@@ -126,6 +126,20 @@ def test_a_model_that_can_not_be_converted_says_so_before_the_download(tmp_path:
     assert not (tmp_path / "models").exists()
 
 
+def test_a_licence_that_asks_for_something_is_said_before_the_download_and_must_be_agreed_to(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"CC BY-SA 4\.0.*1\.2 GB.*deepfaune --accept-licence --trust-first-use"):
+        pull("deepfaune", tmp_path / "models")
+    with pytest.raises(ModelError, match="nobody has published a hash"):
+        pull("deepfaune", tmp_path / "models", accept_licence=True)
+
+    assert not (tmp_path / "models" / "deepfaune").exists()
+
+
+def test_speciesnet_says_licence_size_and_how_it_is_brought_in(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"Apache-2\.0.*220 MB.*tigrillo models import FILE\.onnx --name speciesnet"):
+        pull("speciesnet", tmp_path / "models", accept_licence=True)
+
+
 @pytest.fixture
 def served(yolov5n_onnx: Path, tmp_path: Path) -> Iterator[str]:
     """The URL of yolov5n.onnx on a web server on this machine."""
