@@ -98,7 +98,7 @@ class Effort:
     @property
     def active_days(self) -> float:
         """Camera-days: days of 24 h in which it worked."""
-        return self.days - self.failed_days - self.unknown_days
+        return (self.end - self.start - sum((gap.end - gap.start for gap in self.gaps), timedelta())) / DAY
 
     @property
     def trap_nights(self) -> int:

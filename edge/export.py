@@ -316,6 +316,9 @@ def write_export(
 
 
 def _has_place(services: Services, station: str) -> bool:
+    """Whether a station, or one of its deployments, has a position."""
+    if any(each.station == station and each.latitude is not None for each in services.exporting.deployments):
+        return True
     known = services.stations.get(station)
     return known is not None and known.latitude is not None and known.longitude is not None
 

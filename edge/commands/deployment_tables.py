@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..deployed import Deployment, Effort
     from ..fieldwork.deployments import Deployments
 
-KINDS = {"failed": mark("failed"), "unknown": mark("unknown")}
+KINDS = {"failed": mark("failed"), "unknown": mark("nobody can tell")}
 NUMBERS = ("days", "active_days", "failed_days", "unknown_days")
 SHOWN_GAPS = 30
 

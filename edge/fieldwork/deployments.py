@@ -121,7 +121,7 @@ class Deployments:
 
     def faults(self, new: Deployment, others: Iterable[Deployment]) -> list[str]:
         """Why it can't be added beside the others, one line each; [] when it can."""
-        found = [*_names(new), *_times(new, self.now), *_numbers(new), *self._position(new)]
+        found = [*_names(new), *self._times(new), *_numbers(new), *self._position(new)]
         if new.timezone and new.timezone not in known_zones():
             near = _mean(difflib.get_close_matches(new.timezone, known_zones(), 1))
             found.append(_("{name!r} is no IANA time zone{hint}").format(name=new.timezone, hint=near))
@@ -160,6 +160,16 @@ class Deployments:
         """Its id and its time, in its zone, for people."""
         end = _("goes on") if each.ended_at is None else self._day(each.ended_at, each)
         return f"{each.id or each.station} ({self._day(each.started_at, each)} – {end})"
+
+    def _times(self, new: Deployment) -> list[str]:
+        for at in filter(None, (new.started_at, new.ended_at)):
+            if at.astimezone(UTC).year < FIRST_YEAR or at > self.now + AHEAD:
+                text = _("{at}: before {year}, or more than a year ahead: is the year right?")
+                return [text.format(at=at.date().isoformat(), year=FIRST_YEAR)]
+        if new.ended_at is not None and new.ended_at <= new.started_at:
+            text = _("ends ({end}) before it starts ({start}): are they swapped?")
+            return [text.format(start=self._day(new.started_at, new), end=self._day(new.ended_at, new))]
+        return []
 
     def _position(self, new: Deployment) -> list[str]:
         latitude, longitude = new.latitude, new.longitude
@@ -209,22 +219,6 @@ def _names(new: Deployment) -> list[str]:
         text = _("id {name!r}: one line of at most 128 characters, no space at its ends")
         found.append(text.format(name=new.id[:80]))
     return found
-
-
-def _times(new: Deployment, now: datetime) -> list[str]:
-    moments = [new.started_at, *([new.ended_at] if new.ended_at is not None else [])]
-    for at in moments:
-        if at.astimezone(UTC).year < FIRST_YEAR or at > now + AHEAD:
-            text = _("{at}: before {year}, or more than a year ahead: is the year right?")
-            return [text.format(at=at.date().isoformat(), year=FIRST_YEAR)]
-    if new.ended_at is not None and new.ended_at <= new.started_at:
-        text = _("ends ({end}) before it starts ({start}): are they swapped?")
-        return [text.format(start=_moment(new.started_at), end=_moment(new.ended_at))]
-    return []
-
-
-def _moment(at: datetime) -> str:
-    return at.isoformat(" ", "minutes")
 
 
 def _numbers(new: Deployment) -> list[str]:

@@ -37,6 +37,7 @@ SILENT_TIMES = 3  # so many usual pauses without a sign are silence: one or two 
 SILENT_AT_LEAST = timedelta(hours=1)
 # Pictures by the clock may be of some hours of the day only; after a day and an hour the same hour has passed again.
 TIMED_AT_LEAST = timedelta(hours=25)
+QUIET_AT_MOST = timedelta(days=7)  # a longer pause at the end of a deployment is never taken for granted
 LEAST_TIMED = 3  # pauses from which the usual one is told
 
 # Gap.why, in English; commands show it in the reader's language.
@@ -164,9 +165,10 @@ class _Look:
         return [Gap(last, until, "failed", STARTED_AGAIN)]
 
     def _unknown_after(self, taken: Taken, end: datetime) -> list[Gap]:
-        """Unknown after the last frame, unless the pause is no longer than one that it came back from."""
+        """Unknown after the last frame, unless it is over, and the pause no longer than one that it came back from."""
         last = taken.last or self.start
-        if last >= end or (taken.count and (end - last).total_seconds() <= taken.longest_s):
+        usual = min(timedelta(seconds=taken.longest_s), QUIET_AT_MOST) if self.over and taken.count else timedelta()
+        if last >= end or end - last <= usual:
             return []
         return [Gap(last, end, "unknown", NO_FRAME if taken.last is None else NO_FRAME_ANY_MORE)]
 

@@ -1,6 +1,6 @@
 """A file of deployments → the store, all of it or nothing: one bad entry spoils the import unless it is to be skipped.
 
-What was imported before, the same in all that the file says, is known and not added again.
+What was imported before is known and not added again.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def take_in(site: Deployments, entries: Sequence[Entry], *, skip_bad: bool = Fal
             done.faults.append(f"{entry.place}: {entry.fault}")
             continue
         new, here = entry.deployment, by_station.setdefault(entry.deployment.station, [])
-        if any(site.completed(replace(new, id=new.id or old.id)) == old for old in here):
+        if any(_is_known(site, new, old) for old in here):
             done.known += 1
             continue
         new = site.completed(new, here)
@@ -75,6 +75,13 @@ def take_in(site: Deployments, entries: Sequence[Entry], *, skip_bad: bool = Fal
     for each in done.added:
         done.warnings += site.warnings(each, everywhere)
     return done
+
+
+def _is_known(site: Deployments, new: Deployment, old: Deployment) -> bool:
+    """Whether a file says what is there: all of it, or the time of one that it knows by the same id."""
+    if new.id:
+        return (new.id, new.started_at, new.ended_at) == (old.id, old.started_at, old.ended_at)
+    return site.completed(replace(new, id=old.id)) == old
 
 
 def _without_shared_days(site: Deployments, entries: Sequence[Entry]) -> list[Entry]:

@@ -301,6 +301,18 @@ def test_a_package_s_deployments_keep_what_there_is_no_column_for(read, site):
     }
 
 
+def test_a_deployment_of_the_same_id_and_time_is_known_whatever_else_was_noted_since(read, site):
+    entries = read("deployments.csv", table(PACKAGE_ROW))
+    [added] = take_in(site, entries).added
+    site.change(added, comments="moved by a bear")
+
+    again = take_in(site, entries)
+
+    assert (again.added, again.known, again.faults) == ([], 1, [])
+    other = take_in(site, read("deployments.csv", table(PACKAGE_ROW | {"deploymentEnd": "2026-10-30T09:00:00-05:00"})))
+    assert "there is a deployment 'dep-7' already" in other.faults[0]
+
+
 def test_a_package_in_a_zip_is_read_where_its_datapackage_says(tmp_path):
     package = {"resources": [{"name": "deployments", "path": "data/dep.csv"}]}
     row = PACKAGE_ROW | {"deploymentStart": "2026-10-01T14:30:00+02:00", "coordinateUncertainty": "20037508"}

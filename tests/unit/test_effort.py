@@ -116,6 +116,16 @@ def test_a_last_pause_no_longer_than_one_that_the_camera_came_back_from_is_nothi
     assert gaps(effort(store)) == []
 
 
+def test_after_a_week_s_silence_or_while_the_card_is_out_there_nothing_is_taken_for_granted(store):
+    took(store, START + 10 * DAY, station="cam-1")
+
+    quiet_for_long = effort(store, deployment(ended_at=START + 18 * DAY))
+    goes_on = effort(store, deployment(ended_at=None), now=START + 12 * DAY)
+
+    assert gaps(quiet_for_long) == [("unknown", START + 10 * DAY, START + 18 * DAY)]
+    assert gaps(goes_on) == [("unknown", START + 10 * DAY, START + 12 * DAY)]
+
+
 def test_of_a_card_without_frames_all_is_unknown(store):
     found = effort(store)
 
