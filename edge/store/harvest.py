@@ -14,10 +14,12 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     Connection,
     String,
     and_,
+    bindparam,
     exists,
     func,
     inspect,
@@ -75,6 +77,7 @@ REVIEW_COLUMNS = (
     *(reviews.c[name] for name in ("kind", "taxon", "count", "sex", "life_stage", "behaviour", "comments", "by", "at")),
     reviews.c.details,
 )
+FRAMES_MEANT: BindParameter[Any] = bindparam("pks", expanding=True)
 PAGE = 500  # frames; one of a clip may have hundreds of observations
 ENCOUNTERS_PAGE = 1000
 SECONDS = "%Y-%m-%d %H:%M:%S"
@@ -243,16 +246,20 @@ def _paged(
     """The outcomes of frames that are ordered by `key`, whose last is pk."""
     query = select(*FRAME_COLUMNS, *key).where(*where).order_by(*key)
     read, columns = (_whole, WHOLE) if raw_classes else (_without_classes, WITHOUT_CLASSES)
+    # one statement for all pages, with one parameter for all frames: SQLAlchemy looks at each value of a list anew
+    of_frames = (
+        select(observations.c.frame_pk, observations.c.number, observations.c.pk, *columns)
+        .where(observations.c.frame_pk.in_(FRAMES_MEANT), *(() if suppressed else (counts(),)))
+        .order_by(observations.c.frame_pk, observations.c.pk)
+    )
     after: Sequence[Any] | None = None
     while True:
         page = query if after is None else query.where(_beyond(key, after))
         with store.transaction() as connection:
             rows = connection.execute(page.limit(PAGE)).all()
-            observed = connection.execute(
-                select(observations.c.frame_pk, observations.c.number, observations.c.pk, *columns)
-                .where(observations.c.frame_pk.in_([row[-1] for row in rows]), *(() if suppressed else (counts(),)))
-                .order_by(observations.c.frame_pk, observations.c.pk)
-            ).all()
+            if not rows:
+                return
+            observed = connection.execute(of_frames, {"pks": [row[-1] for row in rows]}).all()
             reviewed = _reviews_of(connection, rows)
             said = _details_of(connection, [row[-1] for row in rows if row[31] not in NO_DETAILS])
         by_frame: dict[int, list[Any]] = {}
@@ -271,10 +278,10 @@ def _reviews_of(connection: Connection, rows: Sequence[Any]) -> dict[int, tuple[
     Of what is about the same box, or about the whole frame, the newest counts; an imported one stands with the others
     of its data set, which may name several kinds.
     """
-    pks = [row[-1] for row in rows]
-    query = select(*REVIEW_COLUMNS).where(reviews.c.frame_pk.in_(pks), reviews.c.undone_at.is_(None))
+    query = select(*REVIEW_COLUMNS).where(reviews.c.frame_pk.in_(FRAMES_MEANT), reviews.c.undone_at.is_(None))
+    pks = {"pks": [row[-1] for row in rows]}
     groups: dict[tuple[int, int | None], list[Review]] = {}
-    for frame, *columns in connection.execute(query.order_by(reviews.c.pk)):
+    for frame, *columns in connection.execute(query.order_by(reviews.c.pk), pks):
         one = Review(*columns)
         groups.setdefault((frame, one.observation), []).append(one)
     found: dict[int, list[Review]] = {}

@@ -18,6 +18,7 @@ from .found import blank_or_why, box, later, local, media_id, models_used, score
 
 EMPTY = "empty"  # the format's own name, its id is always 0
 PIXEL_DIGITS = 2
+_json = json.JSONEncoder(allow_nan=False).encode  # made once: json.dumps makes one each time
 
 
 class CocoWriter:
@@ -75,7 +76,7 @@ class CocoWriter:
         self._file.write(f'\n],\n"categories": {json.dumps(categories)}}}\n'.encode("ascii"))
 
     def _write_image(self, image: dict[str, Any]) -> None:
-        self._file.write(((",\n" if self._images else "\n") + json.dumps(image, allow_nan=False)).encode("ascii"))
+        self._file.write(((",\n" if self._images else "\n") + _json(image)).encode("ascii"))
         self._images += 1
 
     def _annotate(self, image: str, outcome: Outcome, detection: Detection | None) -> None:
@@ -93,7 +94,7 @@ class CocoWriter:
             sides = (outcome.width, outcome.height) * 2
             entry["bbox"] = [round(a * b, PIXEL_DIGITS) for a, b in zip(box(detection), sides, strict=True)]
             entry["score"] = score_of(detection)
-        text = (",\n" if self._count > 1 else "\n") + json.dumps(entry, allow_nan=False)
+        text = (",\n" if self._count > 1 else "\n") + _json(entry)
         self._annotations.write(text.encode("ascii"))
 
 

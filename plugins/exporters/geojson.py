@@ -13,6 +13,8 @@ from edge.api import Exporter, ExporterSpec, Outcome, Services, hookimpl, mark, 
 
 from .found import SCORE_DIGITS, box, later, local, media_id, position
 
+_json = json.JSONEncoder(allow_nan=False).encode  # made once: json.dumps makes one each time
+
 
 class FeatureWriter:
     """Writes a feature for each detection. file: opened for bytes."""
@@ -58,7 +60,7 @@ class FeatureWriter:
 
     def _write(self, number: str, geometry: object, properties: dict[str, Any]) -> None:
         feature = {"type": "Feature", "id": number, "geometry": geometry, "properties": properties}
-        text = (",\n" if self._count else "\n") + json.dumps(feature, allow_nan=False)
+        text = (",\n" if self._count else "\n") + _json(feature)
         self._file.write(text.encode("ascii"))
         self._count += 1
 
