@@ -1,7 +1,8 @@
 """What a clip shows, animal by animal: a summary with times, and on request clips, an annotated copy, a contact sheet.
 
 Looked-at clip → its tracks → who, from when to when, where it went, its best picture. Made of the same pictures that
-were looked at, so times are as fine as the sampling. People are blurred in all that is written, unless asked for.
+were looked at, so times are as fine as the sampling. People and vehicles are blurred in all that is written, unless
+asked for.
 """
 
 from collections.abc import Iterator

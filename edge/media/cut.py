@@ -8,11 +8,13 @@ from contextlib import contextmanager
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 from av.container import InputContainer, OutputContainer
+from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
@@ -88,7 +90,7 @@ def _key_before(source: Path, start_s: float) -> tuple[float, int]:
         for packet in container.demux(stream):
             if not packet.size:
                 continue
-            if packet.pts is None or packet.dts is None:
+            if packet.pts is None:
                 raise CannotCopy("its packets say no times")
             first = packet.pts if first is None else min(first, packet.pts)
             if packet.is_keyframe and (found is None or (packet.pts - first) * stream.time_base <= start_s):
@@ -128,8 +130,9 @@ def _mux(
     assert video.time_base is not None
     zero: float | None = None  # seconds, of the key picture's dts
     last_s = float(key_pts * video.time_base) + length_s
-    for packet in container.demux([container.streams[index] for index in ways]):
-        if packet.dts is None or packet.pts is None or packet.time_base is None or not packet.size:
+    streams = [container.streams[index] for index in ways]
+    for packet in _with_dts(container.demux(streams), video.index):
+        if packet.dts is None or packet.pts is None or packet.time_base is None:
             continue
         if packet.stream.index == video.index:
             if zero is None and packet.pts == key_pts and packet.is_keyframe:
@@ -146,6 +149,30 @@ def _mux(
         out.mux(packet)
     if zero is None:
         raise CannotCopy("its key pictures can't be found again")
+
+
+def _with_dts(packets: "Iterator[Packet[Any]]", video: int) -> "Iterator[Packet[Any]]":
+    """The packets, those of the video that come first and do not say when they are decoded with a time before others.
+
+    Matroska keeps no such times, and FFmpeg can only guess them once it has seen enough pictures.
+    """
+    waiting: list[Packet[Any]] = []
+    for packet in packets:
+        if not packet.size:
+            continue
+        if packet.stream.index == video and packet.dts is None:
+            waiting.append(packet)
+            continue
+        if packet.stream.index == video and waiting and packet.dts is not None:
+            step = max(1, packet.duration or 1)
+            for place, each in enumerate(waiting):
+                each.dts = packet.dts - (len(waiting) - place) * step
+                yield each
+            waiting.clear()
+        yield packet
+    for place, each in enumerate(waiting):  # none of them said anything
+        each.dts = place if each.pts is None else min(each.pts, place)
+        yield each
 
 
 @contextmanager

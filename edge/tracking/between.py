@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from ..model import Box, Detection, PictureResult
 
+PRIVATE = frozenset({"person", "vehicle"})  # a number plate names a person, too
 HELD_S = 1.0  # after the last picture, or where the next is far: how long a box that ends is still drawn
 
 
@@ -38,29 +39,29 @@ class Between:
         return tuple(found)
 
     def people(self, time_s: float) -> tuple[Detection, ...]:
-        """Everybody who may be there at a time: all people of both pictures around it.
+        """Everybody who may be there at a time: all people and vehicles of both pictures around it.
 
         Of one who is in both, a box around both boxes: people do not walk evenly. Who was between two pictures only is
         not among them.
         """
         before, after = self._around(time_s)
-        found = [each for each in before.detections if each.category == "person"]
+        found = [each for each in before.detections if each.category in PRIVATE]
         for each in after.detections if after is not before else ():
-            if each.category != "person":
+            if each.category not in PRIVATE:
                 continue
             found.append(each)
             found += [
                 replace(each, xywh_norm=_around_both(each.xywh_norm, other.xywh_norm))
                 for other in before.detections
-                if other.category == "person" and (other.track == each.track or each.track is None)
+                if other.category in PRIVATE and (other.track == each.track or each.track is None)
             ]
         return tuple(found)
 
     def has_people(self, start_s: float, end_s: float) -> bool:
-        """Whether a picture between the two times, or the next one beyond, shows a person."""
+        """Whether a picture between the two times, or the next one beyond, shows a person or vehicle."""
         first, last = self._around(start_s)[0].time_s, self._around(end_s)[1].time_s
         return any(
-            each.category == "person"
+            each.category in PRIVATE
             for picture in self.pictures
             if first <= picture.time_s <= last
             for each in picture.detections
