@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
-from ..i18n import _
+from ..i18n import _, mark
 
 MISSING = frozenset({"", "NA", "NaN", "nan"})
 _INTEGER = re.compile(r"[+-]?\d{1,18}")
@@ -120,10 +120,10 @@ RULES: Mapping[str, Mapping[str, Rule]] = {
         "deploymentID": NEEDED,
         "captureMethod": Rule(_one_of("activityDetection", "timeLapse")),
         "timestamp": Rule(_time, required=True),
-        "filePath": Rule(_like(_PATH, "path inside the package"), required=True),
+        "filePath": Rule(_like(_PATH, mark("path inside the package")), required=True),
         "filePublic": Rule(_boolean, required=True),
         "fileName": ANY,
-        "fileMediatype": Rule(_like(_MEDIA_TYPE, "type such as image/jpeg"), required=True),
+        "fileMediatype": Rule(_like(_MEDIA_TYPE, mark("type such as image/jpeg")), required=True),
         "exifData": ANY,
         "favorite": Rule(_boolean),
         "mediaComments": ANY,
