@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from datetime import UTC
 from pathlib import Path
 
-from edge.api import Exporter, ExporterSpec, Outcome, Services, hookimpl, mark, open_atomically
+from edge.api import Exporter, ExporterSpec, Outcome, Services, hookimpl, light_at, mark, open_atomically
 
 from .found import SCORE_DIGITS, Table, box, later, local, position, ranks_of
 
@@ -16,6 +16,7 @@ COLUMNS = (
     *("station", "latitude", "longitude", "frame_id", "file", "kind", "time_local", "time_utc", "time_origin"),
     *("received_utc", "picture", "seconds", "width", "height", "category", "score", "x", "y", "w", "h"),
     *("label", "taxon", "rank", "taxon_score", "english", "spanish", "kingdom", "class", "order", "family", "genus"),
+    *("light", "infrared", "camera", "burst"),
 )
 UNKNOWN = ("",) * 10
 
@@ -34,14 +35,16 @@ class RowWriter:
         detections = [(picture, each) for picture in outcome.pictures for each in picture.detections]
         if not detections:
             return
-        place = position(self._services, spooled.station) or ("", "")
+        latitude, longitude = place = position(self._services, spooled.station) or (None, None)
         of_frame = (spooled.station, *place, spooled.id, spooled.name, spooled.kind)
         received = local(spooled.received_at, "UTC")
+        looks = "" if outcome.infrared is None else int(outcome.infrared)
         for picture, each in detections:
-            times = ("", "")
+            times, light = ("", ""), ""
             if captured.utc is not None:
                 at = later(captured.utc, picture.time_s)
                 times = (local(at, captured.timezone), local(at.astimezone(UTC), "UTC"))
+                light = light_at(at, latitude=latitude, longitude=longitude) or ""
             answer = each.answer
             score: float | str = ""
             taxon, *ranks = UNKNOWN[1:]
@@ -56,7 +59,8 @@ class RowWriter:
                 ranks = [""] * 5
             what = (each.category, round(each.score, SCORE_DIGITS), *box(each), each.label)
             seen = (captured.origin, received, picture.number, f"{picture.time_s:g}", outcome.width, outcome.height)
-            self._table.add((*of_frame, *times, *seen, *what, taxon, rank, score, english, spanish, *ranks))
+            named = (taxon, rank, score, english, spanish, *ranks)
+            self._table.add((*of_frame, *times, *seen, *what, *named, light, looks, spooled.camera, spooled.burst))
 
     def fail(self, name: str, reason: str) -> None:
         """Take nothing: nothing was detected."""

@@ -157,6 +157,23 @@ def test_csv_has_a_row_a_detection(store: Store, tmp_path: Path) -> None:
     wanted = {"taxon": "Felidae", "rank": "family", "order": "Carnivora", "score": "0.9", "taxon_score": "0.95"}
     assert {key: rows[1][key] for key in wanted} == wanted
     assert (rows[2]["taxon"], rows[2]["category"], rows[4]["latitude"]) == ("", "person", "")
+    assert [row["light"] for row in rows] == ["", "night", "night", "night", ""]
+    assert (rows[0]["infrared"], rows[0]["camera"], rows[0]["burst"]) == ("", "", "")
+
+
+def test_csv_tells_the_light_the_camera_and_the_burst(tmp_path: Path) -> None:
+    with Store(f"sqlite:///{tmp_path}/tigrillo.sqlite") as store:
+        spooled = replace(spooled_frame(), station="cam-1", camera="RECONYX H2", burst="event 4", burst_number=3)
+        store.add_frames([(replace(spooled, captured=CaptureTime(NOW + 10 * HOUR), received_at=NOW), 0)])
+        claimed = store.claim_next(NOW)
+        assert claimed
+        seen = Outcome(claimed, (PictureResult(0, 0.0, (CAT,)),), 640, 480, brightness=0.2, infrared=True)
+        store.record(seen, now=NOW)
+        with exported(store, "csv", tmp_path).open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(file)
+
+    told = {name: row[name] for name in ("light", "infrared", "camera", "burst")}
+    assert told == {"light": "day", "infrared": "1", "camera": "RECONYX H2", "burst": "event 4"}
 
 
 def test_coco_has_pixels_categories_and_empty_images(store: Store, tmp_path: Path) -> None:

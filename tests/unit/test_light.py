@@ -6,12 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astral import Observer
+from astral.sun import elevation
+from hypothesis import given
+from hypothesis import strategies as st
 
 from edge.api import light_at
 from edge.media.light import light_of
 from edge.media.opener import FileMedia
 from edge.media.stills import StillPicture
 from edge.model import U8, Yuv420
+from edge.sunlight import sun_degrees
 
 BOGOTA = (4.6, -74.1)
 GREY_FILES = {
@@ -129,3 +134,14 @@ def test_it_costs_less_than_a_millisecond() -> None:
 )
 def test_the_sun_tells_day_from_night(at: datetime | None, place: tuple[float, float], light: str | None) -> None:
     assert light_at(at, latitude=place[0], longitude=place[1]) == light
+
+
+@given(
+    at=st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # because hypothesis wants them naive
+    latitude=st.floats(-90, 90),
+    longitude=st.floats(-180, 180),
+)
+def test_the_suns_height_is_astrals(at: datetime, latitude: float, longitude: float) -> None:
+    wanted = elevation(Observer(latitude, longitude), at, with_refraction=False)
+
+    assert sun_degrees(at, latitude=latitude, longitude=longitude) == pytest.approx(wanted, abs=0.02)
