@@ -6,8 +6,10 @@ from typing import Any
 from .clock import Clock
 from .config import Plan
 from .daemon import is_running, only_one
+from .logs import make_log
 from .pipeline.housekeeping import handlers
 from .pipeline.requests import ask
+from .privacy.originals import Originals
 from .store.sql import Store
 
 WAIT_S = 60.0  # for the daemon's answer; marking 100,000 boxes took 2 s
@@ -18,4 +20,6 @@ def do(plan: Plan, what: str, values: Mapping[str, Any], *, clock: Clock, wait_s
     if is_running(plan.state_dir):
         return ask(plan.state_dir, what, values, wait_s=wait_s)
     with only_one(plan.state_dir), Store(plan.database_url) as store:
-        return handlers(store, clock)[what](values)
+        log = make_log(json_lines=False, level="warning")
+        originals = Originals(store, plan.state_dir, plan.file.people, clock, log)
+        return handlers(store, clock, originals)[what](values)

@@ -24,6 +24,7 @@ from .commands import (
     import_,
     init,
     models,
+    people,
     plugins,
     process,
     repeats,
@@ -265,10 +266,12 @@ app.add_typer(
     ),
 )
 app.add_typer(alerts.app, name="alerts", help=_("Explain, simulate, watch and try alerts."))
+app.add_typer(people.app, name="people", help=_("Show, release and sweep originals that show people or vehicles."))
 app.add_typer(repeats.app, name="repeats", help=_("Find stones and branches that pass for animals; leave them out."))
 app.add_typer(
     deployments.app, name="deployments", help=_("When which camera stood where; trap-nights, failures, imports.")
 )
+app.add_typer(clock.app, name="clock", help=_("Show, check and put right the clocks of cameras."))
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 app.add_typer(species.app, name="species", help=_("Check species lists; list the animals that are known."))
 
@@ -295,7 +298,6 @@ def main() -> None:
         typer.echo(foreign(exc), err=True)
         sys.exit(1)
 
-app.add_typer(clock.app, name="clock", help=_("Show, check and put right the clocks of cameras."))
 
 if __name__ == "__main__":
     main()

@@ -50,6 +50,8 @@ from .pipeline.spool import Spool
 from .pipeline.tally import Observers, Tally, write_status
 from .pipeline.watchman import Around, Failures, Watchman
 from .pipeline.worker import Worker
+from .privacy.originals import Originals
+from .privacy.second import second_name
 from .registry import Registry
 from .sd_notify import ALIVE, READY, STOPPING, notify
 from .services import Log, Services, Sink, Source, Station, VisionCompute
@@ -118,9 +120,16 @@ def open_services(
             language=file.site.language,
             site_name=file.site.name,
             emit=Observers(tally, log, registry.manager),
-            # a stage is named after the task of its model
-            used_models={spec.name: str(config.model) for spec, config in plan.stages if hasattr(config, "model")},
+            used_models=_used_models(plan),
         )
+
+
+def _used_models(plan: Plan) -> dict[str, str]:
+    """Stage → model; a stage is named after the task of its model. "people": the second detector, if one is needed."""
+    used = {spec.name: str(config.model) for spec, config in plan.stages if hasattr(config, "model")}
+    if second := second_name(plan.file.people, used.get("detect", ""), InstalledModels(models_dir())):
+        used["people"] = second
+    return used
 
 
 @contextmanager
@@ -320,7 +329,9 @@ def _watchman(plan: Plan, site: Site, heartbeat: HeartbeatConfig, pulse: Pulse) 
 def _housekeeper(plan: Plan, site: Site) -> Housekeeper:
     """What does the work beside the frames."""
     log, clock = site.services.log, site.services.clock
-    return Housekeeper(Requests(plan.state_dir, handlers(site.store, clock), log), clock, log)
+    originals = Originals(site.store, plan.state_dir, plan.file.people, clock, log)
+    handled = handlers(site.store, clock, originals)
+    return Housekeeper(Requests(plan.state_dir, handled, log), originals, clock, log)
 
 
 def _keep_running(name: str, source: Source, site: Site, stop: threading.Event) -> None:

@@ -23,6 +23,8 @@ from .models.installed import InstalledModels
 from .paths import cache_dir, models_dir
 from .pipeline.built import built
 from .pipeline.runner import Failed, attempt
+from .privacy.policy import AUTO, NOBODY, people_known
+from .privacy.second import second_detector
 from .registry import Registry
 from .services import Services
 from .stations.broker import find_mosquitto
@@ -65,6 +67,7 @@ def examine(
         )
         return
     yield Finding(_("site"), "good", str(plan.path))
+    yield from _people(plan)
     yield from _folders(plan)
     yield from _servers(plan)
     if services is not None:
@@ -202,6 +205,37 @@ def _models(plan: Plan | None) -> Iterator[Finding]:
         yield Finding(_("model"), "good", f"{name}: {card.task}, {_(card.licence)}{note}")
     if not wanted and not plan:
         yield Finding(_("model"), "warn", _("none in {folder}").format(folder=models_dir()), "tigrillo models pull")
+
+
+def _people(plan: Plan) -> Iterator[Finding]:
+    """Who looks for people? Where nobody does, they pass for animals and no picture hides them."""
+    what, installed = _("people"), InstalledModels(models_dir())
+    detectors = [
+        str(config.model) for spec, config in plan.stages if spec.name == "detect" and hasattr(config, "model")
+    ]
+    config = plan.file.people
+    for name in detectors:
+        try:
+            known = people_known(installed.card(name))
+        except EdgeError:
+            continue  # which its own line says
+        second = second_detector(config, name, installed)
+        if "person" in known:
+            yield Finding(what, "good", _("{model} looks for people").format(model=name))
+        elif second is not None:
+            yield Finding(
+                what, "good", _("{second} looks for people beside {model}").format(second=second.name, model=name)
+            )
+        elif config.look_with == NOBODY:
+            yield Finding(what, "good", _("nobody looks for people, as the site says"))
+        else:
+            says = _("nobody looks for people: {model} knows none, so they pass for animals and are not blurred")
+            if config.look_with != AUTO:
+                says = _("nobody looks for people: people.look_with names {second!r}, no installed detector of people")
+            step = _(
+                "install a detector with people (`tigrillo models list`), or write `look_with: nobody` under `people:`"
+            )
+            yield Finding(what, "warn", says.format(model=name, second=config.look_with), step)
 
 
 def _folders(plan: Plan) -> Iterator[Finding]:

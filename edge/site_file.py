@@ -17,6 +17,7 @@ from .dataset import Dataset
 from .errors import ConfigError
 from .i18n import _
 from .paths import is_safe_name
+from .privacy.policy import PeopleConfig
 
 
 def known_zone(name: str) -> str:
@@ -209,3 +210,4 @@ class SiteFile(_Strict):
     alerts: AlertsConfig = AlertsConfig()
     rules: tuple[Rule, ...] = ()
     dataset: Dataset | None = None
+    people: PeopleConfig = PeopleConfig()

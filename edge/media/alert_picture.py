@@ -19,7 +19,7 @@ from ..model import U8, Box, Detection, Kind, Picture
 from ..notices import PictureLimits
 from ..services import Media
 from .annotate import COLOURS, SHORTEST_SIDE_PX, annotate, jpeg
-from .blurred import hide_people, pixels
+from .blurred import HIDDEN, hide_people, pixels
 
 MOST_DECODED = 3  # of an encounter: pictures of 12 megapixels are 36 MB each
 SHARPNESS_SIDE_PX = 128  # of a box when its sharpness is measured: larger boxes are no sharper for being larger
@@ -125,7 +125,7 @@ def _shot(picture: Picture, candidate: Candidate, *, blur_people: bool) -> _Shot
     bgr, detection = picture.bgr(), candidate.detection
     if blur_people:
         bgr = hide_people(bgr, (detection, *candidate.others))
-    return _Shot(bgr, detection, bool(picture.damage), blur_people and detection.category == "person")
+    return _Shot(bgr, detection, bool(picture.damage), blur_people and detection.category in HIDDEN)
 
 
 def _worth(shot: _Shot) -> tuple[bool, float]:

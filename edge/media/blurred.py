@@ -14,12 +14,13 @@ from ..model import U8, Box, Detection
 # Along the shorter side of a box: a standing person's head is one or two cells. No more, because there are boxes around
 # a face alone, and networks have matched mosaics of faces with a known few (McPherson et al. 2016).
 CELLS = 4
+HIDDEN = ("person", "vehicle")  # a number plate names a person, too
 LEAST_CELL_PX = 4
 PERSON_MARGIN = 0.06  # around a person's box, of its sides: detectors cut hair and hands
 
 
 def hide_people(bgr: U8, detections: Sequence[Detection]) -> U8:
-    """A copy of the picture in which each person's box, and a little around it, is a few smooth patches.
+    """A copy of the picture in which each person's and vehicle's box, and a bit around it, is a few smooth patches.
 
     bgr: uint8 (height, width, 3). Only averages of large cells are kept, so nothing can undo it. Whom the detector has
     not seen, or taken for something else, is not hidden.
@@ -38,9 +39,9 @@ def hide_people(bgr: U8, detections: Sequence[Detection]) -> U8:
 
 
 def people_boxes(detections: Sequence[Detection]) -> list[Box]:
-    """Where people are, xywh_norm, with the margin that is hidden, too; unlikely ones as well."""
+    """Where people and vehicles are, xywh_norm, with the margin that is hidden, too; unlikely ones as well."""
     grown = 1 + 2 * PERSON_MARGIN
-    people = [each.xywh_norm for each in detections if each.category == "person"]
+    people = [each.xywh_norm for each in detections if each.category in HIDDEN]
     return [
         (left - PERSON_MARGIN * wide, top - PERSON_MARGIN * high, wide * grown, high * grown)
         for left, top, wide, high in people

@@ -8,6 +8,7 @@ from ..model import Detection, Kind, Outcome, PictureResult
 from ..paths import write_atomically
 from ..services import Media, Services
 from .annotate import annotate, jpeg
+from .blurred import hide_people
 
 
 def evidence(
@@ -21,7 +22,7 @@ def evidence(
     quality: int = 85,
     max_side_px: int = 1280,
 ) -> bytes:
-    """Picture `number` of a frame with its boxes drawn in, as JPEG.
+    """Picture `number` of a frame with its boxes drawn in, people made unrecognisable, as JPEG.
 
     quality, max_side_px: the defaults gave 290 to 350 KB for the demo's 720p stills, which are noisy. Raises
     DecodeError when the file can't be read any more or has no such picture.
@@ -29,7 +30,7 @@ def evidence(
     with media.open(path, kind) as clip:
         for found, _time_s, picture in clip:
             if found == number:
-                drawn = annotate(picture.bgr(), detections, language=language)
+                drawn = annotate(hide_people(picture.bgr(), detections), detections, language=language)
                 return jpeg(drawn, quality=quality, max_side_px=max_side_px)
     raise DecodeError(f"{path.name}: picture {number} is not in it any more")
 

@@ -1,4 +1,4 @@
-"""What the daemon does beside the frames: requests of commands."""
+"""What the daemon does beside the frames: requests of commands, and originals with people."""
 
 import threading
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from typing import Any
 from ..clock import Clock
 from ..fieldwork import clock_desk
 from ..fieldwork.changes import write_json
+from ..privacy.originals import Originals
 from ..repeats.keeping import decide, from_json, keep_found
 from ..services import Log
 from ..store.sql import Store
@@ -16,9 +17,10 @@ from .requests import Handler, Requests
 from .runner import Failed, attempt
 
 LOOK_S = 0.5
+SWEEP_EVERY_S = 60.0
 
 
-def handlers(store: Store, clock: Clock) -> Mapping[str, Handler]:
+def handlers(store: Store, clock: Clock, originals: Originals | None = None) -> Mapping[str, Handler]:
     """What commands may ask for. Each may be done twice, and raises EdgeError to refuse."""
 
     def keep(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -41,7 +43,21 @@ def handlers(store: Store, clock: Clock) -> Mapping[str, Handler]:
         "clock.recount": partial(clock_desk.recount, store),
         "repeats.found": keep,
         "repeats.decide": decided,
+        **(_of_originals(originals) if originals else {}),
     }
+
+
+def _of_originals(originals: Originals) -> Mapping[str, Handler]:
+    def release(values: Mapping[str, Any]) -> Mapping[str, Any]:
+        said = {name: str(values[name]) for name in ("frame", "station", "who", "why")}
+        shown = originals.release(said["frame"], said["station"], who=said["who"], why=said["why"])
+        return {"station": shown.station, "frame": shown.id, "path": str(shown.path)}
+
+    def sweep(_values: Mapping[str, Any]) -> Mapping[str, Any]:
+        done = originals.sweep()
+        return {"withheld": done.withheld, "deleted": done.deleted, "failed": list(done.failed)}
+
+    return {"people.release": release, "people.sweep": sweep}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +65,21 @@ class Housekeeper:
     """One thread of the daemon."""
 
     requests: Requests
+    originals: Originals
     clock: Clock
     log: Log
 
     def run(self, stop: threading.Event) -> None:
-        """Answer requests until `stop` is set."""
+        """Answer requests, and sweep originals now and then, until `stop` is set."""
+        next_sweep_s = self.clock.monotonic_s()
         while not stop.is_set():
             took = attempt(self.requests.take_in)
             if isinstance(took, Failed):
                 self.log.error("requests.failed", reason=took.reason)
                 stop.wait(10 * LOOK_S)
+            if self.clock.monotonic_s() >= next_sweep_s:
+                swept = attempt(self.originals.sweep)
+                if isinstance(swept, Failed):
+                    self.log.error("people.failed", reason=swept.reason)
+                next_sweep_s = self.clock.monotonic_s() + SWEEP_EVERY_S
             stop.wait(LOOK_S)

@@ -6,10 +6,17 @@ from sqlalchemy import Connection
 
 from ..alerts.desk import AlertDesk
 from ..model import Outcome
+from ..privacy.policy import PEOPLE
 from ..repeats.marking import mark_repeats
+from ..store.people import mark_people
 
 
 def note_outcome(connection: Connection, outcome: Outcome, desk: AlertDesk, now: datetime) -> int:
-    """Mark suppressed repeats, then look with the rules at what is left; returns how many messages were queued."""
+    """Mark suppressed repeats; what is left says whether it shows people, and rules look at it.
+
+    Returns how many messages were queued.
+    """
     counts = mark_repeats(connection, outcome)
+    if any(each.category in PEOPLE for each in counts.detections()):
+        mark_people(connection, outcome.spooled.pk)
     return desk.note(connection, counts, now)

@@ -53,8 +53,8 @@ class Utc(TypeDecorator[datetime]):
 # station's frames whatever its clock said. full_pk: of a thumbnail, the full frame it stands for, once that is here.
 # said_utc: what the camera's clock meant; captured_utc: the same after `clock_corrections`. camera, burst,
 # burst_number: what the file says of its maker and its burst. brightness: mean luma, 0..1; infrared: it looks like it.
-# people: a person or vehicle was found; original: kept, withheld or deleted. details: what an imported record says
-# beside the columns.
+# people: a person or vehicle was found; original: kept, released (kept for good), withheld or deleted. details: what
+# an imported record says beside the columns.
 frames = Table(
     "frames",
     metadata,
@@ -112,6 +112,7 @@ frames = Table(
     Index(None, "station", "sha256"),
     Index(None, "station", "captured_utc"),
     Index(None, "original", "captured_utc", sqlite_where=text("original = 'withheld'")),
+    Index(None, "people", "recorded_at", sqlite_where=text("people = 1 AND original = 'kept'")),
 )
 
 # track: of a clip, which of its animals. remark: why the answer is what it is (edge.model.Answer.remark).

@@ -1,6 +1,7 @@
 """Stage `detect`: finds animals, and people and vehicles where the model knows them. Frame → frame with detections.
 
-Picture → letterbox → model → decoder → NMS within each class → boxes as shares of the picture.
+Picture → letterbox → model → decoder → NMS within each class → boxes as shares of the picture. Where the model knows no
+people, a second one that does may look as well: the site's `people: {look_with: …}`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -44,17 +45,30 @@ class DetectConfig(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Detect:
-    """A detector at work. The model's card has the threshold in force."""
+    """A detector at work. The model's card has the threshold in force.
+
+    beside: the detector that looks for people and vehicles, None when the first finds them or nobody does.
+    """
 
     model: OpenModel
     max_detections: int
+    beside: OpenModel | None = None
 
     def __call__(self, frame: Frame) -> Frame:
         """The frame with what the model sees added to its detections, best score first."""
         boxes, placement = self.model.find(frame.picture)
         found = to_detections(boxes, placement, self.model.card)[: self.max_detections]
-        together = sorted((*frame.detections, *found), key=lambda detection: -detection.score)
+        people = self._people(frame)[: self.max_detections]
+        together = sorted((*frame.detections, *found, *people), key=lambda detection: -detection.score)
         return replace(frame, detections=tuple(together))
+
+    def _people(self, frame: Frame) -> list[Detection]:
+        """People and vehicles that the second model sees, as far as the first knows no such category."""
+        if self.beside is None:
+            return []
+        boxes, placement = self.beside.find(frame.picture)
+        missing = {"person", "vehicle"} - set(self.model.card.categories.values())
+        return [each for each in to_detections(boxes, placement, self.beside.card) if each.category in missing]
 
 
 def to_detections(boxes: Boxes, placement: Placement, card: Card) -> list[Detection]:
@@ -72,18 +86,28 @@ def to_detections(boxes: Boxes, placement: Placement, card: Card) -> list[Detect
 
 @contextmanager
 def build(config: DetectConfig, services: Services) -> Iterator[Stage]:
-    """Load the detector. Raises ModelError as open_model does, and when the detector's card has no letterbox."""
-    model = open_model(services, config.model, task="detect")
+    """Load the detector, and a second one where the site has one look for people.
+
+    Raises ModelError as open_model does, and when a detector's card has no letterbox.
+    """
+    model = _open(config.model, services)
+    second = services.used_models.get("people", "")
+    beside = _open(second, services) if second and second != config.model else None
+    if config.min_score is not None:
+        model = replace(model, card=replace(model.card, min_score=config.min_score))
+    yield Detect(model, config.max_detections, beside)
+
+
+def _open(name: str, services: Services) -> OpenModel:
+    model = open_model(services, name, task="detect")
     if not model.card.resize.startswith("letterbox"):
         raise ModelError(
             _(
                 "model {name!r}: `resize` is {resize!r} in {path}, a detector needs letterbox-topleft or "
                 "letterbox-centre"
-            ).format(name=config.model, resize=model.card.resize, path=model.card.folder / "card.toml")
+            ).format(name=name, resize=model.card.resize, path=model.card.folder / "card.toml")
         )
-    if config.min_score is not None:
-        model = replace(model, card=replace(model.card, min_score=config.min_score))
-    yield Detect(model, config.max_detections)
+    return model
 
 
 @hookimpl

@@ -167,6 +167,12 @@ def upgrade() -> None:
         sqlite_where=sa.text("original = 'withheld'"),
     )
     op.create_index(
+        op.f("ix_frames_people_recorded_at"),
+        "frames",
+        ["people", "recorded_at"],
+        sqlite_where=sa.text("people = 1 AND original = 'kept'"),
+    )
+    op.create_index(
         op.f("ix_observations_suspect_pk"),
         "observations",
         ["suspect_pk"],
@@ -176,6 +182,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index(op.f("ix_observations_suspect_pk"), "observations")
+    op.drop_index(op.f("ix_frames_people_recorded_at"), "frames")
     op.drop_index(op.f("ix_frames_original_captured_utc"), "frames")
     op.execute("UPDATE frames SET captured_utc = said_utc")
     for table, columns in (("observations", OBSERVATION_COLUMNS), ("frames", FRAME_COLUMNS)):
