@@ -19,7 +19,7 @@ from ..errors import ConfigError, FatalError
 from ..foreign import foreign
 from ..i18n import _
 from ..model import F32, Classification, Taxon
-from ..models.taxonomy import Taxonomy
+from ..models.taxonomy import MIN_SCORE, Taxonomy
 from ..paths import write_atomically
 from .reliability import bins_of, calibration_error
 
@@ -31,6 +31,7 @@ TARGET = 0.9  # share of a taxon's answers that shall be right
 TEMPERATURES = (0.2, 10.0)
 STEPS = 30  # of the golden section: a millionth of the range
 TINY = 1e-6
+DIGITS = 1e4  # of thresholds: four after the point
 NEVER = 1.0  # the threshold of a taxon whose answers were not right often enough at any
 
 
@@ -197,7 +198,8 @@ def said_and_right(boxes: Iterable[Reviewed], taxonomy: Taxonomy) -> list[tuple[
 def taxon_thresholds(boxes: Sequence[Reviewed], taxonomy: Taxonomy, *, target: float = TARGET) -> dict[str, float]:
     """Scientific name → the lowest summed probability from which `target` of the answers were right.
 
-    Only taxa with enough boxes at or above it; NEVER for those that have them and are not right so often at any.
+    Only taxa with enough boxes at or above it, and with a reason for another threshold than the usual one; NEVER for
+    those that were not right so often at any.
     """
     seen: dict[str, list[tuple[float, bool]]] = {}
     for box in boxes:
@@ -207,19 +209,29 @@ def taxon_thresholds(boxes: Sequence[Reviewed], taxonomy: Taxonomy, *, target: f
             coarser = box.truth is not None and box.truth.scientific_name in taxonomy.taxon(name).lineage[:-1]
             if not coarser:  # else nobody said whether it was this
                 seen.setdefault(name, []).append((score, box.truth is not None and name in box.truth.lineage))
-    enough = {name: pairs for name, pairs in seen.items() if len(pairs) >= MIN_OF_TAXON}
-    return {name: _threshold(pairs, target) for name, pairs in sorted(enough.items())}
+    enough = {name: pairs for name, pairs in sorted(seen.items()) if len(pairs) >= MIN_OF_TAXON}
+    return {name: found for name, pairs in enough.items() if (found := _threshold(pairs, target)) is not None}
 
 
-def _threshold(pairs: Sequence[tuple[float, bool]], target: float) -> float:
-    lowest, right = NEVER, 0
+def _threshold(pairs: Sequence[tuple[float, bool]], target: float) -> float | None:
+    """The least probability from which enough was right; None where the boxes give no reason for another than usual.
+
+    Above the usual one only as far as wrong answers call for: that nobody saw a lower score says nothing against it.
+    """
     ordered = sorted(pairs, reverse=True)
+    lowest: float | None = None
+    below, right = 0.0, 0
     for number, (score, was_right) in enumerate(ordered, start=1):
         right += was_right
-        tied = number < len(ordered) and ordered[number][0] == score
-        if number >= MIN_OF_TAXON and not tied and right / number >= target:
-            lowest = score
-    return math.floor(lowest * 1e4) / 1e4  # not above the score that it was found at
+        after = ordered[number][0] if number < len(ordered) else 0.0
+        if number >= MIN_OF_TAXON and after < score and right / number >= target:
+            lowest, below = score, after
+    if lowest is None:
+        return NEVER
+    if lowest <= MIN_SCORE:
+        return math.floor(lowest * DIGITS) / DIGITS  # not above the score that it was found at
+    usual = math.floor(below * DIGITS + 1) / DIGITS  # just above the first that was wrong too often
+    return usual if usual > MIN_SCORE else None
 
 
 def write_calibration(calibration: Calibration, path: Path) -> None:
