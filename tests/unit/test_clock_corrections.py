@@ -1,9 +1,11 @@
 """A camera's clock put right: what a person knows → a correction → the times of frames and encounters; and back."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -11,8 +13,12 @@ from hypothesis import strategies as st
 from sqlalchemy import insert, select
 
 from edge.camera_clock import Correction, corrected, read_face
-from edge.fieldwork.clocks import Known, from_known, from_zone, read_known, read_offset
+from edge.clock import SteppedClock
+from edge.errors import FatalError
+from edge.fieldwork.clock_desk import correction_json
+from edge.fieldwork.clocks import Known, for_deployment, from_known, from_zone, read_known, read_offset
 from edge.model import CaptureTime
+from edge.pipeline.housekeeping import handlers
 from edge.store import clocks, encounters
 from edge.store.encounters import Match
 from edge.store.schema import audit, frames
@@ -255,3 +261,42 @@ def _unknown(connection: object) -> dict[str, object]:
     """The row of a frame whose time nobody knows."""
     row = connection.execute(select(frames).limit(1)).mappings().one()  # type: ignore[attr-defined]  # because a test
     return {**row, "pk": None, "id": "unknown", "captured_utc": None, "said_utc": None}
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        Correction("s", offset_s=-3600),
+        Correction("s", offset_s=10, anchor=SET - 30 * DAY, drift_s_per_day=-3),
+        from_zone("s", "America/Mexico_City"),
+    ],
+)
+def test_a_deployments_frames_are_those_really_taken_in_it(new: Correction) -> None:
+    mine = for_deployment(new, SET, SET + DAY, timezone=BOGOTA)
+
+    assert mine.since
+    assert mine.until
+    for said, real in ((mine.since, SET), (mine.until, SET + DAY)):
+        text = said.astimezone(ZoneInfo(BOGOTA)).strftime("%Y:%m:%d %H:%M:%S")
+        assert abs(corrected(said, text, [new]) - real) < timedelta(seconds=1)
+
+
+def test_the_daemon_does_what_a_command_asks_for_and_twice_is_once(store: Store) -> None:
+    spool(store, 4)
+    before = times(store)
+    does = handlers(store, SteppedClock(NOW))
+
+    def ask(what: str, values: dict[str, object]) -> Mapping[str, object]:
+        return json.loads(json.dumps(dict(does[what](json.loads(json.dumps(values))))))  # type: ignore[no-any-return]
+
+    new = correction_json(Correction("s", since=SET, offset_s=60), why="watch", who="ana", now=NOW)
+    assert [ask("clock.correct", new)["correction"] for _ in range(2)] == [1, 1]
+    values: dict[str, object] = {"station": "s", "began": NOW.isoformat()}
+    values |= ask("clock.recount", values)
+    assert (values["changed"], values["done"]) == (4, True)
+    assert times(store) == [each + timedelta(minutes=1) for each in before]
+
+    undoing: dict[str, object] = {"correction": 1, "who": "ben", "now": NOW.isoformat()}
+    assert [ask("clock.undo", undoing)["station"] for _ in range(2)] == ["s", "s"]
+    with pytest.raises(FatalError, match="already"):
+        ask("clock.undo", {**undoing, "now": (NOW + DAY).isoformat()})
