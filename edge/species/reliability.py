@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 from ..i18n import _, decimal
 
 BINS = 10
-SIDE, LEFT, TOP, GAP = 240, 46, 34, 56  # pixels: a plot's side, its margins, between two plots
+SIDE, LEFT, TOP, GAP = 240, 46, 46, 56  # pixels: a plot's side, its margins, between two plots
 RIGHT, SAID, GRID = "#2f6f4f", "#b5502b", "#c9c9c9"
 
 
@@ -70,9 +70,12 @@ def reliability_svg(plots: Sequence[tuple[str, Sequence[Bin]]]) -> str:
 def _plot(title: str, bins: Sequence[Bin], *, left: float) -> list[str]:
     total = sum(each.count for each in bins)
     error = decimal(calibration_error(bins), digits=3)
-    caption = f"{title} · " + _("{count} boxes, calibration error {error}").format(count=total, error=error)
+    caption = _("{count} boxes, calibration error {error}").format(count=total, error=error)
     bottom = TOP + SIDE
-    parts = [f'<text x="{left}" y="{TOP - 14}" font-size="12" fill="#222">{escape(caption)}</text>']
+    parts = [
+        f'<text x="{left}" y="{TOP - 26}" font-size="13" fill="#222">{escape(title)}</text>',
+        f'<text x="{left}" y="{TOP - 10}" fill="#555">{escape(caption)}</text>',
+    ]
     for tick in (0.0, 0.25, 0.5, 0.75, 1.0):
         x, y, text = left + tick * SIDE, bottom - tick * SIDE, decimal(tick, digits=2)
         parts += [

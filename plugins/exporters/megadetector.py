@@ -37,8 +37,8 @@ def image_entry(outcome: Outcome) -> dict[str, Any]:
     """The format's entry of one frame, with class names where the file has class ids.
 
     Each of a detection's `classifications` is (name, probability, description): the answer first, then the classes that
-    are not more probable. `damage` and `rejected` are fields of our own. A damaged file with nothing found in what
-    could be read is a failure: it must not pass for blank.
+    are not more probable. `damage`, `rejected` and `remark` are fields of our own. A damaged file with nothing found in
+    what could be read is a failure: it must not pass for blank.
     """
     name = outcome.spooled.name
     looked_at = [picture for picture in outcome.pictures if not picture.rejected]
@@ -70,6 +70,8 @@ def _detection(detection: Detection, picture: PictureResult, *, clip: bool) -> d
     }
     if classifications := _classifications(detection):
         entry["classifications"] = classifications
+    if detection.answer and detection.answer.remark:
+        entry["remark"] = detection.answer.remark
     if clip:
         entry["frame_number"] = picture.number
     return entry

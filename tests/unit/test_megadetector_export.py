@@ -283,3 +283,11 @@ def test_an_entry_is_made_without_a_file_and_names_its_classes() -> None:
         "leopard",
         "tiger",
     ]
+
+
+def test_what_a_species_list_changed_stands_beside_the_answer(tmp_path: Path) -> None:
+    marked = replace(OCELOT, answer=Answer(FELID, 0.9, "not-listed:Panthera leo"))
+
+    (image,) = exported(tmp_path, outcome("a.jpg", [OCELOT, marked]))["images"]
+
+    assert [each.get("remark") for each in image["detections"]] == [None, "not-listed:Panthera leo"]
