@@ -1,6 +1,6 @@
 # `make help` says what there is. Every target sets up what it needs, and does nothing where that is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-fast check bench bench-zamba gfx803 install uninstall clean
+.PHONY: help setup models demo test test-fast check check-types check-tests bench bench-zamba gfx803 install uninstall clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -47,7 +47,12 @@ check: setup  ## style, types, layers, docs, contracts
 	@$(MAKE) models
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
+	@$(MAKE) -j2 --output-sync=target check-types check-tests  # each has a core to itself
+
+check-types:
 	$(BIN)/python -m mypy
+
+check-tests:
 	@$(BIN)/python scripts/run_tests.py check
 
 bench: setup  ## the speed figures, measured on this machine
@@ -70,5 +75,5 @@ uninstall:  ## as root: remove what install put there; sites and frames stay
 	@PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/uninstall.sh
 
 clean:  ## remove what was built; .venv and the models stay
-	rm -rf build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache/test-results
+	rm -rf build dist demo-out .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache/test-results .cache/pocl
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
