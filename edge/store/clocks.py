@@ -22,6 +22,7 @@ from .schema import audit, clock_corrections, encounters, frames, matches
 if TYPE_CHECKING:
     from .sql import Store
 
+Clocks = dict[str, list[Correction]]  # corrections in force, by station
 BATCH = 2_000  # frames a transaction: 50 ms, which a daemon that writes waits for
 
 
@@ -58,14 +59,14 @@ class Faced:
 FACED = ("name", "said_utc", "captured_original", "received_at", "camera", "brightness", "infrared")
 
 
-def in_force(connection: Connection, stations: Iterable[str]) -> dict[str, list[Correction]]:
+def in_force(connection: Connection, stations: Iterable[str]) -> Clocks:
     """The corrections in force of these stations, in the order in which they were made."""
     rows = connection.execute(
         select(clock_corrections)
         .where(clock_corrections.c.station.in_(sorted(set(stations))), clock_corrections.c.undone_at.is_(None))
         .order_by(clock_corrections.c.pk)
     ).mappings()
-    found: dict[str, list[Correction]] = {}
+    found: Clocks = {}
     for row in rows:
         found.setdefault(row["station"], []).append(_correction(row))
     return found
@@ -74,13 +75,15 @@ def in_force(connection: Connection, stations: Iterable[str]) -> dict[str, list[
 def correct_rows(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows of frames that are about to be added, with their times put right."""
     known = in_force(connection, [row["station"] for row in rows])
-    return [_corrected_row(row, known.get(row["station"], ())) for row in rows]
+    return [corrected_row(row, known) for row in rows]
 
 
-def _corrected_row(row: Mapping[str, Any], known: Sequence[Correction]) -> dict[str, Any]:
-    if not known or row["said_utc"] is None:
+def corrected_row(row: Mapping[str, Any], known: Clocks) -> dict[str, Any]:
+    """The row of a frame with its time put right."""
+    mine = known.get(row["station"])
+    if not mine or row["said_utc"] is None:
         return dict(row)
-    right = corrected(row["said_utc"], row["captured_original"], known)
+    right = corrected(row["said_utc"], row["captured_original"], mine)
     return {**row, "captured_utc": right, "late": is_late(right, row["received_at"], row["waited_s"])}
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, insert, select, update
 
 from ..model import Outcome
+from .clocks import Clocks, corrected_row, in_force
 from .rows import frame_values, observation_values
 from .schema import frames, observations, quarantine
 from .sql import Store
@@ -45,15 +46,16 @@ def add_finished(store: Store, batch: Sequence[Finished], *, now: datetime) -> l
     with store.transaction() as connection:
         known = _known(connection, [each.key for each in batch])
         contents = _contents(connection, batch)
+        clocks = in_force(connection, [each.outcome.spooled.station for each in batch])
         results: list[Result] = []
         for each in batch:
             spooled = each.outcome.spooled
             if each.key in known:
-                results.append(_again(connection, each, *known[each.key]))
+                results.append(_again(connection, each, *known[each.key], clocks))
             elif spooled.sha256 and (spooled.station, spooled.sha256) in contents:
                 results.append("known")
             else:
-                pk = _add(connection, each, now)
+                pk = _add(connection, each, now, clocks)
                 known[each.key] = pk, _text_of(spooled.path), dict(each.details)
                 contents.add((spooled.station, spooled.sha256))
                 results.append("new")
@@ -85,13 +87,15 @@ def _contents(connection: Connection, batch: Sequence[Finished]) -> set[tuple[st
     return found
 
 
-def _again(connection: Connection, each: Finished, pk: int, path: str, details: dict[str, Any]) -> Result:
+def _again(
+    connection: Connection, each: Finished, pk: int, path: str, details: dict[str, Any], clocks: Clocks
+) -> Result:
     if details.get("same_as") != each.details.get("same_as"):
         return "other"
     spooled = each.outcome.spooled
     if path or not spooled.sha256:
         return "known"
-    values = frame_values(spooled, spool_bytes=0)
+    values = corrected_row(frame_values(spooled, spool_bytes=0), clocks)
     names = ("path", "sha256", "size_bytes", "captured_utc", "captured_original", "captured_origin", "said_utc")
     sizes = {"width": each.outcome.width, "height": each.outcome.height}
     connection.execute(
@@ -100,9 +104,9 @@ def _again(connection: Connection, each: Finished, pk: int, path: str, details: 
     return "located"
 
 
-def _add(connection: Connection, each: Finished, now: datetime) -> int:
+def _add(connection: Connection, each: Finished, now: datetime, clocks: Clocks) -> int:
     outcome = each.outcome
-    values = frame_values(outcome.spooled, spool_bytes=0) | {
+    values = corrected_row(frame_values(outcome.spooled, spool_bytes=0), clocks) | {
         "path": _text_of(outcome.spooled.path),
         "state": "quarantined" if each.failure else "recorded",
         "reason": each.failure,

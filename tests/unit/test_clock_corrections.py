@@ -17,10 +17,11 @@ from edge.clock import SteppedClock
 from edge.errors import FatalError
 from edge.fieldwork.clock_desk import correction_json
 from edge.fieldwork.clocks import Known, for_deployment, from_known, from_zone, read_known, read_offset
-from edge.model import CaptureTime
+from edge.model import CaptureTime, Outcome
 from edge.pipeline.housekeeping import handlers
 from edge.store import clocks, encounters
 from edge.store.encounters import Match
+from edge.store.imports import Finished, add_finished
 from edge.store.schema import audit, frames
 from edge.store.sql import Store
 from edge.testing import spooled_frame
@@ -201,6 +202,16 @@ def test_what_arrives_after_a_correction_gets_it_and_keeps_what_was_said(store: 
     assert claimed.captured.utc == SET + timedelta(hours=1)
     with store.transaction() as connection:
         assert connection.scalar(select(frames.c.said_utc)) == SET
+
+
+def test_what_is_imported_after_a_correction_gets_it_too(store: Store) -> None:
+    correct(store, Correction("s", offset_s=3600))
+    frame = replace(spooled_frame(), station="s", id="i", captured=CaptureTime(SET, "", "UTC", "exif"))
+
+    results = add_finished(store, [Finished(Outcome(frame, (), 1, 1), {})], now=NOW)
+
+    assert results == ["new"]
+    assert times(store) == [SET + timedelta(hours=1)]
 
 
 def test_whether_a_frame_came_late_follows_its_right_time(store: Store) -> None:
