@@ -60,7 +60,7 @@ def show(
         return
     typer.echo(_("policy: {policy}").format(policy=plan.file.people.originals))
     typer.echo(", ".join(f"{_(STATES[state])} {count}" for state, count in found.items()))
-    table = Table(_("station"), _("frame"), _("taken"), _("original"), box=None)
+    table = Table(_("station"), _("frame"), _("taken"), _("original file"), box=None)
     zone = ZoneInfo(plan.file.site.timezone)
     for row in rows:
         taken = f"{row.captured_at.astimezone(zone):%Y-%m-%d %H:%M}" if row.captured_at else "–"
