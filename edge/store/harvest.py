@@ -313,13 +313,16 @@ def _outcome(
     people, kept, camera, burst, burst_number, details = row[26:32]
     brightness, infrared = row[32:34]
     found: dict[int, list[Detection]] = {}
-    pks: dict[int, list[int]] = {}
-    for _frame_pk, picture, observation, *columns in observed:
+    for _frame_pk, picture, _observation, *columns in observed:
         found.setdefault(picture, []).append(read(*columns))
-        pks.setdefault(picture, []).append(observation)
     shown = _pictures(pictures)
-    more = details not in NO_DETAILS
-    rows = [each for index, _time, _why in shown for each in pks.get(index, ())] if more or reviewed else ()
+    more, beside = details not in NO_DETAILS, None
+    if more or reviewed:
+        pks: dict[int, list[int]] = {}
+        for _frame_pk, picture, observation, *_columns in observed:
+            pks.setdefault(picture, []).append(observation)
+        rows = tuple(Observed(each, said.get(each)) for index, _time, _why in shown for each in pks.get(index, ()))
+        beside = Beside(people, kept, reviewed, rows, json.loads(details) if more else None)
     return Outcome(
         SpooledFrame(
             station=station,
@@ -345,14 +348,13 @@ def _outcome(
         damage,
         brightness=brightness,
         infrared=infrared,
-        beside=Beside(
-            people,
-            kept,
-            reviewed,
-            tuple(Observed(each, said.get(each)) for each in rows),
-            json.loads(details) if more else None,
-        ),
+        beside=_beside(people, kept) if beside is None else beside,
     )
+
+
+@lru_cache(maxsize=64)  # that of most frames is the same
+def _beside(people: bool, original: str) -> Beside:
+    return Beside(people, original)
 
 
 @lru_cache(maxsize=1024)  # those of most stills are the same text

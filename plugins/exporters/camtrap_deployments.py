@@ -37,6 +37,7 @@ class Deployments:
         self._services = services
         self._recorded = {each.id: each for each in context.deployments}
         self._deployed = Deployed(context.deployments)
+        self._stood = {each.station for each in context.deployments}
         self._last = {period.station: period.last for period in context.periods}
         loose = context.loose if context.loose is not None else {each.station: each for each in context.periods}
         self._loose: dict[str, Period] = dict(loose)
@@ -48,6 +49,11 @@ class Deployments:
     def of(self, outcome: Outcome, stated: str = "") -> str:
         """The id of a frame's deployment. stated: what the data set says that it was imported with."""
         spooled = outcome.spooled
+        station, utc = spooled.station, spooled.captured.utc
+        if station not in self._stood and utc is not None and len(outcome.pictures) == 1:
+            loose = self._loose.get(station)  # most frames lie within what is known
+            if loose is not None and station in self._zones and loose.first <= utc <= loose.last:
+                return inferred_id(station)
         if stated in self._recorded:
             return stated
         found = self._deployed.at(spooled.station, spooled.captured.utc)

@@ -9,13 +9,14 @@ boxes. In memory are the sequences and encounters that are open at the moment.
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from edge.api import Detection, Encountered, ExportContext, Outcome, Shot, follows, shot_of
 
 from .found import blank_or_why, later, media_id, score_of, when
 
 GAP_S = 10.0  # triggers that follow so soon are one sequence; longer gaps are the encounters' to bridge
+GAP = timedelta(seconds=GAP_S)
 BURST_GAP_S = 60.0  # as edge.fieldwork.sequences: no burst waits longer for its next picture
 LONGEST = 500  # frames of a sequence that are held; a camera that never stops gives several
 
@@ -24,8 +25,8 @@ LONGEST = 500  # frames of a sequence that are held; a camera that never stops g
 class Kind:
     """A kind of an event. name: scientific, "" when unknown. fixed: the record knows its name. count: most at once.
 
-    score: of its surest observation. best: media id of the frame that shows it best. picture, together: the one in
-    hand, and how many of its boxes so far.
+    score, sure: of its surest observation, rounded and not. best: media id of the frame that shows it best. picture,
+    together: the one in hand, and how many of its boxes so far.
     """
 
     category: str
@@ -36,6 +37,7 @@ class Kind:
     score: float = 0.0
     best: str = ""
     quality: float = -1.0
+    sure: float = -1.0
     picture: tuple[str, int] = ("", -1)
     together: int = 0
 
@@ -54,7 +56,9 @@ class Kind:
             self.picture, self.together = (number, picture), 0
         self.together += 1
         self.count = max(self.count, self.together)
-        self.score = max(self.score, score_of(detection))
+        score = answer.score if answer is not None else detection.score
+        if score > self.sure:
+            self.sure, self.score = score, score_of(detection)
         # the same as edge.alerts.encounters.quality
         quality = detection.score * (detection.xywh_norm[2] * detection.xywh_norm[3]) ** 0.5
         if quality > self.quality:
@@ -113,7 +117,6 @@ class Event:
 class _Sequence:
     """Frames that belong together. uid: of its event, once it is over."""
 
-    last: Shot
     frames: list[Outcome]
     uid: str = ""
 
@@ -142,17 +145,17 @@ class Events:
             self._station = station
             self._coming = self._context.encounters_of(station)
             self._next = next(self._coming, None)
-        shot = shot_of(outcome)
-        mine = self._open.get(shot.camera)
-        if mine is not None and (len(mine.frames) >= LONGEST or not follows(mine.last, shot, gap_s=GAP_S)):
-            self._close(shot.camera)
+        camera = outcome.spooled.camera
+        mine = self._open.get(camera)
+        if mine is not None and (len(mine.frames) >= LONGEST or not _follows(mine.frames[-1], outcome)):
+            self._close(camera)
             mine = None
         if len(self._open) > (mine is not None):
-            for camera in [each for each, one in self._open.items() if _is_over(one.last, shot)]:
-                self._close(camera)
+            shot = shot_of(outcome)
+            for other in [each for each, one in self._open.items() if _is_over(shot_of(one.frames[-1]), shot)]:
+                self._close(other)
         if mine is None:
-            mine = self._open[shot.camera] = _Sequence(shot, [])
-        mine.last = shot
+            mine = self._open[camera] = _Sequence([])
         mine.frames.append(outcome)
         self._waiting.append((outcome, mine))
         self._hand_on()
@@ -230,6 +233,16 @@ class Events:
 
 def _spans(event: Event, at: datetime) -> bool:
     return event.met_from is not None and event.met_until is not None and event.met_from <= at <= event.met_until
+
+
+def _follows(before: Outcome, after: Outcome) -> bool:
+    """Whether a frame is of the sequence of another of its camera."""
+    first, then = before.spooled, after.spooled
+    if not then.burst and first.kind == "still" and first.captured.utc is not None and then.captured.utc is not None:
+        apart = then.captured.utc - first.captured.utc
+        if apart >= GAP:  # most frames: nothing else needs to be known
+            return False
+    return follows(shot_of(before), shot_of(after), gap_s=GAP_S)
 
 
 def _is_over(last: Shot, now: Shot) -> bool:
