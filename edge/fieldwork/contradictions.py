@@ -19,7 +19,8 @@ Kind = Literal["future", "before", "after", "between", "factory", "order", "sunl
 
 AHEAD = timedelta(minutes=10)  # of its arrival: clocks are off by that without anybody minding
 FACTORY_YEAR = 2004  # before it no camera here was built: 1970, 1980, 2000 and 2003 are what clocks begin with
-NEW_YEAR_FRAMES = 5  # in the first hour of a year: clocks that were never set begin at that of their making
+NEW_YEAR_FRAMES = 5  # in the first hour of a year: clocks that were never set begin at that of their making,
+QUIET = timedelta(hours=6)  # and nothing was there before
 DARK_DEG, HIGH_DEG = -12.0, 30.0  # nautical dusk: nothing is lit; a sun that lights the ground of a forest, too
 BRIGHT = 0.35  # mean luma; a white flash gives less, but for what stands right before it
 OFTEN = 0.05  # of the frames that could: single ones are flashes, torches and lenses that were covered
@@ -71,6 +72,8 @@ class Look:
         self._heights: dict[tuple[int, int], float | None] = {}
         self._numbers: dict[tuple[str, str], tuple[int, datetime]] = {}
         self._new_year = Finding("factory")
+        self._last: datetime | None = None
+        self._begins: datetime | None = None
 
     def findings(self, frames: Iterable[Faced], *, unknown: int = 0) -> list[Finding]:
         """What contradicts. frames: in the order of time. unknown: how many more have no time at all."""
@@ -99,7 +102,11 @@ class Look:
             return
         local = frame.captured.astimezone(self._zone)
         if (local.month, local.day, local.hour) == (1, 1, 0):
-            self._new_year.add(frame)
+            if self._last is None or frame.captured - self._last > QUIET:
+                self._begins = frame.captured
+            if self._begins and frame.captured - self._begins < timedelta(hours=1):
+                self._new_year.add(frame)
+        self._last = frame.captured
 
     def _outside(self, frame: Faced) -> None:
         known = self._deployments

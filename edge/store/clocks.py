@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .sql import Store
 
 Clocks = dict[str, list[Correction]]  # corrections in force, by station
-BATCH = 2_000  # frames a transaction: 50 ms, which a daemon that writes waits for
+BATCH = 2_000  # frames a transaction: a tenth of a second, for which a daemon that writes waits
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,11 +62,12 @@ def test_the_years_in_which_clocks_begin_are_nobodys(year: int) -> None:
 
 
 def test_many_frames_in_a_years_first_hour_are_a_clock_that_was_never_set() -> None:
-    """One may be fireworks; local time counts."""
+    """One may be fireworks, and a camera that was at work before is right; local time counts."""
     first_hour = [frame(datetime(2019, 1, 1, 5, minute, tzinfo=UTC)) for minute in range(6)]
 
     assert found(first_hour)["factory"].count == 6
     assert not found(first_hour[:4])
+    assert not found([frame(first_hour[0].captured - timedelta(minutes=9)), *first_hour])
 
 
 def test_a_clock_set_back_shows_in_the_files_numbers() -> None:
