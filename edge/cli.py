@@ -159,7 +159,9 @@ command(
         "are; of those that are found, time, size and hash are read, and nothing is looked at again. Without "
         "--station the first folder of each name is the station.\n\n"
         "What is wrong in the file is named, entry by entry, and the rest is taken in. Importing twice doubles "
-        "nothing. Not while `tigrillo run` works on the same site."
+        "nothing. Not while `tigrillo run` works on the same site.\n\n"
+        "tigrillo import camtrap-dp package.zip takes deployments, media, observations and events; a package that does "
+        "not hold by its format is refused whole, with its first faults: docs/exports.md."
     ),
 )(import_.import_)
 command(
