@@ -1,12 +1,12 @@
 """Rows of frames that another program looked at: they are recorded without having been spooled or claimed."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from ..model import Outcome
 from .clocks import Clocks, corrected_row, in_force
@@ -47,6 +47,7 @@ def add_finished(store: Store, batch: Sequence[Finished], *, now: datetime) -> l
         known = _known(connection, [each.key for each in batch])
         contents = _contents(connection, batch)
         clocks = in_force(connection, [each.outcome.spooled.station for each in batch])
+        new = _New(now, clocks, int(connection.scalar(select(func.max(frames.c.pk))) or 0))
         results: list[Result] = []
         for each in batch:
             spooled = each.outcome.spooled
@@ -55,10 +56,10 @@ def add_finished(store: Store, batch: Sequence[Finished], *, now: datetime) -> l
             elif spooled.sha256 and (spooled.station, spooled.sha256) in contents:
                 results.append("known")
             else:
-                pk = _add(connection, each, now, clocks)
-                known[each.key] = pk, _text_of(spooled.path), dict(each.details)
+                known[each.key] = new.add(each), _text_of(spooled.path), dict(each.details)
                 contents.add((spooled.station, spooled.sha256))
                 results.append("new")
+        new.write(connection)
     return results
 
 
@@ -104,40 +105,51 @@ def _again(
     return "located"
 
 
-def _add(connection: Connection, each: Finished, now: datetime, clocks: Clocks) -> int:
-    outcome = each.outcome
-    values = corrected_row(frame_values(outcome.spooled, spool_bytes=0), clocks) | {
-        "path": _text_of(outcome.spooled.path),
-        "state": "quarantined" if each.failure else "recorded",
-        "reason": each.failure,
-        "recorded_at": now,
-        "attempts": 0,
-        "late": False,
-        "width": outcome.width,
-        "height": outcome.height,
-        "frame_rate": outcome.frame_rate,
-        "damage": outcome.damage,
-        "stage_ms": {},
-        "pictures": [[picture.number, picture.time_s, picture.rejected] for picture in outcome.pictures],
-        "people": any(found.category in PEOPLE for found in outcome.detections()),
-        "details": dict(each.details),
-    }
-    key = connection.execute(insert(frames).values(values)).inserted_primary_key
-    assert key is not None
-    pk = int(key[0])
-    if each.failure:
-        path = str(values["path"])
-        connection.execute(
-            insert(quarantine).values(
-                at=now, source=SOURCE, name=outcome.spooled.name, reason=each.failure, path=path, frame_pk=pk
-            )
-        )
-    rows = [
-        observation_values(pk, picture, detection) for picture in outcome.pictures for detection in picture.detections
-    ]
-    if rows:
-        connection.execute(insert(observations), rows)
-    return pk
+@dataclass(slots=True)
+class _New:
+    """Rows that are written at once, at the end of a batch. last: the largest pk; nobody else writes meanwhile."""
+
+    now: datetime
+    clocks: Clocks
+    last: int
+    frames: list[dict[str, Any]] = field(default_factory=list)
+    observations: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, each: Finished) -> int:
+        """Take a frame; returns its pk."""
+        self.last += 1
+        outcome, pk = each.outcome, self.last
+        values = corrected_row(frame_values(outcome.spooled, spool_bytes=0), self.clocks) | {
+            "pk": pk,
+            "path": _text_of(outcome.spooled.path),
+            "state": "quarantined" if each.failure else "recorded",
+            "reason": each.failure,
+            "recorded_at": self.now,
+            "attempts": 0,
+            "late": False,
+            "width": outcome.width,
+            "height": outcome.height,
+            "frame_rate": outcome.frame_rate,
+            "damage": outcome.damage,
+            "stage_ms": {},
+            "pictures": [[picture.number, picture.time_s, picture.rejected] for picture in outcome.pictures],
+            "people": any(found.category in PEOPLE for found in outcome.detections()),
+            "details": dict(each.details),
+        }
+        self.frames.append(values)
+        if each.failure:
+            said = {"source": SOURCE, "name": outcome.spooled.name, "reason": each.failure, "path": values["path"]}
+            self.failures.append({"at": self.now, **said, "frame_pk": pk})
+        for picture in outcome.pictures:
+            self.observations.extend(observation_values(pk, picture, found) for found in picture.detections)
+        return pk
+
+    def write(self, connection: Connection) -> None:
+        """Write all of them."""
+        for table, rows in ((frames, self.frames), (observations, self.observations), (quarantine, self.failures)):
+            if rows:
+                connection.execute(insert(table), rows)
 
 
 def _text_of(path: Path) -> str:
