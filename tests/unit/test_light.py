@@ -138,7 +138,7 @@ def test_the_sun_tells_day_from_night(at: datetime | None, place: tuple[float, f
 
 @given(
     at=st.datetimes(datetime(1971, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001  # because hypothesis wants them naive
-    latitude=st.floats(-90, 90),
+    latitude=st.floats(-89.8, 89.8),  # astral goes no nearer to the poles
     longitude=st.floats(-180, 180),
 )
 def test_the_suns_height_is_astrals(at: datetime, latitude: float, longitude: float) -> None:
