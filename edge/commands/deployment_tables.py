@@ -51,7 +51,7 @@ def print_list(found: "Sequence[Deployment]", work: "Deployments") -> None:
     """One line a deployment."""
     table = Table(_column(_("deployment")), box=None)
     for title in (_("station"), _("start"), _("end"), _("latitude"), _("longitude"), _("camera"), _("bait")):
-        table.add_column(title)
+        table.add_column(title, overflow="fold")  # a date that is cut says nothing
     for each in found:
         zone = work.zone_of(each)
         end = _at(each.ended_at, zone) if each.ended_at else _("goes on")
