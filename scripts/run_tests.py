@@ -36,7 +36,7 @@ WITH_ALONE = "e2e"
 # A file goes to one process as a whole. Where one of them takes a minute it is among the first, or the other process is
 # done long before it. What is not named comes after, by name.
 LONGEST = {
-    "kernels": ("layer_parity", "onnx_backend", "index_ops", "gfx803", "conv_gpu", "session", "conv_cpu"),
+    "kernels": ("layer_parity", "index_ops", "gfx803", "conv_gpu", "onnx_backend", "session", "conv_cpu"),
     "e2e": (
         "demo",
         "process",
