@@ -135,7 +135,7 @@ class Deployments:
         stated: Mapping[str, str] = each.details.get("camtrap", {})
         start, end = self._span(each, stated)
         tags = [*each.tags, *self._effort_tags(each, start, end)]
-        bait, feature = each.bait.strip(), each.feature.strip()
+        bait, feature = _one_tag(each.bait), _one_tag(each.feature)
         row = self._placed(place, each.uncertainty_m if own else None, each.station) | {
             "deploymentID": each.id,
             STARTS: local(start, zone),
@@ -190,6 +190,11 @@ class Deployments:
 def _station_tags(station: str) -> list[str]:
     """The name of a station where readers would take its locationID for nothing."""
     return [f"station:{station}"] if station in MISSING else []
+
+
+def _one_tag(text: str) -> str:
+    """What a text is within a tag: one line, and no sign that parts tags."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def inferred_id(station: str) -> str:

@@ -21,7 +21,7 @@ BURST_GAP_S = 60.0  # as edge.fieldwork.sequences: no burst waits longer for its
 LONGEST = 500  # frames of a sequence that are held; a camera that never stops gives several
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Kind:
     """A kind of an event. name: scientific, "" when unknown. fixed: the record knows its name. count: most at once.
 
@@ -65,7 +65,7 @@ class Kind:
             self.best, self.quality = number, quality
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Event:
     """An event as far as its frames were seen. met_until: when the encounter that it is ends; None for a sequence.
 
@@ -96,7 +96,8 @@ class Event:
                 nothing = False
                 self._kind_of(detection).see(detection, number, picture.number)
         last_s = outcome.pictures[-1].time_s if outcome.pictures else 0.0
-        self.end = max(self.end, later(at, last_s) if last_s else at)
+        end = later(at, last_s) if last_s else at
+        self.end = max(self.end, end)
         if nothing:
             if blank_or_why(outcome)[0] == "blank":
                 self.blank = True
@@ -113,7 +114,7 @@ class Event:
         return self.kinds[-1]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Sequence:
     """Frames that belong together. uid: of its event, once it is over."""
 
@@ -189,23 +190,23 @@ class Events:
 
     def _advance(self, sequence: _Sequence) -> None:
         """Have those encounters open that this sequence may show."""
-        first, last = (frame.spooled.captured.utc for frame in (sequence.frames[0], sequence.frames[-1]))
+        first, last = sequence.frames[0].spooled.captured.utc, sequence.frames[-1].spooled.captured.utc
         if first is None or last is None:  # these come before all others, in no order of time
             return
-        begun = [one.frames[0].spooled.captured.utc for one in self._open.values()]
-        self._expire(min((at for at in begun if at is not None), default=first) if begun else first, but=first)
+        if self._met:
+            begun = [one.frames[0].spooled.captured.utc for one in self._open.values()] if self._open else []
+            self._expire(min((at for at in begun if at is not None and at < first), default=first))
         while self._next is not None and self._next.started_at <= last:
             if self._next.last_at >= first:
                 self._met.append(_opened(self._next, sequence.frames[0].spooled.captured.timezone))
             self._next = next(self._coming, None)
 
-    def _expire(self, at: datetime | None, *, but: datetime | None = None) -> None:
-        if not self._met:
+    def _expire(self, at: datetime | None) -> None:
+        """Hand on the encounters that ended before `at`; None: all."""
+        over = [each for each in self._met if at is None or each.met_until is None or each.met_until < at]
+        if not over:
             return
-        if at is not None and but is not None:
-            at = min(at, but)
-        over = [event for event in self._met if at is None or event.met_until is None or event.met_until < at]
-        self._met = [event for event in self._met if event not in over] if at is not None else []
+        self._met = [each for each in self._met if each not in over]
         for event in over:
             if event.outcome is not None:
                 self._done(event)

@@ -12,6 +12,7 @@ from edge.api import Detection, Outcome, Services, Taxon, describe_lineage
 
 BOX_DIGITS, SCORE_DIGITS = 6, 4
 LEAST_SIDE = 10**-BOX_DIGITS
+ONE, SOME = 1.0 - 2 * LEAST_SIDE, 2 * LEAST_SIDE  # what lies between stays within 0..1 when it is rounded
 HUMAN = "Homo sapiens"
 RANKS_ABOVE = ("class", "order", "family", "genus")
 LINES = 500  # kept before they are written
@@ -70,6 +71,8 @@ def position(services: Services, station: str) -> tuple[float, float] | None:
 def box(detection: Detection) -> tuple[float, float, float, float]:
     """xywh_norm to 6 digits, still inside the picture and with an area."""
     x, y, width, height = detection.xywh_norm
+    if 0.0 <= x <= x + width < ONE and 0.0 <= y <= y + height < ONE and width > SOME and height > SOME:  # most boxes
+        return round(x, BOX_DIGITS), round(y, BOX_DIGITS), round(width, BOX_DIGITS), round(height, BOX_DIGITS)
     left, across = _side(x, width)
     top, down = _side(y, height)
     return left, top, across, down

@@ -35,7 +35,9 @@ from edge.clock import SteppedClock
 from edge.export import Wanted, context_of, write_export
 from edge.importing.camtrap import import_package
 from edge.importing.imported import Options
+from edge.pipeline.spool import Spool
 from edge.registry import load_registry
+from edge.services import Incoming
 from edge.store import deployments as deployment_rows
 from edge.store.encounters import open_encounter
 from edge.store.harvest import Span
@@ -200,6 +202,25 @@ def test_export_import_export_is_the_same_byte_for_byte(empty: Path, store: Stor
     files = check_round_trip(empty, tmp_path, store)
 
     assert [len(rows_in(files[f"{name}.csv"])) for name in TABLES] == [4, 8, 13 + 8]
+
+
+def test_the_real_media_come_back_byte_for_byte(empty: Path, store: Store, tmp_path: Path, shared_media: Path) -> None:
+    """Their files, times, cameras and bursts; what is on them is made up here."""
+    services = fake_services(state_dir=tmp_path, clock=SteppedClock(NOW), stations=STATIONS)
+    spool = Spool(store, services, limit_bytes=1 << 30)
+    for folder in ("burst", "sdcard", "stills", "video"):
+        for path in sorted((shared_media / folder).iterdir()):
+            kind: Any = "clip" if folder == "video" else "still"
+            spool.receive(Incoming(f"cam-{len(folder)}", path.name, kind, path, "card"))
+    found = ((), (CAT,), (CAT, PERSON), (CAR,))
+    while claimed := store.claim_next(NOW):
+        pictures = tuple(PictureResult(n * 30, float(n), found[(claimed.pk + n) % 4]) for n in range(3))
+        shown = pictures if claimed.kind == "clip" else pictures[:1]
+        assert store.record(Outcome(claimed, shown, 640, 480), now=NOW)
+
+    files = check_round_trip(empty, tmp_path, store)
+
+    assert len(rows_in(files["media.csv"])) == 10 + 2 + 17 + 6
 
 
 def test_what_the_site_says_of_its_data_set_comes_back_too(empty: Path, store: Store, tmp_path: Path) -> None:
