@@ -243,7 +243,14 @@ class _Page:
     def _bars(self, stay: Stay) -> list[Bar]:
         end = self._tally.stays.end_of(stay)
         effort = self._services.exporting.effort.get(stay.id) if stay.noted else None
-        made = [Bar(stay.start, end, "worked" if stay.noted else "inferred", f"{stay.id}: {stay.start:%Y-%m-%d} – {end:%Y-%m-%d}")]
+        made = [
+            Bar(
+                stay.start,
+                end,
+                "worked" if stay.noted else "inferred",
+                f"{stay.id}: {stay.start:%Y-%m-%d} – {end:%Y-%m-%d}",
+            )
+        ]
         made += [
             Bar(gap.start, gap.end, gap.kind, f"{self._t(gap.why)}: {gap.start:%Y-%m-%d} – {gap.end:%Y-%m-%d}")
             for gap in (effort.gaps if effort else ())

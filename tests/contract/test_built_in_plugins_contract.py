@@ -228,7 +228,9 @@ def test_exporter(name, tmp_path):
     check_exporter_contract(REGISTRY.exporters[name], tmp_path, [outcome])
 
 
-@pytest.mark.parametrize("name", ["wildlife-insights", "darwin-core", "gpx", "kml", "matrices", "yolo", "tags", "report"])
+@pytest.mark.parametrize(
+    "name", ["wildlife-insights", "darwin-core", "gpx", "kml", "matrices", "yolo", "tags", "report"]
+)
 def test_exporter_of_field_data(name, tmp_path, picture):
     outcome = Outcome(spooled_frame(picture), (PictureResult(0, 0.0, (CAT,)),), 80, 60)
     services = fake_services(stations={"ridge": Station("ridge", "UTC", 4.6, -74.1)})
