@@ -47,6 +47,7 @@ def mark_people(connection: Connection, frame_pk: int) -> None:
 def to_withhold(store: Store, *, recorded_before: datetime, after: int, limit: int) -> list[Shown]:
     """Frames with people whose originals lie open, by pk; after: the last pk that was dealt with."""
     query = select(*COLUMNS).where(OPEN, frames.c.state == "recorded", frames.c.recorded_at < recorded_before)
+    query = query.where(frames.c.path != "")  # an imported frame whose file nobody found
     return _read(store, query.where(frames.c.pk > after).order_by(frames.c.pk).limit(limit))
 
 

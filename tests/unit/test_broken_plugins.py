@@ -10,6 +10,7 @@ from edge.errors import ConfigError
 from edge.pipeline.built import built
 from edge.pipeline.runner import Failed, Runner, attempt
 from edge.registry import load_registry
+from edge.testing import grey_picture
 
 
 def registry_with(tmp_path, monkeypatch, name: str, code: str):
@@ -53,7 +54,7 @@ def test_a_stage_that_returns_nothing_is_named(tmp_path):
         frame_rate, damage = None, ""
 
         def __iter__(self):
-            yield 0, 0.0, SimpleNamespace(width=1, height=1, damage="")
+            yield 0, 0.0, grey_picture()
 
     @contextmanager
     def open_still(_path, _kind):

@@ -111,6 +111,17 @@ def test_an_original_is_withheld_where_its_owner_alone_can_read_it(rig):
     assert told(rig) == [("policy", "people.withhold", "frame ridge/a")]
 
 
+def test_an_imported_frame_whose_file_nobody_found_has_nothing_to_withhold(rig):
+    pk, _path = seen(rig, person())
+    with rig.store.transaction() as connection:
+        connection.execute(frames.update().where(frames.c.pk == pk).values(path=""))
+    rig.clock.step((SETTLES + timedelta(seconds=1)).total_seconds())
+
+    done = originals(rig).sweep()
+
+    assert (done.withheld, done.deleted, state_of(rig, pk).original) == (0, 0, "kept")
+
+
 def test_a_withheld_original_is_deleted_after_its_days_and_the_record_stays(rig):
     pk, _path = seen(rig, person())
     swept = originals(rig)

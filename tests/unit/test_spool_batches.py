@@ -161,6 +161,8 @@ def test_no_query_of_a_receive_or_of_a_search_by_id_reads_the_whole_table(store,
     for statement, plan in plans:
         for step in plan:
             assert not step.startswith("SCAN"), (statement, plan)
+            if "clock_corrections" in step:
+                continue  # a station has a handful of them
             # a station alone, or an index on what is null in nearly every row, is as good as the whole table
             assert not step.endswith(("(station=?)", "(full_pk=?)")) or "full_pk = ?" in statement, (statement, plan)
 
