@@ -27,7 +27,7 @@ from edge.store.sql import Store
 STATIONS, OF_A_FRAME = 200, (2, 3)
 FORMATS = (
     *("camtrap-dp", "csv", "coco", "geojson", "megadetector"),
-    *("wildlife-insights", "darwin-core", "gpx", "kml", "matrices"),
+    *("wildlife-insights", "darwin-core", "gpx", "kml", "matrices", "report"),
 )
 PACKED = ("camtrap-dp", "wildlife-insights", "darwin-core", "matrices")
 GOAL_S, GOAL_MB = 60, 300
