@@ -30,7 +30,7 @@ def test_the_references_remember_as_long_as_the_tracker_does():
 
 @pytest.mark.parametrize("rate_hz", [2, 5, 10, 30])
 @pytest.mark.parametrize("animals", [2, 4])
-@pytest.mark.parametrize("seed", range(1000, 1004))
+@pytest.mark.parametrize("seed", range(7000, 7004))
 def test_no_more_identities_are_switched_at_a_crossing_than_by_sort(seed, animals, rate_hz):
     for name, mine, theirs in compared(crossing(seed, rate_hz, animals=animals), rate_hz):
         assert mine <= theirs, name
