@@ -19,7 +19,7 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel
 
-from . import __version__
+from . import __version__, arenas
 from .alerts.answers import Answers
 from .alerts.cooldowns import Cooldowns
 from .alerts.desk import AlertDesk, AlertSettings
@@ -262,6 +262,7 @@ def is_running(state_dir: Path) -> bool:
 
 def run_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> None:
     """Run a site until SIGTERM or SIGINT. Raises FatalError when it can't start or go on."""
+    arenas.keep_few()
     with open_site(plan, registry, log=log, clock=clock) as site:
         given_back = site.store.reclaim_all(clock.now())
         log.info("site.started", version=__version__, site=str(plan.path), reclaimed=given_back)

@@ -13,7 +13,7 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
-    frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify", "crash", "redaction"}),
+    frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify", "crash", "redaction", "arenas"}),
     frozenset({"placement", "messages", "tls", "tokens", "notices", "deployed", "camera_clock", "sunlight", "dataset"}),
     frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
