@@ -231,7 +231,7 @@ def _print(rows: "list[Suspect]", plan: "Plan", *, as_json: bool) -> None:
     zone = ZoneInfo(plan.file.site.timezone)
     table = Table("ID", _("station"), _("deployment"), _("as"), _("boxes"), _("days"), box=None)
     for head in (_("first"), _("last"), _("place"), _("state")):
-        table.add_column(head)
+        table.add_column(head, overflow="fold")  # a date that is cut says nothing
     for row in rows:
         x, y, w, h = row.box
         state = _(STATES[row.state]) + (f" ({row.decided_by})" if row.decided_by else "")
