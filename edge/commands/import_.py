@@ -1,6 +1,7 @@
 """`tigrillo import`: the command around edge.importing."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +62,9 @@ def import_(
         known = stations.get(of)
         return known.timezone if known else plan.file.site.timezone
 
-    options = Options(images and images.absolute(), station, timezone_of, clock.now())
+    # without `..`, which is refused below the folder
+    folder = None if images is None else Path(os.path.abspath(images))  # noqa: PTH100  # because links stay as they are
+    options = Options(folder, station, timezone_of, clock.now())
     database = plan.state_dir / "tigrillo.sqlite"
     with only_one(plan.state_dir), Store(f"sqlite:///{quote(str(database))}") as store:
         done = IMPORTS[name].run(store, path, options)

@@ -30,10 +30,10 @@ def open_bundle(path: Path, name: str) -> Iterator[Path]:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         yield folder
         if zipped:
-            _zip(folder, path)
+            zip_folder(folder, path)
         else:
             (folder / MARK).write_text(f"{name}\n", "ascii")
-            _replace(folder, path)
+            replace_folder(folder, path)
 
 
 def _check_replaceable(path: Path, name: str) -> None:
@@ -48,7 +48,7 @@ def _check_replaceable(path: Path, name: str) -> None:
         raise FatalError(_("{path}: holds other things ({name}): name a new folder").format(path=path, name=others[0]))
 
 
-def _zip(folder: Path, path: Path) -> None:
+def zip_folder(folder: Path, path: Path) -> None:
     """One file of all, by name and with no time of day in it, so that the same content gives the same bytes."""
     names = sorted(each.relative_to(folder).as_posix() for each in folder.rglob("*") if each.is_file())
     with open_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -62,7 +62,7 @@ def _zip(folder: Path, path: Path) -> None:
                 shutil.copyfileobj(source, target, 1 << 20)
 
 
-def _replace(folder: Path, path: Path) -> None:
+def replace_folder(folder: Path, path: Path) -> None:
     """Put the folder at `path`; what was there goes once the new one is in place."""
     folder.chmod(0o755)
     sync_dir(folder)

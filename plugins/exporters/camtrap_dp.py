@@ -6,13 +6,13 @@ Three tables, written as the frames come; datapackage.json at the end. Where eac
 import json
 import shutil
 import tempfile
-import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from edge.api import Exporter, ExporterSpec, FatalError, Services, _, hookimpl, mark, open_atomically, sync_dir
+from edge.api import Exporter, ExporterSpec, FatalError, Services, _, hookimpl, mark
 
+from .bundle import replace_folder, zip_folder
 from .camtrap_columns import COLUMNS, TABLES
 from .camtrap_package import PackageWriter
 from .found import Table
@@ -43,9 +43,9 @@ def open_export(path: Path, services: Services) -> Iterator[Exporter]:
             package = writer.finish(opened["observations"], behind)
         (folder / PACKAGE).write_text(json.dumps(package, indent=2, ensure_ascii=True) + "\n", "ascii")
         if zipped:
-            _zip(folder, path)
+            zip_folder(folder, path)
         else:
-            _replace(folder, path)
+            replace_folder(folder, path)
 
 
 def _check_replaceable(path: Path) -> None:
@@ -57,35 +57,6 @@ def _check_replaceable(path: Path) -> None:
     others = sorted({each.name for each in path.iterdir()} - ours)
     if others:
         raise FatalError(_("{path}: holds other things ({name}): name a new folder").format(path=path, name=others[0]))
-
-
-def _zip(folder: Path, path: Path) -> None:
-    """One file of all, with no time of day in it, so that the same content gives the same bytes."""
-    with open_atomically(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        for name in (PACKAGE, *(f"{each}.csv" for each in TABLES)):
-            entry = zipfile.ZipInfo(name)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o644 << 16
-            entry.file_size = (folder / name).stat().st_size
-            with (folder / name).open("rb") as source, archive.open(entry, "w") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-
-
-def _replace(folder: Path, path: Path) -> None:
-    """Put the folder at `path`; what was there goes once the new one is in place."""
-    folder.chmod(0o755)
-    sync_dir(folder)
-    old = path.with_name(f"{folder.name}.old")
-    if path.exists():
-        path.rename(old)
-    try:
-        folder.rename(path)
-    except BaseException:
-        if old.exists():
-            old.rename(path)
-        raise
-    sync_dir(path.parent)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @hookimpl

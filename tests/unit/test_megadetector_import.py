@@ -297,3 +297,23 @@ def test_a_misspelt_format_is_named_with_what_is_near() -> None:
 
     assert isinstance(done.exception, FatalError)
     assert "did you mean 'megadetector'" in str(done.exception)
+
+
+def test_pictures_are_found_below_a_folder_that_is_named_from_beside_it(tmp_path, monkeypatch):
+    (tmp_path / "card").mkdir()
+    Image.new("RGB", (8, 6)).save(tmp_path / "card" / "a.jpg")
+    work = tmp_path / "work"
+    (work / "inbox").mkdir(parents=True)
+    (work / "r.json").write_text(json.dumps(results({"file": "a.jpg", "detections": []})), "utf-8")
+    (work / "site.yaml").write_text(
+        "site: {name: Here}\nstate_dir: state\nsources: [{use: watch, folder: inbox}]\nstages: [{use: motion}]\n",
+        "utf-8",
+    )
+    monkeypatch.chdir(work)
+
+    ended = CliRunner().invoke(
+        app, ["import", "megadetector", "r.json", "--images", "../card", "--station", "a", "--json"]
+    )
+
+    assert ended.exit_code == 0, ended.output
+    assert json.loads(ended.stdout)["without_file"] == 0
