@@ -164,6 +164,7 @@ encounters = Table(
     Column("acked_by", String(64), nullable=False, default=""),
     Index(None, "station", "last_at"),
     Index(None, "station", "started_at"),
+    Index(None, "last_at", "pk"),
 )
 
 # Which frame made which rule hold, and what came of it. number, quality: of the picture that shows it best.

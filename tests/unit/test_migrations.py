@@ -8,7 +8,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
-from edge.store.schema import metadata
+from edge.store.web_schema import metadata
 from edge.store.upgrade import upgrade
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "edge" / "store" / "migrations"

@@ -2,7 +2,7 @@
 
 from alembic import context
 
-from edge.store.schema import metadata
+from edge.store.web_schema import metadata
 
 # times are read as plain DateTime here: a migration must not change when a Python class does
 context.configure(
