@@ -8,9 +8,10 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, inspect
 
-from edge.store.web_schema import metadata
+from edge.store import web_schema
 from edge.store.upgrade import upgrade
 
+metadata = web_schema.sequences.metadata  # of all tables
 MIGRATIONS = Path(__file__).resolve().parents[2] / "edge" / "store" / "migrations"
 
 
