@@ -21,10 +21,11 @@ LEVELS: tuple[frozenset[str], ...] = (
         {"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links", "tracking"}
     ),
     frozenset({"inference", "alerts", "stations", "fieldwork", "species", "repeats", "privacy"}),
+    frozenset({"site_web"}),
     frozenset({"site_file", "wording"}),
     frozenset({"site_alerts"}),
     frozenset({"config"}),
-    frozenset({"api"}),
+    frozenset({"api", "configuring"}),
     frozenset({"pipeline", "station_site"}),
     frozenset({"daemon", "fakes"}),
     frozenset(

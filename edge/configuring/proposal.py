@@ -1,0 +1,118 @@
+"""A new text for the site's YAML: what is wrong with it, and how it differs. Nothing is written here."""
+
+import contextlib
+import difflib
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..config import check_complete, plan_from
+from ..errors import ConfigError, FatalError
+from ..foreign import foreign
+from ..i18n import _
+from ..redaction import SHOWN, redacted
+from ..registry import Registry
+from ..yaml_marks import parse
+
+LARGEST_TEXT = 1_000_000  # bytes; a site of 200 stations and 100 rules has 60,000
+CONTEXT_LINES = 3
+# What stands behind such a key is the place of a secret, `{env: NAME}`; who wrote the secret itself is told so, and
+# nobody else is to read it.
+SECRET_KEY = re.compile(
+    r"""^(?P<head>[^#]*?\b[\w-]*(?:password|passwd|secret|token|credential|api_key|auth)[\w-]*["']?\s*:\s*)(?P<value>[^\s{][^\n]*)$""",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A text that may become the site's YAML.
+
+    base: SHA-256, hex, of the file as the proposer saw it. faults: one line each, "site.yaml:12:3 rules[0].taxon: …".
+    diff: unified, without secrets; "" when nothing changes.
+    """
+
+    path: Path
+    text: str
+    base: str
+    faults: tuple[str, ...]
+    diff: str
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it can be applied: no fault, and something changes."""
+        return not self.faults and bool(self.diff)
+
+
+def read_site(path: Path) -> tuple[str, str]:
+    """(text, base) of the site's YAML as it is now. Raises ConfigError when it can't be read."""
+    try:
+        body = path.read_bytes()
+        return body.decode("utf-8"), sha256_of(body)
+    except (OSError, UnicodeDecodeError) as exc:
+        raise ConfigError(_("{path}: can't be read: {reason}").format(path=path, reason=foreign(exc))) from exc
+
+
+def sha256_of(body: bytes) -> str:
+    """Hex digest, by which two states of the file are told apart."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def propose(path: Path, text: str, registry: Registry, *, base: str = "") -> Proposal:
+    """Check a new text for the site at `path`, and compare it with the file.
+
+    base: as `read_site` gave it when the proposer began; a file that has changed since is a fault, "" looks at the file
+    as it is now. Raises ConfigError only when the file itself can't be read.
+    """
+    text = text.replace("\r\n", "\n")  # forms send CRLF
+    old, now = read_site(path)
+    faults: list[str] = []
+    if base and base != now:
+        faults.append(
+            _("{name} was changed meanwhile: load it again, and make your change there").format(name=path.name)
+        )
+    if len(text.encode()) > LARGEST_TEXT:
+        faults.append(_("{name}: more than {most} bytes").format(name=path.name, most=LARGEST_TEXT))
+        return Proposal(path, text, base or now, tuple(faults), "")
+    faults += _faults_of(path, text, old, registry)
+    return Proposal(path, text, base or now, tuple(map(redacted, faults)), diff_of(old, text, path.name))
+
+
+def diff_of(old: str, new: str, name: str = "site.yaml") -> str:
+    """A unified diff without secrets; "" when the two are equal."""
+    lines = difflib.unified_diff(
+        old.splitlines(), new.splitlines(), f"{name} (now)", f"{name} (new)", lineterm="", n=CONTEXT_LINES
+    )
+    return without_secrets("\n".join(lines))
+
+
+def without_secrets(text: str) -> str:
+    """Any text of a site, to be shown: known secrets, and what stands where only their place belongs, are •••."""
+    return "\n".join(SECRET_KEY.sub(rf"\g<head>{SHOWN}", line) for line in redacted(text).split("\n"))
+
+
+def _faults_of(path: Path, text: str, old: str, registry: Registry) -> list[str]:
+    try:
+        plan = plan_from(text, path, registry)
+        check_complete(plan)
+    except FatalError as exc:
+        return str(exc).replace(f"{path}:", f"{path.name}:").splitlines()
+    if plan.state_dir != state_dir_of(path, old):
+        return [
+            _(
+                "{name}: state_dir can't be changed while the site runs: the record and all pictures would stay "
+                "behind. Stop tigrillo, move the folder, then edit the file by hand"
+            ).format(name=path.name)
+        ]
+    return []
+
+
+def state_dir_of(path: Path, text: str) -> Path:
+    """The state folder that a site's text names, as well as a text with faults tells it."""
+    data = parse(text).data
+    named = data.get("state_dir") if isinstance(data, dict) else None
+    folder = Path(named if isinstance(named, str) and named else "state")
+    with contextlib.suppress(RuntimeError):  # no such home: the check of the text says so
+        folder = folder.expanduser()
+    return path.resolve().parent / folder
