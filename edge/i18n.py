@@ -12,6 +12,7 @@ from pathlib import Path
 
 LANGUAGES = ("en", "es")
 CATALOGUE = Path(__file__).resolve().parent / "locale" / "es.po"
+catalogues = [CATALOGUE]
 ENTRY = re.compile(r'(^#,.*\n)?^msgid ((?:".*"\n)+)msgstr ((?:".*"\n?)+)', re.MULTILINE)
 
 
@@ -47,9 +48,18 @@ def decimal(value: float, *, digits: int = 1, language: str = "") -> str:
     return text.replace(".", ",") if (language or user_language()) == "es" else text
 
 
+def add_catalogue(path: Path) -> None:
+    """Texts of another room, such as the web page's; where both have one, the first catalogue's stays."""
+    catalogues.append(path)
+    _spanish.cache_clear()
+
+
 @cache
 def _spanish() -> dict[str, str]:
-    return read_catalogue(CATALOGUE.read_text("utf-8"))
+    found: dict[str, str] = {}
+    for path in reversed(catalogues):
+        found |= read_catalogue(path.read_text("utf-8"))
+    return found
 
 
 def read_catalogue(text: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ from .errors import ConfigError
 from .i18n import _
 from .paths import is_safe_name
 from .privacy.policy import PeopleConfig
+from .site_web import WebConfig
 
 
 def known_zone(name: str) -> str:
@@ -211,3 +212,4 @@ class SiteFile(_Strict):
     rules: tuple[Rule, ...] = ()
     dataset: Dataset | None = None
     people: PeopleConfig = PeopleConfig()
+    web: WebConfig | None = None

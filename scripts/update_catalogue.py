@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Bring edge/locale/es.po up to the texts that the code marks: `python scripts/update_catalogue.py`.
+"""Bring the catalogues up to the texts that code and templates mark: `python scripts/update_catalogue.py`.
 
-Code and models/catalog.toml → marked texts → es.po, in the order of files and of texts in them; without line numbers,
-so that moving code changes nothing. Translations stay; a reworded text keeps its old one, marked fuzzy; unused ones go.
-See docs/translating.md.
+Code, models/catalog.toml and the page's templates → marked texts → edge/locale/es.po, and server/locale/es.po for what
+the web page alone says; in the order of files and of texts in them; without line numbers, so that moving code changes
+nothing. Translations stay; a reworded text keeps its old one, marked fuzzy; unused ones go. See docs/translating.md.
 """
 
 import ast
@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from babel.messages.pofile import read_po
+from jinja2 import Environment
 
 REPO = Path(__file__).resolve().parent.parent
 CATALOGUE = REPO / "edge" / "locale" / "es.po"
-ROOMS = ("edge", "plugins", "raspberry_pi", "server")
+PAGES = REPO / "server" / "locale" / "es.po"
+ROOMS = ("edge", "plugins", "raspberry_pi")
+TEMPLATES = REPO / "server" / "templates"
 MARKS = frozenset({"_", "translate", "mark"})
 MODELS = Path("edge/models/catalog.toml")
 SIMILAR = 0.75  # of difflib; above it a new text is an old one reworded
@@ -35,16 +38,30 @@ msgstr ""
 """
 
 
-def marked_texts() -> dict[str, list[str]]:
-    """Every text that is marked for translation → the files it stands in, in a fixed order."""
+def marked_texts(rooms: tuple[str, ...] = ROOMS) -> dict[str, list[str]]:
+    """Every text that is marked for translation in these rooms → the files it stands in, in a fixed order."""
     found: dict[str, list[str]] = {}
-    for room in ROOMS:
+    for room in rooms:
         for path in sorted((REPO / room).rglob("*.py")):
             for text in _texts_of_code(ast.parse(path.read_text("utf-8"))):
                 _add(found, text, path.relative_to(REPO).as_posix())
+    if "edge" not in rooms:
+        return found
     for text in _texts_of_models(tomllib.loads((REPO / MODELS).read_text("utf-8"))):
         _add(found, text, MODELS.as_posix())
     return found
+
+
+def page_texts() -> dict[str, list[str]]:
+    """The same for the web page: what its code and its templates say and the other rooms do not."""
+    found = marked_texts(("server",))
+    reader = Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
+    for path in sorted(TEMPLATES.rglob("*.html")):
+        for _line, _function, text in reader.extract_translations(path.read_text("utf-8")):
+            if isinstance(text, str):
+                _add(found, text, path.relative_to(REPO).as_posix())
+    elsewhere = marked_texts()
+    return {text: places for text, places in found.items() if text not in elsewhere}
 
 
 def _texts_of_code(tree: ast.AST) -> Iterator[str]:
@@ -95,21 +112,29 @@ def _quoted(text: str) -> str:
     return quoted[0] if len(quoted) == 1 else "\n".join(['""', *quoted])
 
 
-def read_translations() -> dict[str, tuple[str, bool]]:
-    """What the catalogue has now: English → (Spanish, whether it is fuzzy)."""
-    with CATALOGUE.open("rb") as file:
+def read_translations(catalogue: Path = CATALOGUE) -> dict[str, tuple[str, bool]]:
+    """What a catalogue has now: English → (Spanish, whether it is fuzzy)."""
+    if not catalogue.exists():
+        return {}
+    with catalogue.open("rb") as file:
         return {str(each.id): (str(each.string), each.fuzzy) for each in read_po(file, locale="es") if each.id}
 
 
-def main() -> int:
-    """Write the catalogue; say what is left to translate. Exit 1 when something is."""
-    texts, before = marked_texts(), read_translations()
-    CATALOGUE.write_text("".join(merged(texts, before)), "utf-8")
-    after = read_translations()
+def update(catalogue: Path, texts: Mapping[str, list[str]]) -> bool:
+    """Write one catalogue and say what is left to translate; True when nothing is."""
+    before = read_translations(catalogue)
+    catalogue.write_text("".join(merged(texts, before)), "utf-8")
+    after = read_translations(catalogue)
     left = [text for text, (spanish, fuzzy) in after.items() if fuzzy or not spanish]
     gone = len(before.keys() - after.keys())
-    print(f"{CATALOGUE.relative_to(REPO)}: {len(after)} texts, {len(left)} to translate, {gone} dropped")
-    return 1 if left else 0
+    print(f"{catalogue.relative_to(REPO)}: {len(after)} texts, {len(left)} to translate, {gone} dropped")
+    return not left
+
+
+def main() -> int:
+    """Write both catalogues. Exit 1 when something is left to translate."""
+    whole = [update(CATALOGUE, marked_texts()), update(PAGES, page_texts())]
+    return 0 if all(whole) else 1
 
 
 if __name__ == "__main__":

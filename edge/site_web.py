@@ -1,0 +1,52 @@
+"""The section `web:` of a site: where the web page listens, who is believed, what is shown to whom."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
+
+from .i18n import _
+
+RoleName = Literal["viewer", "reviewer", "manager", "admin"]
+
+
+class TlsConfig(BaseModel):
+    """Own TLS: PEM files; where a proxy does it, leave this out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    certificate: Path
+    key: Path
+
+
+class WebConfig(BaseModel):
+    """The section. `tigrillo run` serves the page when it is there, `tigrillo web` serves nothing but the page.
+
+    listen: address of this machine; loopback when left out, for a proxy in front. address: what people type, such as
+    https://traps.example.org; needed for links in messages and invitations. proxies: addresses whose X-Forwarded-For
+    and X-Forwarded-Proto are believed. session_days: a log-in that is not used lasts so long. sees_people,
+    sees_originals: the least role that may look at people unblurred, and at files as they came. upload_bytes: of all
+    uploads that are not finished. tiles: a PMTiles file for the map, without which it shows positions only.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=1, le=65_535)
+    address: str = ""
+    tls: TlsConfig | None = None
+    proxies: tuple[str, ...] = ()
+    session_days: int = Field(default=14, ge=1, le=366)
+    sees_people: RoleName = "reviewer"
+    sees_originals: RoleName = "reviewer"
+    upload_bytes: ByteSize = Field(default=ByteSize(64_000_000_000), gt=0)
+    tiles: Path | None = None
+
+    @field_validator("address")
+    @classmethod
+    def _is_address(cls, address: str) -> str:
+        if address and not (
+            address.startswith(("https://", "http://")) and address.isprintable() and " " not in address
+        ):
+            raise ValueError(_("{page!r} is no web address: write https://…").format(page=address[:80]))
+        return address.rstrip("/")

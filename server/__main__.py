@@ -1,0 +1,110 @@
+"""`python -m server SITE.yaml`: the web page of a site, until SIGTERM. `tigrillo run` keeps one running."""
+
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from edge.clock import Clock, SystemClock
+from edge.config import Plan, load_plan
+from edge.errors import EdgeError, FatalError
+from edge.i18n import _
+from edge.logs import make_log
+from edge.redaction import guard
+from edge.registry import Registry, load_registry
+from edge.services import Log
+from edge.site_web import WebConfig
+from edge.store.readers import Readers
+from edge.store.sql import Store
+
+from .app import create_app
+from .web import Web
+
+GRACE_S = 3  # event streams never end by themselves
+
+
+@contextmanager
+def open_web(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iterator[Web]:
+    """Everything the page needs, for as long as the context lasts. Raises FatalError, StoreBusy."""
+    (plan.state_dir / "web").mkdir(parents=True, exist_ok=True, mode=0o700)
+    with Store(plan.database_url) as store, Readers(plan.database_url) as readers:
+        yield Web(plan, registry, store, readers, clock, log)
+
+
+def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
+    """Serve the page until SIGTERM or SIGINT. Raises FatalError when the address can't be had."""
+    config = plan.file.web or WebConfig()
+    stop = threading.Event()
+    with open_web(plan, registry, log=log, clock=SystemClock()) as web, background(web, stop):
+        server = uvicorn.Server(_uvicorn(config, web))
+        log.info("web.started", listen=config.listen, port=config.port)
+        try:
+            server.run()
+        except SystemExit as exc:  # uvicorn's way to say that the port is taken, after it said so in its log
+            raise FatalError(
+                _("{listen}:{port}: the web page can't listen there: is another program there already?").format(
+                    listen=config.listen, port=config.port
+                )
+            ) from exc
+        finally:
+            stop.set()
+    log.info("web.stopped")
+
+
+@contextmanager
+def background(web: Web, stop: threading.Event) -> Iterator[None]:
+    """The threads beside the requests; ended when the context is left."""
+    del web
+    threads: list[threading.Thread] = []
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(timeout=10)
+
+
+def _uvicorn(config: WebConfig, web: Web) -> uvicorn.Config:
+    tls = config.tls
+    return uvicorn.Config(
+        create_app(web),
+        host=config.listen,
+        port=config.port,
+        ssl_certfile=str(tls.certificate) if tls else None,
+        ssl_keyfile=str(tls.key) if tls else None,
+        proxy_headers=bool(config.proxies),
+        forwarded_allow_ips=list(config.proxies) or None,
+        server_header=False,
+        access_log=False,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=30,
+        limit_concurrency=500,
+        h11_max_incomplete_event_size=32_768,
+        lifespan="off",
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Exit code: 0 after SIGTERM, 1 when it can't start, 78 for a wrong configuration."""
+    log = make_log(json_lines=not sys.stderr.isatty())
+    try:
+        if len(arguments) != 1:
+            raise FatalError(_("write: python -m server SITE.yaml"))
+        registry = load_registry()
+        serve(load_plan(Path(arguments[0]), registry), registry, log=log)
+    except EdgeError as exc:
+        print(f"{exc}", file=sys.stderr)
+        return exc.exit_code if isinstance(exc, FatalError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    guard(sys.stdout)
+    guard(sys.stderr)
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,61 @@
+"""Every route says what right it needs: `Depends(Needs("see"))`, or is public: `Depends(public)`.
+
+The table of tests/unit/test_authorisation.py has a row for each route; one without `Needs` or `public` fails there.
+`server/auth` answers who asks; tests hand `create_app` an answer of their own.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+from starlette.exceptions import HTTPException
+
+from .rights import Principal, Right
+
+# Asynchronous, because a form's CSRF field is read from the body. Raises HTTPException 403 for a forged change.
+Knows = Callable[[Request], Awaitable[Principal | None]]
+
+
+class NotKnown(HTTPException):
+    """Nobody is logged in: pages answer with the log-in page, the API with 401."""
+
+    def __init__(self) -> None:
+        super().__init__(401, "not logged in")
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """A dependency that gives the Principal when they have the right. Raises NotKnown, HTTPException 403."""
+
+    right: Right
+
+    async def __call__(self, request: Request) -> Principal:
+        """Who asks, when they may."""
+        knows: Knows = request.app.state.knows
+        principal = await knows(request)
+        request.state.principal = principal
+        if principal is None:
+            raise NotKnown
+        if not principal.may(self.right):
+            raise HTTPException(403, f"needs the right {self.right}")
+        return principal
+
+
+async def public(request: Request) -> Principal | None:
+    """Who asks, if anybody is known; for pages that everybody may see."""
+    knows: Knows = request.app.state.knows
+    principal = await knows(request)
+    request.state.principal = principal
+    return principal
+
+
+Viewer = Annotated[Principal, Depends(Needs("see"))]
+Reviewer = Annotated[Principal, Depends(Needs("review"))]
+Unblurring = Annotated[Principal, Depends(Needs("unblur"))]
+WithOriginals = Annotated[Principal, Depends(Needs("originals"))]
+Exporter = Annotated[Principal, Depends(Needs("export"))]
+Uploader = Annotated[Principal, Depends(Needs("upload"))]
+Manager = Annotated[Principal, Depends(Needs("manage"))]
+Admin = Annotated[Principal, Depends(Needs("administer"))]
+Anyone = Annotated[Principal | None, Depends(public)]

@@ -1,0 +1,107 @@
+"""Errors → a page that says what happened and what to do, or JSON as of RFC 9457 for the API."""
+
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edge.errors import EdgeError, StoreBusy
+from edge.i18n import mark
+from edge.redaction import redacted
+
+from .guard import TooLongError
+from .needs import NotKnown
+from .page import render
+from .web import web_of
+
+WORDS = {
+    400: (mark("This request can't be read"), mark("Go back and try again.")),
+    401: (mark("Log in first"), mark("This page is for people with a name and a password here.")),
+    403: (mark("You may not do this"), mark("Ask somebody who manages this site for the right to.")),
+    404: (mark("There is nothing here"), mark("The link may be old, or the picture was deleted.")),
+    405: (mark("This can't be done here"), mark("Go back and try again.")),
+    409: (mark("Somebody else was quicker"), mark("Load the page again and look at what changed.")),
+    413: (mark("This is too much at once"), mark("Send less in one piece.")),
+    422: (mark("Something in this form is not right"), mark("Go back, mend it and send it again.")),
+    429: (mark("Too many tries"), mark("Wait a few minutes and try again.")),
+    500: (mark("Something went wrong here"), mark("It is in the log. Nothing you entered before was lost.")),
+    503: (mark("The database is busy"), mark("Try again in a moment.")),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(EdgeError, _refused)
+    app.add_middleware(Bugs)
+
+
+def problem(request: Request, status: int, detail: str = "") -> Response:
+    """The answer for an error. detail: one line for people, in their language where it is about their input."""
+    headline, advice = WORDS.get(status, WORDS[500 if status >= 500 else 400])
+    detail = redacted(detail)
+    if request.url.path.startswith("/api/"):
+        body = {"type": "about:blank", "title": headline, "status": status, "detail": detail}
+        headers = {"www-authenticate": "Bearer"} if status == 401 else {}
+        return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return render(request, "problem.html", status=status, headline=headline, advice=advice, detail=detail)
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if isinstance(error, NotKnown) and request.method == "GET" and not request.url.path.startswith("/api/"):
+        return _to_log_in(request)
+    answer = problem(request, error.status_code, str(error.detail or ""))
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+def _to_log_in(request: Request) -> Response:
+    """The log-in page, which leads back here; a part of a page asks htmx to load it whole."""
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=401, headers={"hx-redirect": "/login"})
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse("/login?" + urlencode({"next": request.url.path + query}), 303)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    faults = [f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in error.errors()]
+    return problem(request, 422, "; ".join(faults)[:1000])
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return problem(request, 503 if isinstance(error, StoreBusy) else 409, str(error))
+
+
+class Bugs:
+    """Answers 500 for what nobody thought of, inside the guard, so that this page has the safe headers too."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request. What failed after the answer began is only logged: half an answer can't be taken back."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except TooLongError:
+            raise
+        except Exception as error:  # because this is the one place that answers for bugs
+            if scope["type"] != "http":
+                raise
+            request = Request(scope)
+            reason = f"{type(error).__name__}: {error}"
+            web_of(request).log.error("web.bug", path=request.url.path, reason=reason, exc_info=error)
+            if not begun:
+                await problem(request, 500)(scope, receive, send)

@@ -1,0 +1,80 @@
+"""What holds for every page: headers, static files, errors in words, the reader's language."""
+
+import re
+
+import pytest
+from fastapi import APIRouter
+from starlette.testclient import TestClient
+
+from server.page import asset
+from tests.alert_rig import animal
+from tests.web_rig import WebRig
+
+
+@pytest.fixture
+def rig(tmp_path):
+    with WebRig(tmp_path) as rig:
+        yield rig
+
+
+def test_a_page_that_is_not_there_says_so_in_the_readers_language_with_safe_headers(rig):
+    answer = rig.client("viewer", language="es").get("/nowhere")
+
+    assert answer.status_code == 404
+    assert "Aquí no hay nada" in answer.text
+    assert '<html lang="es">' in answer.text
+    assert "script-src 'self'" in answer.headers["content-security-policy"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["server-timing"].startswith("app;dur=")
+
+
+def test_the_api_answers_errors_as_problems(rig):
+    answer = rig.client("viewer").get("/api/v1/nowhere")
+
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["status"] == 404
+
+
+def test_an_error_nobody_thought_of_is_a_page_without_its_text_and_with_safe_headers(rig):
+    client = rig.client("viewer", raise_server_exceptions=False)
+    broken = APIRouter()
+
+    @broken.get("/broken")
+    def broke() -> None:
+        raise ZeroDivisionError("secret-4711")
+
+    client.app.include_router(broken)
+    answer = client.get("/broken")
+
+    assert answer.status_code == 500
+    assert "Something went wrong here" in answer.text
+    assert "secret-4711" not in answer.text
+    assert "content-security-policy" in answer.headers
+
+
+def test_static_files_are_kept_for_good_under_their_hash_and_nothing_outside_is_given(rig):
+    client: TestClient = rig.client(None)
+
+    found = client.get(asset("app.css"))
+    assert found.status_code == 200
+    assert "immutable" in found.headers["cache-control"]
+    version = re.search(r"/static/(\w+)/", asset("app.css"))[1]
+    for path in (
+        f"/static/{version}/../page.py",
+        f"/static/{version}/..%2fpage.py",
+        "/static/0/app.css",
+        f"/static/{version}/x.css",
+    ):
+        assert client.get(path).status_code == 404
+
+
+def test_a_long_body_is_refused_before_it_is_read(rig):
+    answer = rig.client("admin").post("/language", content=b"x" * 2_000_001)
+
+    assert answer.status_code == 413
+
+
+def test_the_rig_records_frames(rig):
+    pk = rig.record("cam-01", "a", [animal()])
+
+    assert rig.store.outcome(pk).detections()[0].category == "animal"

@@ -1,0 +1,128 @@
+"""A site with a database and the page over it, in one process, for tests of the web page.
+
+    def test_…(tmp_path):
+        with WebRig(tmp_path) as rig:
+            rig.record("cam-01", "a", [animal()])       # a recorded frame, tests/alert_rig.py's detections
+            page = rig.client("reviewer").get("/review")
+
+Who asks is said by the test (`client(role)`), not by log-in: tests of log-in make their own app without `knows`.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Self
+
+from fastapi import Request
+from starlette.testclient import TestClient
+
+from edge.clock import SteppedClock
+from edge.config import Plan, load_plan
+from edge.logs import make_log
+from edge.model import CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
+from edge.registry import load_registry
+from edge.store.readers import Readers
+from edge.store.sql import Store
+from server.app import create_app
+from server.rights import Principal, Role, rights_of
+from server.web import Web
+
+NOW = datetime(2026, 3, 10, 15, 0, tzinfo=UTC)
+SITE = """\
+site: {name: Reserva El Silencio, language: en, timezone: America/Bogota}
+stations:
+  - {name: cam-01, latitude: 4.6, longitude: -74.1}
+  - {name: cam-02, latitude: 4.7, longitude: -74.2}
+  - {name: cam-03}
+sources: [{use: watch, folder: inbox}]
+stages: [{use: motion}]
+channels: [{name: log, use: console}]
+rules: [{name: cats, category: animal, channels: [log]}]
+web: {}
+"""
+
+
+class WebRig:
+    """The rig. site: the YAML. `rig.web` is what pages are handed, `rig.clock` is stepped by the test."""
+
+    def __init__(self, folder: Path, site: str = SITE) -> None:
+        self.folder = folder
+        self.path = folder / "site.yaml"
+        self.path.write_text(site, "utf-8")
+        self.clock = SteppedClock(NOW)
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        registry = load_registry()
+        self.plan: Plan = load_plan(self.path, registry)
+        (self.plan.state_dir / "web").mkdir(parents=True)
+        self.store = self._stack.enter_context(Store(self.plan.database_url))
+        self.readers = self._stack.enter_context(Readers(self.plan.database_url))
+        log = make_log(json_lines=False, level="error")
+        self.web = Web(self.plan, registry, self.store, self.readers, self.clock, log)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def client(
+        self,
+        role: Role | None = "viewer",
+        *,
+        stations: Iterable[str] | None = None,
+        language: str = "",
+        name: str = "",
+        **options: Any,
+    ) -> TestClient:
+        """A browser of somebody with this role; None: of nobody. No CSRF field is asked for."""
+        principal = role and self.principal(role, stations=stations, language=language, name=name)
+
+        async def knows(_request: Request) -> Principal | None:
+            return principal or None
+
+        return TestClient(create_app(self.web, knows), base_url="http://testserver", **options)
+
+    def principal(
+        self, role: Role, *, stations: Iterable[str] | None = None, language: str = "", name: str = ""
+    ) -> Principal:
+        """Somebody with this role."""
+        config = self.web.config
+        rights = rights_of(role, sees_people=config.sees_people, sees_originals=config.sees_originals)
+        scope = None if stations is None else frozenset(stations)
+        return Principal(name or role, role, rights, scope, language, "session", 0, "test-csrf")
+
+    def record(
+        self,
+        station: str,
+        frame_id: str,
+        detections: Sequence[Detection] = (),
+        *,
+        at: datetime | None = NOW,
+        path: Path | None = None,
+        **fields: Any,
+    ) -> int:
+        """A recorded still with these detections; its pk. path: a real picture. fields: of SpooledFrame."""
+        file = path or self.folder / f"{station}-{frame_id}.jpg"
+        captured = CaptureTime(at, at.isoformat() if at else "", "UTC", "exif" if at else "unknown")
+        frame = SpooledFrame(
+            station=station,
+            id=frame_id,
+            kind="still",
+            path=file,
+            name=file.name,
+            sha256=f"{abs(hash((station, frame_id))):064x}",
+            size_bytes=file.stat().st_size if file.exists() else 1000,
+            source="test",
+            captured=captured,
+            received_at=(at or NOW) + timedelta(seconds=5),
+            **fields,
+        )
+        self.store.add_frames([(frame, 0)])
+        [pk] = [each.pk for each in self.store.find_frames(frame_id) if each.station == station]
+        while (claimed := self.store.claim_next(NOW + timedelta(days=3650))) is not None and claimed.pk != pk:
+            self.store.release(claimed.pk, not_before=NOW, reason="", count_attempt=False)
+        assert claimed
+        outcome = Outcome(claimed, (PictureResult(0, 0.0, tuple(detections)),), width=640, height=480)
+        assert self.store.record(outcome, now=NOW)
+        return pk
