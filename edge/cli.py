@@ -11,6 +11,7 @@ from . import __version__
 from .commands import (
     agent,
     alerts,
+    apply,
     bench,
     broker,
     calibrate,
@@ -27,6 +28,7 @@ from .commands import (
     people,
     plugins,
     process,
+    quarantine,
     repeats,
     replay,
     run,
@@ -34,6 +36,7 @@ from .commands import (
     station,
     station_command,
     video,
+    web,
 )
 from .commands.words import Command, Group, use_reader_language
 from .errors import EdgeError, FatalError
@@ -103,6 +106,28 @@ command(
         "Exit 78 when the site or a model is wrong, so that systemd does not start it again and again."
     ),
 )(run.run)
+command(
+    "apply",
+    short_help=_("Put another text of site.yaml into force; it is rolled back when it does not come up."),
+    help=_(
+        "Put another text of site.yaml into force.\n\n"
+        "It is checked, compared, and written; the running daemon finishes what it has in hand, starts again with it, "
+        "and keeps it when everything stays up for ten seconds. When something does not come up, the text before is "
+        "put back, and that runs again. Both texts are kept in state/configuration. Without a running daemon it is "
+        "only written.\n\n"
+        "Exit 0 when it was kept, 1 when it was rolled back or refused, 78 when it has faults."
+    ),
+)(apply.apply)
+command(
+    "web",
+    short_help=_("Serve the web page of a site, and nothing else."),
+    help=_(
+        "Serve the web page of a site until SIGTERM or Ctrl-C, where the section `web:` says; 127.0.0.1:8080 without "
+        "one.\n\n"
+        "`tigrillo run` does this itself when the site has that section: this is for looking at a record while no "
+        "daemon runs, or beside one that has none."
+    ),
+)(web.web)
 command(
     "process",
     short_help=_("Find animals in files and folders, once; write MegaDetector results 1.6."),
@@ -268,6 +293,7 @@ app.add_typer(
     ),
 )
 app.add_typer(alerts.app, name="alerts", help=_("Explain, simulate, watch and try alerts."))
+app.add_typer(quarantine.app, name="quarantine", help=_("List what could not be looked at; try it again."))
 app.add_typer(people.app, name="people", help=_("Show, release and sweep originals that show people or vehicles."))
 app.add_typer(repeats.app, name="repeats", help=_("Find stones and branches that pass for animals; leave them out."))
 app.add_typer(

@@ -38,6 +38,7 @@ from .models.installed import InstalledModels
 from .paths import models_dir
 from .pipeline.built import built
 from .pipeline.compose import Composer
+from .pipeline.control import Control
 from .pipeline.ears import check_all, hearing, listen, watchers_of
 from .pipeline.housekeeping import Housekeeper, handlers
 from .pipeline.lanes import Outlet
@@ -47,13 +48,15 @@ from .pipeline.requests import Requests
 from .pipeline.roster import StoreRoster
 from .pipeline.runner import Failed, Runner, attempt
 from .pipeline.spool import Spool
+from .pipeline.steady import Steady
 from .pipeline.tally import Observers, Tally, write_status
 from .pipeline.watchman import Around, Failures, Watchman
+from .pipeline.web_child import WebChild
 from .pipeline.worker import Worker
 from .privacy.originals import Originals
 from .privacy.second import second_name
 from .registry import Registry
-from .sd_notify import ALIVE, READY, STOPPING, notify
+from .sd_notify import ALIVE, READY, STOPPING, notify, reloading
 from .services import Log, Services, Sink, Source, Station, VisionCompute
 from .site_file import Channel
 from .station_site import station_parts
@@ -64,12 +67,16 @@ from .store.notices import Notices
 from .store.sql import Store
 
 BEAT_S = 1.0  # heartbeat, status file; the unit's WatchdogSec is a multiple of it
+LOOK_S = 0.2  # for a site that is to be loaded anew
 RESTART_S = 5.0  # pause before a source that failed is started again
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A site with everything open and nothing running yet. broker: keeps the private broker running, if it has one."""
+    """A site with everything open and nothing running yet.
+
+    broker, web: keep the private broker and the page's process running, if the site has them.
+    """
 
     services: Services
     store: Store
@@ -82,6 +89,8 @@ class Site:
     answers: Answers
     broker: Callable[[threading.Event], None] | None = None
     failures: Failures = field(default_factory=Failures)  # of sources
+    parts: Failures = field(default_factory=Failures)  # of what runs beside them: broker, web page
+    web: WebChild | None = None
 
 
 @contextmanager
@@ -157,13 +166,20 @@ def answering_from(specs: Sequence[StageSpec[Any]]) -> int:
 
 
 @contextmanager
-def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iterator[Site]:
-    """Open all parts of a site, in the order in which they need each other. Raises FatalError."""
-    tally = Tally()
+def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock, locked: bool = False) -> Iterator[Site]:
+    """Open all parts of a site, in the order in which they need each other. Raises FatalError.
+
+    locked: the caller holds the site's lock already.
+    """
+    tally, parts = Tally(), Failures()
     with ExitStack() as stack:
-        stack.enter_context(only_one(plan.state_dir))
+        if not locked:
+            stack.enter_context(only_one(plan.state_dir))
         refusals = Observers(tally, log, registry.manager)
-        broker = stack.enter_context(station_parts(plan.file, plan.state_dir, log=log, clock=clock, emit=refusals))
+        ended = _noting(parts, "broker", clock)
+        broker = stack.enter_context(
+            station_parts(plan.file, plan.state_dir, log=log, clock=clock, emit=refusals, ended=ended)
+        )
         services = stack.enter_context(open_services(plan, registry, log=log, clock=clock, tally=tally))
         store = stack.enter_context(Store(plan.database_url))
         roster = StoreRoster(store, state_dir=plan.state_dir, clock=clock, emit=services.emit, log=log)
@@ -189,7 +205,18 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iter
             limit_bytes=limits.spool_bytes,
             drop_when_full=limits.when_full == "drop_newest",
         )
-        yield Site(services, store, spool, tally, sources, runner, alert_desk(plan, services), outbox, answers, broker)
+        desk, web = alert_desk(plan, services), _web_child(plan, log, _noting(parts, "web", clock))
+        yield Site(services, store, spool, tally, sources, runner, desk, outbox, answers, broker, parts=parts, web=web)
+
+
+def _noting(parts: Failures, name: str, clock: Clock) -> Callable[[str], None]:
+    """What notes that a part has ended by itself."""
+    return lambda reason: parts.note(name, reason, clock.monotonic_s())
+
+
+def _web_child(plan: Plan, log: Log, ended: Callable[[str], None]) -> WebChild | None:
+    """The page's process, not running yet; None where the site has no page."""
+    return None if plan.file.web is None else WebChild(plan.path, plan.file.web.port, log, ended)
 
 
 @contextmanager
@@ -260,16 +287,22 @@ def is_running(state_dir: Path) -> bool:
     return False
 
 
-def run_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> None:
-    """Run a site until SIGTERM or SIGINT. Raises FatalError when it can't start or go on."""
+def run_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock, control: Control | None = None) -> None:
+    """Run a site until SIGTERM or SIGINT, or until it is to be loaded anew. Raises FatalError when it can't go on.
+
+    control: of a caller who holds the site's lock, and loads it anew when it says so.
+    """
     arenas.keep_few()
-    with open_site(plan, registry, log=log, clock=clock) as site:
+    control, locked = control or Control(), control is not None
+    with open_site(plan, registry, log=log, clock=clock, locked=locked) as site:
         given_back = site.store.reclaim_all(clock.now())
         log.info("site.started", version=__version__, site=str(plan.path), reclaimed=given_back)
         try:
-            anyio.run(_run, plan, site)
+            anyio.run(_run, plan, site, control)
         except* FatalError as group:
             raise _first(group) from group
+        finally:
+            control.failing = frozenset(site.failures.reasons()) | frozenset(site.parts.reasons())
         log.info("site.stopped", **site.tally.as_dict())
 
 
@@ -281,12 +314,12 @@ def _first(group: BaseExceptionGroup[FatalError]) -> FatalError:
     return error
 
 
-async def _run(plan: Plan, site: Site) -> None:
+async def _run(plan: Plan, site: Site, control: Control) -> None:
     """One task group; each blocking part has a thread. The order of `stop` and `halt` is the drain."""
     stop, halt = threading.Event(), threading.Event()
     lanes = [f"worker-{number + 1}" for number in range(plan.file.limits.inbox_frames)]
     pulse = Pulse(lanes)
-    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + len(site.outbox.outlets) + 6)
+    limiter = anyio.CapacityLimiter(len(lanes) + len(site.sources) + len(site.outbox.outlets) + 8)
 
     async def in_thread(work: Callable[[], None]) -> None:
         try:
@@ -306,18 +339,21 @@ async def _run(plan: Plan, site: Site) -> None:
             )
         if site.broker is not None:
             tasks.start_soon(in_thread, partial(site.broker, stop))
+        if site.web is not None:
+            tasks.start_soon(in_thread, partial(_keep_page, site.web, site, stop))
         for name, source in site.sources:
             tasks.start_soon(in_thread, partial(_keep_running, name, source, site, stop))
         tasks.start_soon(in_thread, partial(site.outbox.run, stop))
-        tasks.start_soon(in_thread, partial(_housekeeper(plan, site).run, stop))
+        tasks.start_soon(in_thread, partial(_housekeeper(plan, site, control).run, stop))
         if (heartbeat := plan.file.alerts.heartbeat) is not None:
             tasks.start_soon(in_thread, partial(_watchman(plan, site, heartbeat, pulse).run, stop))
         log, outlets = site.services.log, site.outbox.outlets
         tasks.start_soon(in_thread, partial(check_all, outlets, log, stop))
         for name, notifier in hearing(outlets):
             tasks.start_soon(in_thread, partial(listen, name, notifier, site.answers, log, stop))
-        tasks.start_soon(_heartbeat, plan, site, pulse, stop)
-        tasks.start_soon(_stop_on_signal, stop, halt, plan.file.limits.grace_s)
+        steady = _steady(site, pulse, control) if control.trial else None
+        tasks.start_soon(_heartbeat, plan, site, pulse, stop, control, steady)
+        tasks.start_soon(_stop_on_signal, stop, halt, plan.file.limits.grace_s, control)
 
 
 def _watchman(plan: Plan, site: Site, heartbeat: HeartbeatConfig, pulse: Pulse) -> Watchman:
@@ -327,11 +363,12 @@ def _watchman(plan: Plan, site: Site, heartbeat: HeartbeatConfig, pulse: Pulse) 
     return Watchman(site.store, site.services, plan.directory, heartbeat, around)
 
 
-def _housekeeper(plan: Plan, site: Site) -> Housekeeper:
+def _housekeeper(plan: Plan, site: Site, control: Control) -> Housekeeper:
     """What does the work beside the frames."""
     log, clock = site.services.log, site.services.clock
     originals = Originals(site.store, plan.state_dir, plan.file.people, clock, log)
-    handled = handlers(site.store, clock, originals)
+    desk = control.desk(site.store) if control.desk is not None else None
+    handled = handlers(site.store, clock, originals, desk, changed=control.reload.set)
     return Housekeeper(Requests(plan.state_dir, handled, log), originals, clock, log)
 
 
@@ -348,9 +385,31 @@ def _keep_running(name: str, source: Source, site: Site, stop: threading.Event) 
             return
 
 
-async def _heartbeat(plan: Plan, site: Site, pulse: Pulse, stop: threading.Event) -> None:
-    """Feed the watchdog only while every worker answers and the store does; write the status file."""
+def _keep_page(web: WebChild, site: Site, stop: threading.Event) -> None:
+    """Keep the page's process running; a bug in that stops no frame."""
+    while not stop.is_set():
+        ended = attempt(partial(web.run, stop))
+        if isinstance(ended, Failed):
+            site.services.log.error("web.failed", reason=ended.reason, again_in_s=RESTART_S)
+            web.ended(ended.reason)
+            stop.wait(RESTART_S)
+
+
+def _steady(site: Site, pulse: Pulse, control: Control) -> Steady:
+    """What decides whether a new configuration is kept."""
+    now_s = site.services.clock.monotonic_s()
+    return Steady(now_s, pulse, site.failures, site.parts, site.web, control.excused)
+
+
+async def _heartbeat(
+    plan: Plan, site: Site, pulse: Pulse, stop: threading.Event, control: Control, steady: Steady | None
+) -> None:
+    """Feed the watchdog only while every worker answers and the store does; write the status file.
+
+    steady: decides about the configuration that is being tried.
+    """
     _tell_systemd(site, READY)
+    control.opened.set()
     while not stop.is_set():
         if not (plan.state_dir / "lock").exists():
             # SQLite goes on in the removed file: what is acknowledged now would be forgotten at the end
@@ -359,13 +418,34 @@ async def _heartbeat(plan: Plan, site: Site, pulse: Pulse, stop: threading.Event
                 _("{folder}: was removed while the site ran: put it back and start again").format(folder=plan.state_dir)
             )
         # in a thread: a locked database or a slow disk takes seconds, and a signal must not wait for them
-        await anyio.to_thread.run_sync(_beat, plan, site, pulse)
+        answers = await anyio.to_thread.run_sync(_beat, plan, site, pulse)
+        if steady is not None and await anyio.to_thread.run_sync(_judge, site, control, steady, answers):
+            steady = None
         await anyio.sleep(BEAT_S)
-    _tell_systemd(site, STOPPING)
-    _write_status(plan, site, stopped=True)
+    if control.reload.is_set():
+        _tell_systemd(site, reloading())
+        _write_status(plan, site, reloading=True)
+    else:
+        _tell_systemd(site, STOPPING)
+        _write_status(plan, site, stopped=True)
 
 
-def _beat(plan: Plan, site: Site, pulse: Pulse) -> None:
+def _judge(site: Site, control: Control, steady: Steady, answers: bool) -> bool:
+    """Whether the configuration that is tried was judged: kept, or given up, whereupon the site is loaded anew."""
+    verdict, reason = steady.look(site.services.clock.monotonic_s(), store=answers)
+    if verdict == "bad":
+        control.failed = reason
+        control.reload.set()
+    elif verdict == "well":
+        kept = attempt(control.keep)
+        if isinstance(kept, Failed):  # a full disk: the next look tries again
+            site.services.log.error("configuration.unwritable", reason=kept.reason)
+            return False
+    return verdict != "wait"
+
+
+def _beat(plan: Plan, site: Site, pulse: Pulse) -> bool:
+    """Whether the store answers."""
     answered = attempt(site.store.ping)
     if isinstance(answered, Failed):
         site.services.log.error("store.silent", reason=answered.reason)
@@ -374,6 +454,7 @@ def _beat(plan: Plan, site: Site, pulse: Pulse) -> None:
     elif silent := pulse.silent():
         site.services.log.debug("worker.silent", workers=silent)
     _write_status(plan, site)
+    return not isinstance(answered, Failed)
 
 
 def _tell_systemd(site: Site, state: str) -> None:
@@ -387,6 +468,8 @@ def _write_status(plan: Plan, site: Site, **fields: Any) -> None:
     now = site.services.clock.now().isoformat()
     status = plan.state_dir / "status.json"
     channels = site.outbox.snapshot()
+    if site.web is not None:
+        fields["web"] = site.web.snapshot()
     written = attempt(
         partial(write_status, status, site.tally, at=now, version=__version__, channels=channels, **fields)
     )
@@ -394,12 +477,22 @@ def _write_status(plan: Plan, site: Site, **fields: Any) -> None:
         site.services.log.error("status.unwritable", reason=written.reason)
 
 
-async def _stop_on_signal(stop: threading.Event, halt: threading.Event, grace_s: float) -> None:
-    """SIGTERM or SIGINT: no new frame; after `grace_s` the one in hand is given back too."""
+async def _stop_on_signal(stop: threading.Event, halt: threading.Event, grace_s: float, control: Control) -> None:
+    """SIGTERM, SIGINT, or to be loaded anew: no new frame; after `grace_s` the one in hand is given back too."""
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
-        async for _signal in signals:
-            stop.set()
-            timer = threading.Timer(grace_s, halt.set)
-            timer.daemon = True
-            timer.start()
-            return
+        async with anyio.create_task_group() as either:
+
+            async def look() -> None:
+                while not control.reload.is_set():  # noqa: ASYNC110  # because threads set it
+                    await anyio.sleep(LOOK_S)
+                either.cancel_scope.cancel()
+
+            either.start_soon(look)
+            async for _signal in signals:
+                control.signalled = True
+                break
+            either.cancel_scope.cancel()
+    stop.set()
+    timer = threading.Timer(grace_s, halt.set)
+    timer.daemon = True
+    timer.start()

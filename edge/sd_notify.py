@@ -5,10 +5,16 @@ Standard library only, for the daemon and for the agent on a Pi. Protocol: sd_no
 
 import os
 import socket
+import time
 
 READY = "READY=1"
 STOPPING = "STOPPING=1"
 ALIVE = "WATCHDOG=1"
+
+
+def reloading() -> str:
+    """The state of a service that loads its configuration anew; READY ends it. Needs systemd 253 for the time in it."""
+    return f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}"
 
 
 def notify(state: str) -> bool:

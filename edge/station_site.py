@@ -35,12 +35,19 @@ def site_desk(file: SiteFile, state_dir: Path, clock: Clock) -> Desk:
 
 @contextmanager
 def station_parts(
-    file: SiteFile, state_dir: Path, *, log: Log, clock: Clock, emit: Emit = lambda _event: None
+    file: SiteFile,
+    state_dir: Path,
+    *,
+    log: Log,
+    clock: Clock,
+    emit: Emit = lambda _event: None,
+    ended: Callable[[str], None] = lambda _reason: None,
 ) -> Iterator[Callable[[threading.Event], None] | None]:
     """What a site with a `broker:` section needs beside its sources, while the context lasts. Raises FatalError.
 
     Gives what keeps the private broker running until an event is set, None where the site has none to run. The
-    enrolment answers from here on, where the YAML asks for it. emit: told of what the private broker refuses.
+    enrolment answers from here on, where the YAML asks for it. emit: told of what the private broker refuses. ended:
+    told each time that it ends by itself.
     """
     if file.broker is None:
         yield None
@@ -48,7 +55,7 @@ def station_parts(
     desk, place = site_desk(file, state_dir, clock), broker_place(file)
     if file.broker.run:
         write_config(desk.folders, place, overheard=True)
-    run = PrivateBroker(desk.folders, log, Overheard(emit, clock, log)).run if file.broker.run else None
+    run = PrivateBroker(desk.folders, log, Overheard(emit, clock, log), ended).run if file.broker.run else None
     if file.broker.enroll is None:
         yield run
         return

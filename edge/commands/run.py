@@ -18,15 +18,12 @@ def run(
 ) -> None:
     """Run a site until SIGTERM or Ctrl-C: sources, stages, alerts. One process a site."""
     from ..clock import SystemClock
-    from ..config import check_complete, load_plan
-    from ..daemon import run_site
     from ..logs import make_log
     from ..registry import load_registry
+    from ..reloading import run_for_good
 
     registry = load_registry()
-    plan = load_plan(site, registry)
-    check_complete(plan)
     log = make_log(json_lines=not sys.stderr.isatty() if log_json is None else log_json, level=log_level)
     for plugin, reason in registry.failures.items():
         log.warning("plugin.failed", plugin=plugin, reason=reason)
-    run_site(plan, registry, log=log, clock=SystemClock())
+    run_for_good(site, registry, log=log, clock=SystemClock())

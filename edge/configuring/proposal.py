@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import check_complete, plan_from
+from ..config import Plan, check_complete, plan_from
 from ..errors import ConfigError, FatalError
 from ..foreign import foreign
 from ..i18n import _
@@ -30,7 +30,7 @@ class Proposal:
     """A text that may become the site's YAML.
 
     base: SHA-256, hex, of the file as the proposer saw it. faults: one line each, "site.yaml:12:3 rules[0].taxon: …".
-    diff: unified, without secrets; "" when nothing changes.
+    diff: unified, without secrets; "" when nothing changes. warnings: what is not wrong, but may not be meant.
     """
 
     path: Path
@@ -38,6 +38,7 @@ class Proposal:
     base: str
     faults: tuple[str, ...]
     diff: str
+    warnings: tuple[str, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -75,8 +76,10 @@ def propose(path: Path, text: str, registry: Registry, *, base: str = "") -> Pro
     if len(text.encode()) > LARGEST_TEXT:
         faults.append(_("{name}: more than {most} bytes").format(name=path.name, most=LARGEST_TEXT))
         return Proposal(path, text, base or now, tuple(faults), "")
-    faults += _faults_of(path, text, old, registry)
-    return Proposal(path, text, base or now, tuple(map(redacted, faults)), diff_of(old, text, path.name))
+    plan, found = _plan_of(path, text, old, registry)
+    faults += found
+    warnings = _warnings_of(plan) if plan is not None else ()
+    return Proposal(path, text, base or now, tuple(map(redacted, faults)), diff_of(old, text, path.name), warnings)
 
 
 def diff_of(old: str, new: str, name: str = "site.yaml") -> str:
@@ -92,20 +95,39 @@ def without_secrets(text: str) -> str:
     return "\n".join(SECRET_KEY.sub(rf"\g<head>{SHOWN}", line) for line in redacted(text).split("\n"))
 
 
-def _faults_of(path: Path, text: str, old: str, registry: Registry) -> list[str]:
+def _warnings_of(plan: Plan) -> tuple[str, ...]:
+    """Folders that are not there: no fault, because a disk may be plugged in later."""
+    folders = [(spec.name, getattr(config, "folder", None)) for spec, config in plan.sources]
+    return tuple(
+        _("{source}: the folder {folder} is not there yet").format(source=name, folder=folder)
+        for name, folder in folders
+        if isinstance(folder, Path) and not folder.is_dir()
+    )
+
+
+def _plan_of(path: Path, text: str, old: str, registry: Registry) -> tuple[Plan | None, list[str]]:
+    """(the plan, what speaks against it)."""
     try:
         plan = plan_from(text, path, registry)
         check_complete(plan)
     except FatalError as exc:
-        return str(exc).replace(f"{path}:", f"{path.name}:").splitlines()
+        return None, str(exc).replace(f"{path}:", f"{path.name}:").splitlines()
     if plan.state_dir != state_dir_of(path, old):
-        return [
+        return plan, [
             _(
                 "{name}: state_dir can't be changed while the site runs: the record and all pictures would stay "
                 "behind. Stop tigrillo, move the folder, then edit the file by hand"
             ).format(name=path.name)
         ]
-    return []
+    was, new = parse(old).data, parse(text).data
+    if isinstance(was, dict) and was.get("database") != new.get("database"):
+        return plan, [
+            _(
+                "{name}: database can't be changed while the site runs: the record would stay behind. Stop tigrillo, "
+                "move the record, then edit the file by hand"
+            ).format(name=path.name)
+        ]
+    return plan, []
 
 
 def state_dir_of(path: Path, text: str) -> Path:

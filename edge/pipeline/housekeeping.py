@@ -1,17 +1,19 @@
 """What the daemon does beside the frames: requests of commands, and originals with people."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from ..clock import Clock
+from ..configuring.desk import ConfigurationDesk
 from ..fieldwork import clock_desk
 from ..fieldwork.changes import write_json
 from ..privacy.originals import Originals
 from ..repeats.keeping import decide, from_json, keep_found
 from ..services import Log
+from ..store.quarantine import retry
 from ..store.sql import Store
 from .requests import Handler, Requests
 from .runner import Failed, attempt
@@ -20,8 +22,18 @@ LOOK_S = 0.5
 SWEEP_EVERY_S = 60.0
 
 
-def handlers(store: Store, clock: Clock, originals: Originals | None = None) -> Mapping[str, Handler]:
-    """What commands may ask for. Each may be done twice, and raises EdgeError to refuse."""
+def handlers(
+    store: Store,
+    clock: Clock,
+    originals: Originals | None = None,
+    desk: ConfigurationDesk | None = None,
+    *,
+    changed: Callable[[], None] = lambda: None,
+) -> Mapping[str, Handler]:
+    """What commands may ask for. Each may be done twice, and raises EdgeError to refuse.
+
+    desk: takes new configurations; changed: called when it has taken one that is to be tried.
+    """
 
     def keep(values: Mapping[str, Any]) -> Mapping[str, Any]:
         kept = keep_found(store, from_json(values), now=clock.now())
@@ -43,8 +55,17 @@ def handlers(store: Store, clock: Clock, originals: Originals | None = None) -> 
         "clock.recount": partial(clock_desk.recount, store),
         "repeats.found": keep,
         "repeats.decide": decided,
+        "quarantine.retry": partial(retry, store, clock),
         **(_of_originals(originals) if originals else {}),
+        **({"configuration.apply": partial(_apply, desk, changed)} if desk else {}),
     }
+
+
+def _apply(desk: ConfigurationDesk, changed: Callable[[], None], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    change = desk.apply(values)
+    if not change.is_over:
+        changed()
+    return {"change": change.id, "state": change.state}
 
 
 def _of_originals(originals: Originals) -> Mapping[str, Handler]:

@@ -51,6 +51,11 @@ class Failures:
             self._lately.setdefault(name, deque(maxlen=FAILS_OFTEN)).append(now_s)
             self._reasons[name] = reason
 
+    def reasons(self) -> dict[str, str]:
+        """All that have failed since the start, with the last reason."""
+        with self._lock:
+            return dict(self._reasons)
+
     def often(self, now_s: float) -> dict[str, str]:
         """Those that fail again and again, with the last reason."""
         with self._lock:

@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -105,12 +106,14 @@ def reload(folders: Folders) -> bool:
 class PrivateBroker:
     """A mosquitto that runs as long as we do.
 
-    overheard: reads what it prints; without one that goes to our own standard error.
+    overheard: reads what it prints; without one that goes to our own standard error. ended: told each time it ends by
+    itself, with the reason.
     """
 
     folders: Folders
     log: Log
     overheard: Overheard | None = None
+    ended: Callable[[str], None] = lambda _reason: None
 
     def run(self, stop: threading.Event) -> None:
         """Keep it running until `stop` is set; one that ends is started again after a pause. Raises FatalError."""
@@ -132,6 +135,7 @@ class PrivateBroker:
                 return
             pause_s = AGAIN_S if time.monotonic() - began_s > WELL_S else min(pause_s * 2, AGAIN_MOST_S)
             self.log.error("broker.ended", code=process.returncode, again_in_s=pause_s)
+            self.ended(f"exit code {process.returncode}")
             stop.wait(pause_s)
 
     def _start(self, program: str) -> subprocess.Popen[bytes]:

@@ -14,6 +14,7 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 # Parts of edge, lowest first: an import inside edge goes down, or stays in its own part.
 LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify", "crash", "redaction", "arenas"}),
+    frozenset({"lifeline"}),
     frozenset({"placement", "messages", "tls", "tokens", "notices", "deployed", "camera_clock", "sunlight", "dataset"}),
     frozenset({"paths", "services", "foreign"}),
     frozenset({"hookspecs"}),
@@ -21,13 +22,14 @@ LEVELS: tuple[frozenset[str], ...] = (
         {"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links", "tracking"}
     ),
     frozenset({"inference", "alerts", "stations", "fieldwork", "species", "repeats", "privacy"}),
-    frozenset({"site_web"}),
+    frozenset({"site_web", "site_database"}),
     frozenset({"site_file", "wording"}),
     frozenset({"site_alerts"}),
     frozenset({"config"}),
     frozenset({"api", "configuring"}),
     frozenset({"pipeline", "station_site"}),
-    frozenset({"daemon", "fakes"}),
+    frozenset({"daemon", "fakes", "summaries"}),
+    frozenset({"reloading"}),
     frozenset(
         {"testing", "process", "video", "export", "importing", "doctor", "demo", "simulate", "send_now", "chores"}
     ),
