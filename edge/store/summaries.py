@@ -209,8 +209,8 @@ def reviews_of(connection: Connection, frame_pks: Iterable[int]) -> dict[int, li
     query = query.where(reviews.c.frame_pk.in_(_pks()), reviews.c.undone_at.is_(None)).order_by(reviews.c.pk)
     found: dict[int, list[ReviewRow]] = {}
     for few in _few(frame_pks):
-        for frame, *columns in connection.execute(query, {"pks": few}):
-            found.setdefault(frame, []).append(ReviewRow(frame, *columns))
+        for frame, *said in connection.execute(query, {"pks": few}):
+            found.setdefault(frame, []).append(ReviewRow(frame, *said))
     return found
 
 
