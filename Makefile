@@ -1,6 +1,6 @@
 # `make help` says what there is. Every target sets up what it needs, and does nothing where that is done.
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo test test-fast check check-types check-tests bench bench-zamba gfx803 install uninstall clean
+.PHONY: help setup models demo test test-fast check check-types check-tests bench bench-zamba screens gfx803 install uninstall clean
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -35,7 +35,7 @@ demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine
 	@$(BIN)/tigrillo demo --keep demo-out $(ARGS)
 
 test: setup  ## everything: unit, contract, kernels, end to end, browser
-	@scripts/apt.sh mosquitto:mosquitto dovecot-imapd:/usr/lib/dovecot/imap gammu:gammu modemmanager:mmcli dbus-daemon:dbus-daemon systemd:systemd-analyze ffmpeg:ffmpeg pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(FAULTS) $(GFX803)
+	@scripts/apt.sh mosquitto:mosquitto dovecot-imapd:/usr/lib/dovecot/imap gammu:gammu modemmanager:mmcli dbus-daemon:dbus-daemon systemd:systemd-analyze ffmpeg:ffmpeg chromium:chromium pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(FAULTS) $(GFX803)
 	@$(MAKE) models
 	@$(BIN)/python scripts/run_tests.py fast kernels e2e browser
 
@@ -63,6 +63,11 @@ bench-zamba: setup  ## the same clips through zamba's own detector and ours (nee
 	@$(MAKE) models
 	@PYTHON="$(PYTHON)" benchmarks/zamba/setup.sh /tmp/zambavenv
 	@$(BIN)/python benchmarks/versus_zamba.py --venv /tmp/zambavenv
+
+screens: setup  ## pictures of each page of the web page, in both languages, into docs/screens
+	@scripts/apt.sh mosquitto:mosquitto chromium:chromium
+	@$(MAKE) models
+	@TIGRILLO_SCREENS=docs/screens $(BIN)/python -m pytest -q tests/browser/test_pages.py
 
 gfx803: setup  ## compile all kernels for an RX 580 that is not here, and write the tables of docs/hardware.md
 	@scripts/apt.sh $(GFX803)
