@@ -33,7 +33,7 @@ class Texts(HTMLParser):
                 self.forbidden.append(f"<{tag} {name}={value}>")
             if name in SPOKEN:
                 self.spoken.append(value or "")
-        if tag == "script" and not dict(attrs).get("src") and dict(attrs).get("type") != "application/json":
+        if tag == "script" and "src" not in dict(attrs) and dict(attrs).get("type") != "application/json":
             self.forbidden.append("inline script")
         if tag == "style":
             self.forbidden.append("inline style")
