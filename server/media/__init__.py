@@ -1,0 +1,1 @@
+"""Pictures and clips for the page: derived once, people hidden in all of them; originals by right."""
