@@ -1,4 +1,4 @@
-"""How soon does a ranger on a bad link see something? First contentful paint in Chromium, 1.6 Mbit/s, 150 ms a round trip.
+"""How soon is something to be seen on a bad link? First contentful paint in Chromium, 1.6 Mbit/s, 150 ms a round trip.
 
 Usage: python benchmarks/first_paint.py [--runs N]
 
