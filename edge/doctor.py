@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .compute.choice import FoundDevice, match, parse_choice
 from .compute.probe import probe_devices
 from .config import Plan
+from .daemon import is_running
 from .errors import EdgeError, FatalError, NoDeviceError
 from .foreign import foreign
 from .hookspecs import ChecksOnline
@@ -70,6 +71,7 @@ def examine(
     yield from _people(plan)
     yield from _folders(plan)
     yield from _servers(plan)
+    yield from _page(plan)
     if services is not None:
         yield from _channels(plan, services)
 
@@ -275,6 +277,34 @@ def _servers(plan: Plan) -> Iterator[Finding]:
     for name, (_spec, config) in plan.channels.items():
         if hasattr(config, "host"):
             yield _reachable(name, config, "warn", _("alerts wait until it answers"))
+
+
+def _page(plan: Plan) -> Iterator[Finding]:
+    """The web page: does it answer, or could it, and are its certificate and key there?"""
+    web = plan.file.web
+    if web is None:
+        return
+    what, address = _("web page"), f"{web.listen}:{web.port}"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(web.listen, web.listen)  # noqa: S104  # because it is what a site says, not what we listen on
+    try:
+        with socket.create_connection((host, web.port), timeout=CONNECT_S):
+            answers = True
+    except OSError:
+        answers = False
+    if is_running(plan.state_dir):
+        says = _("{address} answers") if answers else _("{address} does not answer, though tigrillo runs")
+        step = "" if answers else _("its log says why: journalctl -u tigrillo")
+        yield Finding(what, "good" if answers else "warn", says.format(address=address), step)
+    elif answers:
+        says = _("{address}: another program listens there").format(address=address)
+        yield Finding(what, "bad", says, _("write another `port` under `web:`, or end that program"))
+    else:
+        yield Finding(what, "good", _("{address} is free").format(address=address))
+    for file in (web.tls.certificate, web.tls.key) if web.tls else ():
+        path = plan.path.resolve().parent / file.expanduser()
+        if not os.access(path, os.R_OK):
+            says = _("{path} can't be read").format(path=path)
+            yield Finding(what, "bad", says, _("mend `web.tls`, or let this user read it"))
 
 
 def _mosquitto() -> Finding:

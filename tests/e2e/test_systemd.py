@@ -149,3 +149,5 @@ def test_the_user_the_groups_and_the_folders_come_into_being(tmp_path, need):
     assert {"tigrillo", "render", "video", "gpio"} <= groups
     assert models.st_uid == int(users["tigrillo"][2])
     assert models.st_mode & 0o777 == 0o750
+    etc = (tmp_path / "etc/tigrillo").stat()
+    assert (etc.st_uid, etc.st_mode & 0o7777) == (0, 0o1775)  # the page may replace site.yaml, and nothing of others
