@@ -14,6 +14,7 @@ from fastapi import APIRouter, FastAPI
 from edge import __version__
 
 from . import guard, problems, static
+from .api import etag, meter
 from .needs import Knows
 from .web import Web
 
@@ -39,7 +40,9 @@ def create_app(web: Web, knows: Knows | None = None) -> FastAPI:
                 app.include_router(router, prefix=prefix, include_in_schema=bool(prefix), tags=[area])
     app.include_router(static.router, include_in_schema=False)
     problems.install(app)
+    etag.install(app)
     guard.install(app)
+    meter.install(app)
     return app
 
 
