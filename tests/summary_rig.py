@@ -147,53 +147,62 @@ class Record:
             yield
 
     def _change(self, chance, known, said):
-        what = chance.choice(("burst", "burst", "burst", "review", "undo", "clock", "full", "suppress", "favourite"))
-        pk = chance.choice(known) if known else None
-        if what == "burst" or pk is None:
-            # near midnights, UTC and local, as often as not
-            day = START.replace(hour=chance.choice((0, 6, 14))) + timedelta(days=chance.randrange(4))
-            at = day + timedelta(seconds=chance.choice((-70, -8, -2, 0, 5, 900, 1500, 3000)) + chance.randrange(30))
-            station, step = chance.choice(("north", "south")), chance.choice((1, 4, 9, 40, 400))
-            for number in range(chance.randrange(1, 9)):
-                some = chance.sample(
-                    [("animal", PUMA, 0.8), ("animal", CAT, 0.7), ("animal", "", 0.9), ("animal", OCELOT, 0.6)], 2
-                )
-                boxes = [*some[: chance.randrange(3)], *([("person", "", 0.5)] if chance.random() < 0.1 else [])]
-                more = {"burst": "b", "burst_number": number} if chance.random() < 0.2 else {}
-                unknown = chance.random() < 0.05
-                when = None if unknown else at + timedelta(seconds=number * step)
-                camera = chance.choice(("", "", "", "second"))
-                known.append(self.frame(station, when, boxes=boxes, camera=camera, **more))
-        elif what == "review":
-            box = chance.choice([None, None, *self.boxes(pk)])
-            kind = chance.choice(("animal", "blank", "human", "unknown"))
-            taxon = chance.choice((PUMA, OCELOT, "")) if kind == "animal" else ""
-            said.append(self.review(pk, kind, taxon, box=box, count=chance.randrange(1, 4)))
-        elif what == "undo" and said:
+        ways = (self._burst, self._burst, self._burst, self._answer, self._undo_one, self._clock)
+        way = chance.choice((*ways, self._full, self._suppress, self._favour)) if known else self._burst
+        way(chance, known, said)
+
+    def _burst(self, chance, known, _said):
+        # near midnights, UTC and local, as often as not
+        day = START.replace(hour=chance.choice((0, 6, 14))) + timedelta(days=chance.randrange(4))
+        at = day + timedelta(seconds=chance.choice((-70, -8, -2, 0, 5, 900, 1500, 3000)) + chance.randrange(30))
+        station, step = chance.choice(("north", "south")), chance.choice((1, 4, 9, 40, 400))
+        for number in range(chance.randrange(1, 9)):
+            some = chance.sample(
+                [("animal", PUMA, 0.8), ("animal", CAT, 0.7), ("animal", "", 0.9), ("animal", OCELOT, 0.6)], 2
+            )
+            boxes = [*some[: chance.randrange(3)], *([("person", "", 0.5)] if chance.random() < 0.1 else [])]
+            more = {"burst": "b", "burst_number": number} if chance.random() < 0.2 else {}
+            when = None if chance.random() < 0.05 else at + timedelta(seconds=number * step)
+            camera = chance.choice(("", "", "", "second"))
+            known.append(self.frame(station, when, boxes=boxes, camera=camera, **more))
+
+    def _answer(self, chance, known, said):
+        pk = chance.choice(known)
+        kind = chance.choice(("animal", "blank", "human", "unknown"))
+        taxon = chance.choice((PUMA, OCELOT, "")) if kind == "animal" else ""
+        box = chance.choice([None, None, *self.boxes(pk)])
+        said.append(self.review(pk, kind, taxon, box=box, count=chance.randrange(1, 4)))
+
+    def _undo_one(self, chance, _known, said):
+        if said:
             self.undo(said.pop(chance.randrange(len(said))))
-        elif what == "clock":
-            moved = timedelta(seconds=chance.choice((-86_400, -3600, -5, 7, 3600, 90_000)))
-            with self.store.transaction() as connection:
-                few = [chance.choice(known) for _each in range(5)]
-                for each in set(few):
-                    at = connection.scalar(select(frames.c.captured_utc).where(frames.c.pk == each))
-                    if at is not None:
-                        new = update(frames).where(frames.c.pk == each).values(captured_utc=at + moved)
-                        connection.execute(new)
-        elif what == "full":
-            other = chance.choice(known)
-            self.change(pk, full_pk=other if other != pk else None)
-        elif what == "suppress":
-            with self.store.transaction() as connection:
-                mine = observations.c.frame_pk.in_([chance.choice(known), pk])
-                connection.execute(update(observations).where(mine).values(suspect_pk=1))
-                state = chance.choice(("suppressed", "kept"))
-                connection.execute(update(suspects).where(suspects.c.pk == 1).values(state=state))
-        elif what == "favourite":
-            with self.store.transaction() as connection:
-                if connection.scalar(select(favourites.c.frame_pk).where(favourites.c.frame_pk == pk)) is None:
-                    connection.execute(insert(favourites).values(frame_pk=pk, by="ana", at=START))
-                connection.execute(update(frames).where(frames.c.pk == pk).values(people=False))
+
+    def _clock(self, chance, known, _said):
+        moved = timedelta(seconds=chance.choice((-86_400, -3600, -5, 7, 3600, 90_000)))
+        with self.store.transaction() as connection:
+            for each in {chance.choice(known) for _each in range(5)}:
+                at = connection.scalar(select(frames.c.captured_utc).where(frames.c.pk == each))
+                if at is not None:
+                    connection.execute(update(frames).where(frames.c.pk == each).values(captured_utc=at + moved))
+
+    def _full(self, chance, known, _said):
+        thumbnail, full = chance.choice(known), chance.choice(known)
+        self.change(thumbnail, full_pk=full if full != thumbnail else None)
+
+    def _suppress(self, chance, known, _said):
+        with self.store.transaction() as connection:
+            mine = observations.c.frame_pk.in_([chance.choice(known), chance.choice(known)])
+            connection.execute(update(observations).where(mine).values(suspect_pk=1))
+            state = chance.choice(("suppressed", "kept"))
+            connection.execute(update(suspects).where(suspects.c.pk == 1).values(state=state))
+
+    def _favour(self, chance, known, _said):
+        pk = chance.choice(known)
+        with self.store.transaction() as connection:
+            if connection.scalar(select(favourites.c.frame_pk).where(favourites.c.frame_pk == pk)) is None:
+                connection.execute(insert(favourites).values(frame_pk=pk, by="ana", at=START))
+            # as the page does, which makes the row of its sequence at once
+            connection.execute(update(frames).where(frames.c.pk == pk).values(people=False))
 
 
 def box_row(frame, category, taxon="", score=0.9, number=0, size=0.2):

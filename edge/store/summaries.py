@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    BindParameter,
     Connection,
     Table,
     and_,
@@ -27,14 +28,52 @@ from sqlalchemy import (
 )
 
 from .dialects import day_of, json_text, json_value, upsert
-from .schema import deployments, frames, observations, reviews
+from .schema import Utc, deployments, frames, observations, reviews
 from .suspects import counts
 from .web_schema import days, favourites, sequence_frames, sequences, stale_days, summary_state, tallies
 
 FEW = 500  # values of one IN: SQLite and the statement cache like lists of one length
 LINKED = ("pk", "kind", "name", "camera", "burst", "burst_number", "infrared", "people", "captured_utc", "received_at")
 SUMMED = ("pk", "started_at", "ended_at", "timed", "frames", "unreviewed", "shows")
-COUNTED = ("events", "frames", "individuals", "hours", "first_at", "last_at")
+PKS: BindParameter[Any] = bindparam("pks", expanding=True)
+SINCE, UNTIL = bindparam("since", type_=Utc()), bindparam("until", type_=Utc())
+IS_UNTIMED = frames.c.captured_utc.is_(None)
+COLUMNS = (
+    *(frames.c[name] for name in LINKED),
+    case((frames.c.kind == "clip", json_text(frames.c.pictures)), else_=literal("")),
+)
+
+
+# Statements that are made once: a backlog asks for tens of thousands of days.
+def _frames(at: Any, *which: Any) -> Any:
+    full = frames.alias("full")
+    shown_in_full = exists().where(full.c.pk == frames.c.full_pk, full.c.state == "recorded")
+    doubled = and_(frames.c.full_pk.is_not(None), shown_in_full)
+    here = (frames.c.station == bindparam("of"), frames.c.state == "recorded", not_(doubled))
+    return select(*COLUMNS).where(*here, at >= SINCE, at < UNTIL, *which).order_by(at, frames.c.pk)
+
+
+TAKEN = _frames(frames.c.captured_utc)
+UNTIMED = _frames(frames.c.received_at, IS_UNTIMED)
+BOXES = (
+    select(
+        *(observations.c[name] for name in ("frame_pk", "pk", "number", "category", "score", "w", "h")),
+        *(observations.c[name] for name in ("taxon", "taxon_score")),
+    )
+    .where(observations.c.frame_pk.in_(PKS), counts())
+    .order_by(observations.c.frame_pk, observations.c.pk)
+)
+REVIEWS = (
+    select(
+        *(reviews.c[name] for name in ("frame_pk", "pk", "observation_pk", "kind", "taxon", "count")),
+        func.coalesce(json_text(reviews.c.details), "null").not_in(("null", "{}")),
+    )
+    .where(reviews.c.frame_pk.in_(PKS), reviews.c.undone_at.is_(None))
+    .order_by(reviews.c.pk)
+)
+BETWEEN = select(*(sequences.c[name] for name in SUMMED)).where(
+    sequences.c.station == bindparam("of"), sequences.c.started_at >= SINCE, sequences.c.started_at < UNTIL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +136,7 @@ def newest_stale(connection: Connection, *, limit: int) -> list[tuple[str, str, 
 def marks_of(connection: Connection, marks: Sequence[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
     """The same of days of one station as they stand now, without those that nothing marks any more."""
     table, (station, *_rest) = stale_days.c, marks[0]
-    query = select(table.day, table.marks).where(table.station == station, table.day.in_(_pks()))
+    query = select(table.day, table.marks).where(table.station == station, table.day.in_(PKS))
     rows = connection.execute(query, {"pks": [day for _station, day, _marks in marks]})
     return [(station, day, number) for day, number in rows]
 
@@ -128,7 +167,7 @@ def mark_stale(connection: Connection, found: Iterable[tuple[str, str]]) -> None
 def days_with_frames(connection: Connection, station: str) -> set[str]:
     """The UTC days of a station's recorded frames, as `stale_days` has them; along two indexes."""
     found: set[str] = set()
-    for at, kind in ((frames.c.captured_utc, frames.c.captured_utc.is_not(None)), (frames.c.received_at, _untimed())):
+    for at, kind in ((frames.c.captured_utc, frames.c.captured_utc.is_not(None)), (frames.c.received_at, IS_UNTIMED)):
         query = select(day_of(at)).where(frames.c.station == station, kind, frames.c.state == "recorded").distinct()
         found.update(connection.scalars(query))
     return found
@@ -168,55 +207,47 @@ def set_made_with(connection: Connection, name: str, value: str) -> None:
 
 def frames_taken(connection: Connection, station: str, since: datetime, until: datetime) -> list[FrameRow]:
     """The frames taken in since ≤ … < until, in the order of time."""
-    at = frames.c.captured_utc
-    query = _frames(station).where(at >= since, at < until).order_by(at, frames.c.pk)
-    return [_frame(station, row) for row in connection.execute(query)]
+    values = {"of": station, "since": since, "until": until}
+    return [_frame(station, row) for row in connection.execute(TAKEN, values)]
 
 
 def frames_untimed(connection: Connection, station: str, since: datetime, until: datetime) -> list[FrameRow]:
     """The frames of unknown time received in since ≤ … < until, as they came."""
-    at = frames.c.received_at
-    query = _frames(station).where(_untimed(), at >= since, at < until).order_by(at, frames.c.pk)
-    return [_frame(station, row) for row in connection.execute(query)]
+    values = {"of": station, "since": since, "until": until}
+    return [_frame(station, row) for row in connection.execute(UNTIMED, values)]
 
 
 def frames_in(connection: Connection, frame_pks: Iterable[int]) -> list[FrameRow]:
     """These frames, in no order."""
     found: list[FrameRow] = []
-    query = select(frames.c.station, *_columns())
+    query = select(frames.c.station, *COLUMNS).where(frames.c.pk.in_(PKS))
     for few in _few(frame_pks):
-        rows = connection.execute(query.where(frames.c.pk.in_(_pks())), {"pks": few})
+        rows = connection.execute(query, {"pks": few})
         found += [_frame(station, columns) for station, *columns in rows]
     return found
 
 
 def boxes_of(connection: Connection, frame_pks: Iterable[int]) -> dict[int, list[BoxRow]]:
     """The boxes of these frames that count, by frame."""
-    columns = ("frame_pk", "pk", "number", "category", "score", "w", "h", "taxon", "taxon_score")
-    query = select(*(observations.c[name] for name in columns)).where(observations.c.frame_pk.in_(_pks()), counts())
     found: dict[int, list[BoxRow]] = {}
     for few in _few(frame_pks):
-        for row in connection.execute(query.order_by(observations.c.frame_pk, observations.c.pk), {"pks": few}):
+        for row in connection.execute(BOXES, {"pks": few}):
             found.setdefault(row[0], []).append(BoxRow(*row))
     return found
 
 
 def reviews_of(connection: Connection, frame_pks: Iterable[int]) -> dict[int, list[ReviewRow]]:
     """What people said of these frames and have not undone, by frame, oldest first."""
-    columns = ("frame_pk", "pk", "observation_pk", "kind", "taxon", "count")
-    imported = func.coalesce(json_text(reviews.c.details), "null").not_in(("null", "{}"))
-    query = select(*(reviews.c[name] for name in columns), imported)
-    query = query.where(reviews.c.frame_pk.in_(_pks()), reviews.c.undone_at.is_(None)).order_by(reviews.c.pk)
     found: dict[int, list[ReviewRow]] = {}
     for few in _few(frame_pks):
-        for frame, *said in connection.execute(query, {"pks": few}):
+        for frame, *said in connection.execute(REVIEWS, {"pks": few}):
             found.setdefault(frame, []).append(ReviewRow(frame, *said))
     return found
 
 
 def favourites_in(connection: Connection, frame_pks: Iterable[int]) -> set[int]:
     """Those of these frames that somebody marked."""
-    query = select(favourites.c.frame_pk).where(favourites.c.frame_pk.in_(_pks()))
+    query = select(favourites.c.frame_pk).where(favourites.c.frame_pk.in_(PKS))
     return {pk for few in _few(frame_pks) for pk in connection.scalars(query, {"pks": few})}
 
 
@@ -249,7 +280,7 @@ def place_of_newest(connection: Connection, station: str) -> tuple[float, float]
 def owners_of(connection: Connection, frame_pks: Iterable[int]) -> dict[int, tuple[int, int]]:
     """Frame → (its sequence, position), of those that have one."""
     table = sequence_frames.c
-    query = select(table.frame_pk, table.sequence_pk, table.position).where(table.frame_pk.in_(_pks()))
+    query = select(table.frame_pk, table.sequence_pk, table.position).where(table.frame_pk.in_(PKS))
     rows = (row for few in _few(frame_pks) for row in connection.execute(query, {"pks": few}))
     return {frame: (sequence, position) for frame, sequence, position in rows}
 
@@ -257,7 +288,7 @@ def owners_of(connection: Connection, frame_pks: Iterable[int]) -> dict[int, tup
 def members_of(connection: Connection, sequence_pks: Iterable[int]) -> dict[int, list[int]]:
     """Sequence → its frames in order."""
     table = sequence_frames.c
-    query = select(table.sequence_pk, table.frame_pk).where(table.sequence_pk.in_(_pks()))
+    query = select(table.sequence_pk, table.frame_pk).where(table.sequence_pk.in_(PKS))
     query = query.order_by(table.sequence_pk, table.position)
     found: dict[int, list[int]] = {}
     for few in _few(sequence_pks):
@@ -268,25 +299,23 @@ def members_of(connection: Connection, sequence_pks: Iterable[int]) -> dict[int,
 
 def sequences_in(connection: Connection, pks: Iterable[int]) -> dict[int, dict[str, Any]]:
     """Whole rows of these sequences, by pk."""
-    query = select(sequences).where(sequences.c.pk.in_(_pks()))
+    query = select(sequences).where(sequences.c.pk.in_(PKS))
     rows = (row for few in _few(pks) for row in connection.execute(query, {"pks": few}).mappings())
     return {row["pk"]: dict(row) for row in rows}
 
 
-def sequences_begun(connection: Connection, station: str, bucket: str) -> set[int]:
-    """The pks of the sequences that began on a UTC day."""
-    here = (sequences.c.station == station) & (sequences.c.bucket == bucket)
-    return set(connection.scalars(select(sequences.c.pk).where(here)))
+def sequences_begun(connection: Connection, station: str, buckets: Iterable[str]) -> set[int]:
+    """The pks of the sequences that began on these UTC days."""
+    query = select(sequences.c.pk).where(sequences.c.station == station, sequences.c.bucket.in_(PKS))
+    return {pk for few in _few(buckets) for pk in connection.scalars(query, {"pks": few})}
 
 
 def sequences_between(
     connection: Connection, station: str, since: datetime, until: datetime
 ) -> Iterator[Mapping[str, Any]]:
     """What sums are made of (SUMMED) of the sequences that began in since ≤ … < until."""
-    at = sequences.c.started_at
-    query = select(*(sequences.c[name] for name in SUMMED))
-    query = query.where(sequences.c.station == station, at >= since, at < until)
-    yield from (dict(row) for row in connection.execute(query).mappings())
+    values = {"of": station, "since": since, "until": until}
+    yield from (dict(row) for row in connection.execute(BETWEEN, values).mappings())
 
 
 def write_sequences(
@@ -304,10 +333,10 @@ def write_sequences(
     """
     table = sequence_frames.c
     for few in _few(left):
-        connection.execute(delete(sequence_frames).where(table.frame_pk.in_(_pks())), {"pks": few})
+        connection.execute(delete(sequence_frames).where(table.frame_pk.in_(PKS)), {"pks": few})
     for few in _few(gone):
-        connection.execute(delete(sequence_frames).where(table.sequence_pk.in_(_pks())), {"pks": few})
-        connection.execute(delete(sequences).where(sequences.c.pk.in_(_pks())), {"pks": few})
+        connection.execute(delete(sequence_frames).where(table.sequence_pk.in_(PKS)), {"pks": few})
+        connection.execute(delete(sequences).where(sequences.c.pk.in_(PKS)), {"pks": few})
     if new:
         connection.execute(insert(sequences), list(new))
     change_sequences(connection, changed)
@@ -386,18 +415,6 @@ def write_rows(
         connection.execute(add.on_conflict_do_update(index_elements=keys, set_=set_), list(new))
 
 
-def _frames(station: str) -> Any:
-    full = frames.alias("full")
-    shown_in_full = exists().where(full.c.pk == frames.c.full_pk, full.c.state == "recorded")
-    doubled = and_(frames.c.full_pk.is_not(None), shown_in_full)
-    return select(*_columns()).where(frames.c.station == station, frames.c.state == "recorded", not_(doubled))
-
-
-def _columns() -> Sequence[Any]:
-    pictures = case((frames.c.kind == "clip", json_text(frames.c.pictures)), else_=literal(""))
-    return (*(frames.c[name] for name in LINKED), pictures)
-
-
 def _frame(station: str, row: Sequence[Any]) -> FrameRow:
     pk, kind, name, camera, burst, burst_number, infrared, people, captured, received, pictures = row
     lasts_s = _last_s(pictures) if pictures else 0.0
@@ -422,14 +439,6 @@ def _last_s(pictures: str) -> float:
     """When the last picture of a clip was taken, of the JSON list of [number, time_s, rejected]."""
     found = json.loads(pictures)
     return float(found[-1][1]) if found else 0.0
-
-
-def _untimed() -> Any:
-    return frames.c.captured_utc.is_(None)
-
-
-def _pks() -> Any:
-    return bindparam("pks", expanding=True)
 
 
 def _few(values: Iterable[Any]) -> Iterator[list[Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 from sqlalchemy import Connection
@@ -18,6 +18,7 @@ from .sums import DAY, INTERVAL, DaySums, days_between, lookback, span_of, sums_
 from .totals import add_up
 from .verdicts import Lineages
 
+NEAR = 3 * DAY  # days so near are looked at together with what lies between: fewer questions, the same answer
 Run = tuple[date, date]  # UTC days, the second not included
 
 
@@ -70,7 +71,7 @@ def make(connection: Connection, marks: Sequence[tuple[str, str, int]], rules: R
     """What is to change for stale days of one station. marks: see Change."""
     station = marks[0][0]
     done = Change(station, marks)
-    runs = _runs(date.fromisoformat(day) for _station, day, _marks in marks)
+    runs = _runs((date.fromisoformat(day) for _station, day, _marks in marks), apart=NEAR)
     found = [each for run in runs for each in _sequences(connection, station, run, rules)]
     frames = [frame for each in found for frame in each]
     done.frames = len(frames)
@@ -114,12 +115,9 @@ def _sequences(connection: Connection, station: str, run: Run, rules: Rules) -> 
     for each in in_sequences(frames, since=begin - REACH, gap_s=rules.gap_s):
         if begin <= each[-1].at and each[0].at < end + REACH:
             yield each
-    day = run[0]
-    while day < run[1]:
-        begin = datetime.combine(day, time(), UTC)
-        untimed = rows.frames_untimed(connection, station, begin, begin + DAY)
-        yield from in_sequences(untimed, since=begin, gap_s=rules.gap_s)
-        day += DAY
+    untimed = rows.frames_untimed(connection, station, begin, end)
+    for _day, theirs in groupby(untimed, lambda each: each.at.date()):
+        yield from in_sequences(theirs, since=begin, gap_s=rules.gap_s)
 
 
 def _compare(
@@ -129,8 +127,7 @@ def _compare(
     mine = {frame.pk: (each[0].pk, place) for each in found for place, frame in enumerate(each)}
     owners = rows.owners_of(connection, mine)
     looked = {sequence for sequence, _place in owners.values()}
-    for _station, day, _marks in done.marks:
-        looked |= rows.sequences_begun(connection, done.station, day)
+    looked |= rows.sequences_begun(connection, done.station, [day for _station, day, _marks in done.marks])
     looked |= fresh.keys()
     old = rows.sequences_in(connection, looked)
     done.gone = old.keys() - fresh.keys()
@@ -178,12 +175,12 @@ def _local_days(run: Run, where: Where, rules: Rules) -> list[date]:
     return days_between(begin - SLOT, end + REACH + MOST + rules.interval, where.zone)
 
 
-def _runs(found: Iterable[date]) -> list[Run]:
-    """Days that follow each other as one, in order."""
+def _runs(found: Iterable[date], *, apart: timedelta = DAY) -> list[Run]:
+    """Days that follow each other no further apart as one, in order."""
     ordered = sorted(set(found))
     if not ordered:
         return []
-    ends = [place for place, (one, after) in enumerate(pairwise(ordered), 1) if after - one > DAY]
+    ends = [place for place, (one, after) in enumerate(pairwise(ordered), 1) if after - one > apart]
     return [
         (ordered[start], ordered[stop - 1] + DAY) for start, stop in zip([0, *ends], [*ends, len(ordered)], strict=True)
     ]
