@@ -7,6 +7,9 @@ standard library only, so that a Pi's agent speaks Spanish too. How to mark and 
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
@@ -16,8 +19,23 @@ catalogues = [CATALOGUE]
 ENTRY = re.compile(r'(^#,.*\n)?^msgid ((?:".*"\n)+)msgstr ((?:".*"\n?)+)', re.MULTILINE)
 
 
+_spoken: ContextVar[str] = ContextVar("spoken", default="")
+
+
+@contextmanager
+def speaking(language: str) -> Iterator[None]:
+    """Let `_` speak this language to whoever is served here, whatever the process's own: for the web page's readers."""
+    before = _spoken.set(language)
+    try:
+        yield
+    finally:
+        _spoken.reset(before)
+
+
 def user_language() -> str:
     """The language of the person at the terminal: TIGRILLO_LANG, LC_ALL, LC_MESSAGES or LANG; English by default."""
+    if spoken := _spoken.get():
+        return spoken
     for variable in ("TIGRILLO_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
         if value := os.environ.get(variable, "")[:2].lower():
             return value if value in LANGUAGES else "en"
