@@ -31,7 +31,7 @@ from .errors import FatalError
 from .foreign import foreign
 from .hookspecs import NotifierSpec, StageSpec
 from .i18n import _
-from .inference.select import open_compute
+from .inference.select import TellsWhere, open_compute
 from .links import open_signer
 from .media.opener import FileMedia
 from .models.installed import InstalledModels
@@ -91,6 +91,7 @@ class Site:
     failures: Failures = field(default_factory=Failures)  # of sources
     parts: Failures = field(default_factory=Failures)  # of what runs beside them: broker, web page
     web: WebChild | None = None
+    started_at: str = ""
 
 
 @contextmanager
@@ -206,7 +207,8 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock, locked:
             drop_when_full=limits.when_full == "drop_newest",
         )
         desk, web = alert_desk(plan, services), _web_child(plan, log, _noting(parts, "web", clock))
-        yield Site(services, store, spool, tally, sources, runner, desk, outbox, answers, broker, parts=parts, web=web)
+        beside: dict[str, Any] = {"parts": parts, "web": web, "started_at": clock.now().isoformat()}
+        yield Site(services, store, spool, tally, sources, runner, desk, outbox, answers, broker, **beside)
 
 
 def _noting(parts: Failures, name: str, clock: Clock) -> Callable[[str], None]:
@@ -468,6 +470,10 @@ def _write_status(plan: Plan, site: Site, **fields: Any) -> None:
     now = site.services.clock.now().isoformat()
     status = plan.state_dir / "status.json"
     channels = site.outbox.snapshot()
+    compute = site.services.compute
+    fields |= {"started_at": site.started_at, "models": dict(site.services.used_models)}
+    if isinstance(compute, TellsWhere):
+        fields["runs"] = dict(compute.runs())
     if site.web is not None:
         fields["web"] = site.web.snapshot()
     written = attempt(

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -67,6 +67,7 @@ def bench(
     if tune:
         run.tuned_for = [1] if batch == BATCHES else batches
     document = run.on_device(found, subjects) if found else run.on_cpu(subjects)
+    _keep(document)
     if as_json:
         typer.echo(json.dumps(document, ensure_ascii=False))
     else:
@@ -80,6 +81,19 @@ def _numbers(text: str) -> list[int]:
     if not all(each.isascii() and each.isdigit() and 0 < int(each) <= 1024 for each in parts):
         raise ConfigError(_("--batch {text!r}: write numbers from 1 to 1024, as 1,4,8").format(text=text[:40]))
     return list(dict.fromkeys(map(int, parts)))
+
+
+def _keep(document: dict[str, Any]) -> None:
+    """Leave what was measured where the web page finds it; a cache that can't be written costs that page a table."""
+    from ..clock import SystemClock
+    from ..paths import cache_dir, write_atomically
+
+    kept = {"at": SystemClock().now().isoformat()} | {
+        name: document[name] for name in ("device", "driver", "models") if name in document
+    }
+    with suppress(OSError):
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        write_atomically(cache_dir() / "bench.json", json.dumps(kept).encode())
 
 
 def _subjects(names: Sequence[str] | None, storage: Literal["fp32", "fp16", "int8"]) -> "list[Subject]":

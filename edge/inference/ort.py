@@ -42,6 +42,11 @@ class OrtCompute:
     ) -> None:
         self._sessions.clear()
 
+    def runs(self) -> dict[str, str]:
+        """Each loaded model → what runs it, for people."""
+        # without the lock: who asks feeds the watchdog, and must not wait until a model is loaded
+        return dict.fromkeys((folder.name for folder in list(self._sessions)), "ONNX Runtime, CPU")
+
     def session(self, card: Card) -> Session:
         """The session of a model; loaded at the first call, shared afterwards by all cards of this folder.
 

@@ -5,11 +5,11 @@ Runtime. "opencl…" takes that device or stops with the reason. Whoever loses t
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from ..compute.choice import FoundDevice, match, parse_choice
 from ..compute.probe import probe_devices
@@ -104,6 +104,14 @@ def _with_opencl(
         yield DeviceCompute(opencl, cpu, must=must, folder=folder, log=log)
 
 
+@runtime_checkable
+class TellsWhere(Protocol):
+    """A Compute that says what runs each model."""
+
+    def runs(self) -> Mapping[str, str]:
+        """Each loaded model → what runs it."""
+
+
 @dataclass(slots=True)
 class DeviceCompute:
     """An OpenCL device, and the CPU behind it. must: no check decides; the models run on the device or not at all."""
@@ -122,6 +130,12 @@ class DeviceCompute:
             if card.folder not in self._sessions:
                 self._sessions[card.folder] = self._open(card)
             return self._sessions[card.folder]
+
+    def runs(self) -> dict[str, str]:
+        """Each loaded model → what runs it, for people; on the CPU also what the device gave back."""
+        sessions = dict(self._sessions)  # without the lock, as there
+        lasting = {folder.name for folder, each in sessions.items() if isinstance(each, LastingSession)}
+        return dict.fromkeys(sorted(lasting), self.opencl.found.label) | self.cpu.runs()
 
     def looking_at(self, picture: Picture) -> AbstractContextManager[None]:
         """See VisionCompute.looking_at."""
