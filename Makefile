@@ -35,7 +35,7 @@ demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine
 	@$(BIN)/tigrillo demo --keep demo-out $(ARGS)
 
 test: setup  ## everything: unit, contract, kernels, end to end, browser
-	@scripts/apt.sh mosquitto:mosquitto dovecot-imapd:/usr/lib/dovecot/imap gammu:gammu modemmanager:mmcli dbus-daemon:dbus-daemon systemd:systemd-analyze ffmpeg:ffmpeg chromium:chromium pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(FAULTS) $(GFX803)
+	@scripts/apt.sh mosquitto:mosquitto dovecot-imapd:/usr/lib/dovecot/imap gammu:gammu modemmanager:mmcli dbus-daemon:dbus-daemon systemd:systemd-analyze ffmpeg:ffmpeg chromium:chromium postgresql-15:/usr/lib/postgresql/15/bin/postgres pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(FAULTS) $(GFX803)
 	@$(MAKE) models
 	@$(BIN)/python scripts/run_tests.py fast kernels e2e browser
 

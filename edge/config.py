@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import BaseModel, ValidationError
 
@@ -35,6 +34,7 @@ from .site_alerts import (
     ways_in,
     ways_to,
 )
+from .site_database import database_url
 from .site_file import Channel, SiteFile, Use, did_you_mean, expandable
 from .yaml_marks import Document, Path, dotted, parse
 
@@ -59,8 +59,8 @@ class Plan:
 
     @property
     def database_url(self) -> str:
-        """SQLAlchemy address of the site's database; quoted, because a folder may be called "trap #3"."""
-        return f"sqlite:///{quote(str(self.state_dir / 'tigrillo.sqlite'))}"
+        """SQLAlchemy address of the site's database, with its password. Raises ConfigError when that is not there."""
+        return database_url(self.file.database, self.path, self.state_dir)
 
 
 def load_plan(path: FilePath, registry: Registry) -> Plan:

@@ -9,7 +9,6 @@ from datetime import datetime, time, timedelta
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
-from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from .clock import Clock, SystemClock
@@ -30,6 +29,7 @@ from .stations.folders import Folders
 from .stations.known import KnownStations
 from .store import harvest
 from .store.deployments import all_deployments
+from .store.engines import exists, name_of
 from .store.packages import imported_events_in, imported_packages
 from .store.sql import Store
 
@@ -196,14 +196,14 @@ def read_taxa(names: Iterable[str]) -> tuple[frozenset[str], list[str]]:
 @contextmanager
 def open_store(plan: Plan) -> Iterator[Store]:
     """The site's database, for reading. Raises SchemaError when it is not there or was made by an older program."""
-    path = plan.state_dir / "tigrillo.sqlite"
-    if not path.exists():
-        raise SchemaError(_("{path}: nothing was recorded yet: `tigrillo run` makes it").format(path=path))
-    with Store(f"sqlite:///{quote(str(path))}", read_only=True) as store:
+    url = plan.database_url
+    if not exists(url):
+        raise SchemaError(_("{path}: nothing was recorded yet: `tigrillo run` makes it").format(path=name_of(url)))
+    with Store(url, read_only=True) as store:
         if not harvest.is_current(store):
             raise SchemaError(
                 _("{path}: was made by an older tigrillo: start `tigrillo run` once, it brings it up to date").format(
-                    path=path
+                    path=name_of(url)
                 )
             )
         yield store
@@ -254,7 +254,7 @@ def context_of(
     now: datetime | None = None,
 ) -> ExportContext:
     """What the records tell beside the frames. now: until when the effort of deployments that go on is counted."""
-    with store.transaction() as connection:
+    with store.reading() as connection:
         stood = all_deployments(connection, stations=span.stations, since=span.since, until=span.until)
     periods = tuple(harvest.periods(store, span))
     loose = harvest.loose_periods(store, span) if stood else periods

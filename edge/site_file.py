@@ -18,6 +18,7 @@ from .errors import ConfigError
 from .i18n import _
 from .paths import is_safe_name
 from .privacy.policy import PeopleConfig
+from .site_database import DatabaseConfig
 from .site_web import WebConfig
 
 
@@ -197,6 +198,7 @@ class SiteFile(_Strict):
 
     site: SiteInfo = SiteInfo()
     state_dir: Annotated[str, AfterValidator(expandable)] = "state"
+    database: DatabaseConfig = DatabaseConfig()
     limits: Limits = Limits()
     compute: ComputeConfig = ComputeConfig()
     media: MediaConfig = MediaConfig()

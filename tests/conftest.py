@@ -1,10 +1,12 @@
 """What all tests share: where the models and the real media lie, and that CI never skips."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.postgres_rig import Postgres, programs, serving
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
@@ -54,6 +56,24 @@ def models_dir() -> Path:
     need((folder / "megadetector-lite" / "model.onnx").is_file(), "model megadetector-lite (run: make models)")
     need((folder / "efficientnet-lite0" / "model.onnx").is_file(), "model efficientnet-lite0 (run: make models)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A real PostgreSQL; it starts with the first test that asks for it, in 1 s."""
+    folder = programs()
+    need(folder is not None, "PostgreSQL (Debian package postgresql-15)")
+    with serving(folder) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The SQLAlchemy address of a new database of the one kind and of the other; SQLite's file is not made yet."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'site.sqlite'}"
+    server: Postgres = request.getfixturevalue("postgres")
+    return server.new()
 
 
 @pytest.fixture(scope="session", name="need")

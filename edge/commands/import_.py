@@ -38,8 +38,6 @@ def import_(
             else "\n".join(f"{row['name']:14}{row['about']}" for row in rows)
         )
         return
-    from urllib.parse import quote
-
     from ..clock import SystemClock
     from ..config import load_plan
     from ..daemon import only_one
@@ -65,8 +63,7 @@ def import_(
     # without `..`, which is refused below the folder
     folder = None if images is None else Path(os.path.abspath(images))  # noqa: PTH100  # because links stay as they are
     options = Options(folder, station, timezone_of, clock.now())
-    database = plan.state_dir / "tigrillo.sqlite"
-    with only_one(plan.state_dir), Store(f"sqlite:///{quote(str(database))}") as store:
+    with only_one(plan.state_dir), Store(plan.database_url) as store:
         done = IMPORTS[name].run(store, path, options)
     if as_json:
         typer.echo(json.dumps({"format": name, **done.counts, "faults": done.faults}, ensure_ascii=False))

@@ -6,7 +6,6 @@ import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import quote
 
 import typer
 
@@ -19,9 +18,7 @@ if TYPE_CHECKING:
 
     from ..messages import Value
     from ..store.agents import CommandRow
-    from ..store.sql import Store
 
-DATABASE = "tigrillo.sqlite"
 LISTS = ("at", "windows")  # arguments that are lists of texts, also with one text in them
 LOOK_S = 0.2
 OPEN = ("queued", "sent")
@@ -49,16 +46,19 @@ def send(
     from ..config import load_general
     from ..errors import RefusedError
     from ..pipeline.roster import queue_command
+    from ..site_database import database_url
 
-    file, state_dir = load_general(site_path(site))
+    path = site_path(site)
+    file, state_dir = load_general(path)
+    url = database_url(file.database, path, state_dir)
     now = SystemClock().now()
-    _check_station(name, [each.name for each in file.stations], state_dir)
+    _check_station(name, [each.name for each in file.stations], state_dir, url)
     try:
         args = dict(map(_argument, arguments or []))
         command_id = queue_command(state_dir, name, what, args, now=now, expires_at=now + timedelta(hours=hours))
     except RefusedError as exc:
         raise FatalError(str(exc)) from exc
-    row = _wait_for(state_dir, command_id, wait) if wait else None
+    row = _wait_for(url, command_id, wait) if wait else None
     if as_json:
         answer = {"state": row.state, "text": row.text} if row else {"state": "queued", "text": ""}
         typer.echo(json.dumps({"id": command_id, **answer}, ensure_ascii=False))
@@ -70,7 +70,7 @@ def send(
         raise typer.Exit(1)
 
 
-def _check_station(name: str, named: "Collection[str]", state_dir: Path) -> None:
+def _check_station(name: str, named: "Collection[str]", state_dir: Path, url: str) -> None:
     """Raise FatalError for a station that nobody added, that the site does not name, and that was never heard.
 
     Also for a revoked one: it can't fetch a command.
@@ -79,13 +79,15 @@ def _check_station(name: str, named: "Collection[str]", state_dir: Path) -> None
     from ..stations.book import Book
     from ..stations.folders import Folders
     from ..store.agents import Agents
+    from ..store.engines import exists
+    from ..store.sql import Store
 
     added = {row.name: row for row in Book(Folders.of(state_dir).book).all()}
     if name in added and added[name].revoked_at is not None:
         raise FatalError(_("{name}: is revoked: `tigrillo station add {name}` first").format(name=name))
     heard: list[str] = []
-    if (state_dir / DATABASE).exists():
-        with _store(state_dir) as store:
+    if exists(url):
+        with Store(url, read_only=True) as store:
             heard = [state.station for state in Agents(store).states()]
     known = {*added, *named, *heard}
     if name not in known:
@@ -93,12 +95,6 @@ def _check_station(name: str, named: "Collection[str]", state_dir: Path) -> None
         raise FatalError(
             _("{name!r}: no station of this name was added or ever heard{close}").format(name=name, close=close)
         )
-
-
-def _store(state_dir: Path) -> "Store":
-    from ..store.sql import Store
-
-    return Store(f"sqlite:///{quote(str(state_dir / DATABASE))}", read_only=True)
 
 
 def _argument(text: str) -> "tuple[str, Value]":
@@ -115,12 +111,13 @@ def _argument(text: str) -> "tuple[str, Value]":
     return key, found
 
 
-def _wait_for(state_dir: Path, command_id: str, seconds: float) -> "CommandRow | None":
+def _wait_for(url: str, command_id: str, seconds: float) -> "CommandRow | None":
     """The command's row once it is answered, or as it is after so many seconds; None while no daemon took it in."""
     from ..store.agents import Agents
+    from ..store.sql import Store
 
     until, row = time.monotonic() + seconds, None
-    with _store(state_dir) as store:
+    with Store(url, read_only=True) as store:
         while True:
             row = Agents(store).command(command_id)
             if (row and row.state not in OPEN) or time.monotonic() >= until:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from rich.console import Console
 from rich.live import Live
@@ -18,6 +17,7 @@ from ..errors import SchemaError, StoreBusy
 from ..i18n import _, decimal, mark, user_language
 from ..model import VERBS
 from ..registry import load_registry
+from ..site_database import sqlite_url
 from ..store.sql import Store
 from .mailbox import Mailbox
 from .parts import Crew, broker_command, free_port, wait_for_port
@@ -165,7 +165,7 @@ def read_counts(folder: Path, given: int) -> Counts:
     agent = _read_json(folder / "agent-spool" / "status.json")
     found: dict[str, int] = {}
     try:
-        with Store(f"sqlite:///{quote(str(folder / 'state' / 'tigrillo.sqlite'))}", read_only=True) as store:
+        with Store(sqlite_url(folder / "state"), read_only=True) as store:
             found = store.counts()
     except (SchemaError, StoreBusy):
         pass  # the daemon has not made it yet

@@ -65,7 +65,7 @@ class EffortByDeployment(Mapping[str, Effort]):
         if number not in self._known:
             each = self.deployments[number]
             zone = each.timezone or self.timezone_of(each.station)
-            with self.store.transaction() as connection:
+            with self.store.reading() as connection:
                 self._known[number] = effort_of(connection, each, zone=zone, now=self.now)
         return self._known[number]
 

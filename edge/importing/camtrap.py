@@ -21,8 +21,9 @@ from ..i18n import _
 from ..model import CaptureTime, Kind, PictureResult, SpooledFrame
 from ..store import deployments as deployment_rows
 from ..store import package_rows as rows
+from ..store.dialects import highest
 from ..store.harvest import IMPORTED
-from ..store.packages import highest, note_package
+from ..store.packages import note_package
 from ..store.rows import frame_values, observation_values
 from ..store.schema import encounters, frames
 from ..store.sql import Store

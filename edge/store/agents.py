@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ..messages import Command, Health, Result
+from .dialects import upsert
 from .schema import commands, station_health, station_state
 from .sql import Store
 
@@ -67,13 +67,13 @@ class Agents:
 
     def states(self) -> list[AgentState]:
         """All stations that were ever heard, by name."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             rows = connection.execute(select(station_state).order_by(station_state.c.station)).mappings()
             return [AgentState(**row) for row in rows]
 
     def state(self, station: str) -> AgentState | None:
         """One station; None when it was never heard."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             return _state(connection, station)
 
     def health_history(self, station: str, *, since: datetime) -> list[tuple[datetime, dict[str, Any]]]:
@@ -83,18 +83,18 @@ class Agents:
             .where(station_health.c.station == station, station_health.c.received_at >= since)
             .order_by(station_health.c.received_at)
         )
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             return [(row.received_at, dict(row.health)) for row in connection.execute(query)]
 
     def commands(self, station: str, *, limit: int = 50) -> list[CommandRow]:
         """The newest commands for a station, newest first."""
         query = select(commands).where(commands.c.station == station).order_by(commands.c.pk.desc()).limit(limit)
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             return [_command_row(row) for row in connection.execute(query).mappings()]
 
     def command(self, command_id: str) -> CommandRow | None:
         """One command; None when there is none of this id."""
-        with self._store.transaction() as connection:
+        with self._store.reading() as connection:
             row = connection.execute(select(commands).where(commands.c.id == command_id)).mappings().first()
             return _command_row(row) if row else None
 
@@ -112,7 +112,7 @@ class Agents:
             for station, each in wanted
         ]
         with self._store.transaction() as connection:
-            connection.execute(upsert(commands).on_conflict_do_nothing(), rows)
+            connection.execute(upsert(connection, commands).on_conflict_do_nothing(), rows)
 
     def due_commands(self, *, now: datetime) -> list[tuple[str, Command]]:
         """Some queued commands of stations that are online, oldest first; what is past its time is marked expired."""
@@ -147,7 +147,8 @@ def say(connection: Connection, station: str, *, now: datetime, **values: Any) -
     before = _state(connection, station)
     row = {"station": station, "heard_at": now, **values}
     changed = {key: value for key, value in row.items() if key != "station"}
-    connection.execute(upsert(station_state).values(row).on_conflict_do_update(["station"], set_=changed))
+    statement = upsert(connection, station_state).values(row)
+    connection.execute(statement.on_conflict_do_update(index_elements=["station"], set_=changed))
     return before
 
 

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, false, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as insert_or_ignore
 
+from .dialects import upsert
 from .schema import counters, frames
 
 Key = tuple[str, str]  # station, frame id
@@ -24,7 +24,7 @@ def add_frames(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> lis
     known = known_hashes(connection, [_key(row) for row in rows])
     new = [row for row in rows if _key(row) not in known]
     if new:
-        connection.execute(insert_or_ignore(frames).on_conflict_do_nothing(["station", "id"]), new)
+        connection.execute(upsert(connection, frames).on_conflict_do_nothing(index_elements=["station", "id"]), new)
         _link_thumbnails(connection, new)
     return [_key(row) not in known for row in rows]
 

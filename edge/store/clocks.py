@@ -159,7 +159,7 @@ def frames_of(
     after: tuple[Any, ...] | None = None
     while True:
         page = query if after is None else query.where(tuple_(at, pk) > tuple_(*after, types=[at.type, pk.type]))
-        with store.transaction() as connection:
+        with store.reading() as connection:
             rows = connection.execute(page.order_by(at, pk).limit(BATCH)).all()
         for *row, _pk in rows:
             yield Faced(*row)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 
 from .schema import encounters, frames, matches, observations
 
@@ -198,8 +198,8 @@ def best_pictures(connection: Connection, encounter_pk: int, *, limit: int) -> l
         select(matches.c.frame_pk, matches.c.number, frames.c.path, frames.c.kind)
         .join(frames, frames.c.pk == matches.c.frame_pk)
         .where(matches.c.encounter_pk == encounter_pk)
-        .group_by(matches.c.frame_pk, matches.c.number)
-        .order_by(matches.c.quality.desc(), matches.c.pk)
+        .group_by(matches.c.frame_pk, matches.c.number, frames.c.path, frames.c.kind)
+        .order_by(func.max(matches.c.quality).desc(), func.min(matches.c.pk))
         .limit(limit)
     )
     return list(connection.execute(query).mappings())

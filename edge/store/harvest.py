@@ -17,7 +17,6 @@ from sqlalchemy import (
     BindParameter,
     ColumnElement,
     Connection,
-    String,
     and_,
     bindparam,
     exists,
@@ -26,7 +25,6 @@ from sqlalchemy import (
     not_,
     select,
     tuple_,
-    type_coerce,
 )
 
 from ..model import (
@@ -44,16 +42,17 @@ from ..model import (
     Taxon,
 )
 from ..services import Encountered, Period
+from .dialects import json_text, json_value, second_of
 from .schema import deployments, encounters, frames, imported_events, observations, quarantine, reviews
 from .sql import Store
 from .suspects import counts
 
 # As text, because pydantic reads JSON itself in a quarter of the time.
-WHOLE = (type_coerce(observations.c.detection, String),)
+WHOLE = (json_text(observations.c.detection),)
 # Without the raw classes, most of a detection stands in columns of its own, and the taxon can be kept.
 WITHOUT_CLASSES = (
     *(observations.c[name] for name in ("category", "score", "x", "y", "w", "h", "label")),
-    func.json_extract(observations.c.detection, "$.answer.taxon", type_=String),
+    json_value(observations.c.detection, "answer", "taxon"),
     observations.c.taxon_score,
     observations.c.remark,
     observations.c.track,
@@ -63,11 +62,11 @@ FRAME_COLUMNS = (
     *(frames.c[name] for name in ("station", "id", "kind", "path", "name", "sha256", "size_bytes", "source")),
     *(frames.c[f"captured_{name}"] for name in ("utc", "original", "timezone", "origin")),
     *(frames.c[name] for name in ("received_at", "width", "height", "frame_rate", "damage")),
-    type_coerce(frames.c.pictures, String),
+    json_text(frames.c.pictures),
     *(frames.c[name] for name in ("clock", "boot", "boot_count", "seq", "uptime_s")),
     *(frames.c[name] for name in ("triggered_by", "stands_for", "waited_s")),
     *(frames.c[name] for name in ("people", "original", "camera", "burst", "burst_number")),
-    type_coerce(frames.c.details, String),
+    json_text(frames.c.details),
     *(frames.c[name] for name in ("brightness", "infrared")),
 )
 REVIEW_COLUMNS = (
@@ -80,7 +79,6 @@ REVIEW_COLUMNS = (
 FRAMES_MEANT: BindParameter[Any] = bindparam("pks", expanding=True)
 PAGE = 500  # frames; one of a clip may have hundreds of observations
 ENCOUNTERS_PAGE = 1000
-SECONDS = "%Y-%m-%d %H:%M:%S"
 NO_DETAILS = (None, "null")  # what JSON columns hold where nothing is said
 NOTHING: Mapping[int, Any] = {}
 _DETECTION, _TAXON = TypeAdapter(Detection), TypeAdapter(Taxon)
@@ -109,8 +107,7 @@ def loose_periods(store: Store, span: Span) -> list[Period]:
         deployments.c.station == frames.c.station,
         deployments.c.started_at <= frames.c.captured_utc,
         # both ends belong to it, written to the second: edge.deployed.Deployment.holds
-        deployments.c.ended_at.is_(None)
-        | (func.strftime(SECONDS, frames.c.captured_utc) <= func.strftime(SECONDS, deployments.c.ended_at)),
+        deployments.c.ended_at.is_(None) | (second_of(frames.c.captured_utc) <= second_of(deployments.c.ended_at)),
     )
     return _periods(store, [*_meant(span), frames.c.source != IMPORTED, not_(covered)])
 
@@ -129,13 +126,13 @@ def _periods(store: Store, where: Sequence[ColumnElement[bool]]) -> list[Period]
         .group_by(frames.c.station)
         .order_by(frames.c.station)
     )
-    with store.transaction() as connection:
+    with store.reading() as connection:
         return [Period(*row) for row in connection.execute(query)]
 
 
 def is_current(store: Store) -> bool:
     """Whether the database has every column that this program reads; one opened read-only is not upgraded."""
-    with store.transaction() as connection:
+    with store.reading() as connection:
         look = inspect(connection)
         return all(
             {column.name for column in table.columns} <= {column["name"] for column in look.get_columns(table.name)}
@@ -146,7 +143,7 @@ def is_current(store: Store) -> bool:
 
 def stations_known(store: Store) -> list[str]:
     """Every station that ever sent a frame, by name."""
-    with store.transaction() as connection:
+    with store.reading() as connection:
         return list(connection.scalars(select(frames.c.station).distinct().order_by(frames.c.station)))
 
 
@@ -179,7 +176,7 @@ def encounters_of(store: Store, station: str) -> Iterator[Encountered]:
     after: tuple[Any, ...] | None = None
     while True:
         page = query if after is None else query.where(_beyond(key, after))
-        with store.transaction() as connection:
+        with store.reading() as connection:
             rows = connection.execute(page.limit(ENCOUNTERS_PAGE)).mappings().all()
         for row in rows:
             yield Encountered(
@@ -199,7 +196,7 @@ def failures(store: Store, span: Span) -> Iterator[tuple[str, str]]:
     last = 0
     while True:
         page = query.where(quarantine.c.pk > last).order_by(quarantine.c.pk).limit(PAGE)
-        with store.transaction() as connection:
+        with store.reading() as connection:
             rows = connection.execute(page).all()
         for _pk, name, reason in rows:
             yield str(name), str(reason)
@@ -255,7 +252,7 @@ def _paged(
     after: Sequence[Any] | None = None
     while True:
         page = query if after is None else query.where(_beyond(key, after))
-        with store.transaction() as connection:
+        with store.reading() as connection:
             rows = connection.execute(page.limit(PAGE)).all()
             if not rows:
                 return

@@ -6,10 +6,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from ..model import Outcome
 from .clocks import Clocks, corrected_row, in_force
+from .dialects import highest, took_pks
 from .rows import frame_values, observation_values
 from .schema import frames, observations, quarantine
 from .sql import Store
@@ -47,7 +48,7 @@ def add_finished(store: Store, batch: Sequence[Finished], *, now: datetime) -> l
         known = _known(connection, [each.key for each in batch])
         contents = _contents(connection, batch)
         clocks = in_force(connection, [each.outcome.spooled.station for each in batch])
-        new = _New(now, clocks, int(connection.scalar(select(func.max(frames.c.pk))) or 0))
+        new = _New(now, clocks, highest(connection, frames))
         results: list[Result] = []
         for each in batch:
             spooled = each.outcome.spooled
@@ -150,6 +151,8 @@ class _New:
         for table, rows in ((frames, self.frames), (observations, self.observations), (quarantine, self.failures)):
             if rows:
                 connection.execute(insert(table), rows)
+        if self.frames:
+            took_pks(connection, frames)
 
 
 def _text_of(path: Path) -> str:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, case, delete, func, insert, or_, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
 
 from ..crash import reached
 from ..model import SEVERITIES, Alert, CaptureTime, Detection, Kind, Severity
 from ..notices import NoticeKind
+from .dialects import upsert
 from .encounters import Encounter, by_pk
 from .rows import capture_time_from, detection_from_json, detection_to_json, is_due
 from .schema import frames, mutes, notices
@@ -138,7 +138,7 @@ def add(connection: Connection, new: NewNotice, now: datetime) -> int | None:
         "created_at": now,
         "next_attempt_at": new.not_before or now,
     }
-    statement = upsert(notices).values(values).on_conflict_do_nothing().returning(notices.c.pk)
+    statement = upsert(connection, notices).values(values).on_conflict_do_nothing().returning(notices.c.pk)
     pk = connection.scalar(statement)
     return None if pk is None else int(pk)
 

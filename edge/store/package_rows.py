@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, func, insert, select, update
+from sqlalchemy import Connection, Text, bindparam, exists, insert, select, update
 
+from .dialects import json_value, json_with, took_pks
 from .encounters import CODE_LENGTH, CODE_LETTERS
 from .harvest import IMPORTED
 from .schema import deployments, encounters, frames, imported_events, observations, reviews
@@ -30,7 +31,7 @@ def has_own_frames(connection: Connection, station: str) -> bool:
 
 def known_frames(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
     """(station, id) → its mediaID, of those frames that are there."""
-    stated = func.json_extract(frames.c.details, "$.camtrap.media.mediaID")
+    stated = json_value(frames.c.details, "camtrap", "media", "mediaID")
     query = select(frames.c.station, frames.c.id, stated)
     found: dict[tuple[str, str], str] = {}
     for station in {station for station, _id in keys}:
@@ -51,13 +52,15 @@ def add_rows(connection: Connection, kind: str, rows: Sequence[Values]) -> None:
     }
     if rows:
         connection.execute(insert(tables[kind]), list(rows))
+        if "pk" in rows[0]:
+            took_pks(connection, tables[kind])
 
 
 def finish_frames(connection: Connection, rows: Sequence[Values]) -> None:
     """Write what only the observations of frames tell. Of each: pk_ (its pk), pictures, damage, others (rows)."""
     if not rows:
         return
-    details = func.json_set(frames.c.details, "$.camtrap.rows", func.json(bindparam("others_")))
+    details = json_with(frames.c.details, ("camtrap", "rows"), bindparam("others_", type_=Text))
     query = update(frames).where(frames.c.pk == bindparam("pk_"))
     query = query.values(pictures=bindparam("pictures_"), damage=bindparam("damage_"), details=details)
     named = [

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, insert, select
 
 from ..services import ImportedEvent
 from .harvest import ENCOUNTERS_PAGE, Span
@@ -16,7 +16,7 @@ IMPORT_ACTION = "import.camtrap-dp"
 
 def imported_packages(store: Store) -> Iterator[Mapping[str, Any]]:
     """What each imported data set says of itself (its datapackage.json without the tables), in their order."""
-    with store.transaction() as connection:
+    with store.reading() as connection:
         rows = connection.scalars(
             select(audit.c.details).where(audit.c.action == IMPORT_ACTION).order_by(audit.c.pk)
         ).all()
@@ -50,7 +50,7 @@ def imported_events_in(store: Store, span: Span) -> Iterator[ImportedEvent]:
     last = 0
     while True:
         page = query.where(table.c.pk > last).order_by(table.c.pk).limit(ENCOUNTERS_PAGE)
-        with store.transaction() as connection:
+        with store.reading() as connection:
             rows = connection.execute(page).all()
         for _pk, station, started, ended, row, lineage in rows:
             kind, score = row["observationType"], _number(row.get("classificationProbability"))
@@ -65,8 +65,3 @@ def _number(text: str | None) -> float:
         return float(text) if text else 1.0
     except ValueError:
         return 1.0
-
-
-def highest(connection: Connection, table: Any) -> int:
-    """The highest pk of a table, 0 when it is empty."""
-    return int(connection.scalar(select(func.max(table.c.pk))) or 0)

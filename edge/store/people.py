@@ -9,14 +9,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Select, func, insert, literal_column, or_, select, true, update
 
 from .schema import audit, frames
 from .sql import Store
 
-# As the partial indices have it: SQLite takes one only for the same words.
-OPEN = text("people = 1 AND original = 'kept'")
-WITHHELD = text("original = 'withheld'")
+# As the partial indices have it: SQLite takes one only for the same words, and without parameters.
+OPEN = (frames.c.people == true()) & (frames.c.original == literal_column("'kept'"))
+WITHHELD = frames.c.original == literal_column("'withheld'")
 COLUMNS = tuple(
     frames.c[name] for name in ("pk", "station", "id", "name", "path", "original", "captured_utc", "recorded_at")
 )
@@ -68,7 +68,7 @@ def with_people(store: Store, *, state: str = "", limit: int = 100) -> list[Show
 def counts(store: Store) -> dict[str, int]:
     """How many frames with people there are, by what became of their originals."""
     query = select(frames.c.original, func.count()).where(frames.c.people.is_(True), frames.c.state == "recorded")
-    with store.transaction() as connection:
+    with store.reading() as connection:
         found = {str(state): int(count) for state, count in connection.execute(query.group_by(frames.c.original))}
     return {state: found.get(state, 0) for state in STATES}
 
@@ -108,7 +108,7 @@ def came_from(connection: Connection, shown: Shown) -> Path | None:
 
 
 def _read(store: Store, query: Select[Any]) -> list[Shown]:
-    with store.transaction() as connection:
+    with store.reading() as connection:
         found = connection.execute(query).all()
     return [
         Shown(row.pk, row.station, row.id, row.name, Path(row.path), row.original, row.captured_utc, row.recorded_at)

@@ -2,26 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Self
+from typing import Self
 
-from sqlalchemy import Connection, create_engine, event
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ..errors import StoreBusy
-
-BUSY_S = 5.0
+from .engines import reading_engine
 
 
 class Readers:
-    """Up to `most` readers at once; the others wait for their turn. url: as of `Store`."""
+    """Up to `most` readers at once; the others wait for their turn. url: as of `Store`, which has made the tables."""
 
     def __init__(self, url: str, *, most: int = 4) -> None:
-        self._engine = create_engine(
-            url, poolclass=QueuePool, pool_size=most, max_overflow=0, connect_args={"check_same_thread": False}
-        )
-        event.listen(self._engine, "connect", _only_read)
-        event.listen(self._engine, "begin", _begin)
+        self._engine = reading_engine(url, most=most)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -29,8 +24,9 @@ class Readers:
         try:
             with self._engine.connect() as connection:
                 yield connection
-        except OperationalError as exc:
-            raise StoreBusy(f"database: {exc.orig}") from exc
+        except (OperationalError, PoolTimeout) as exc:
+            reason = str(getattr(exc, "orig", exc)).splitlines()[0]
+            raise StoreBusy(f"database: {reason}") from exc
 
     def close(self) -> None:
         """Give the connections back."""
@@ -41,13 +37,3 @@ class Readers:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
-
-
-def _only_read(connection: Any, _record: object) -> None:
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout={round(BUSY_S * 1000)}")
-    connection.execute("PRAGMA query_only=ON")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from .dialects import upsert
 from .schema import replies
 
 REPLIES_FOR = timedelta(days=365)
@@ -31,5 +31,5 @@ def keep_reply(
 ) -> None:
     """Keep what somebody wrote and what was answered."""
     values = {"channel": channel, "id": id, "sender": sender, "who": who, "text": text, "answer": answer, "at": now}
-    connection.execute(upsert(replies).values(values).on_conflict_do_nothing())
+    connection.execute(upsert(connection, replies).values(values).on_conflict_do_nothing())
     connection.execute(delete(replies).where(replies.c.at < now - REPLIES_FOR))

@@ -28,7 +28,7 @@ def reviewed_boxes(store: Store) -> Iterator[ReviewedBox]:
     """
     columns = (reviews.c.frame_pk, reviews.c.observation_pk, reviews.c.kind, reviews.c.taxon)
     query = select(*columns).where(reviews.c.undone_at.is_(None)).order_by(reviews.c.pk)
-    with store.transaction() as connection:
+    with store.reading() as connection:
         newest: dict[tuple[int, int | None], tuple[str, str]] = {}
         for frame, box, kind, taxon in connection.execute(query):
             newest[frame, box] = (kind, taxon)

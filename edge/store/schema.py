@@ -21,6 +21,8 @@ from sqlalchemy import (
     text,
 )
 
+from .dialects import widen
+
 metadata = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -104,15 +106,34 @@ frames = Table(
     Column("original", String(16), nullable=False, default="kept"),
     Column("details", JSON),
     UniqueConstraint("station", "id"),
-    Index(None, "full_pk", sqlite_where=text("full_pk IS NOT NULL")),
+    Index(None, "full_pk", sqlite_where=text("full_pk IS NOT NULL"), postgresql_where=text("full_pk IS NOT NULL")),
     Index(None, "id"),
     Index(None, "station", "boot_count", "seq"),
     Index(None, "station", "stands_for"),  # of all rows: SQLite takes no partial index for several stations at once
     Index(None, "state", "late", "pk"),
     Index(None, "station", "sha256"),
     Index(None, "station", "captured_utc"),
-    Index(None, "original", "captured_utc", sqlite_where=text("original = 'withheld'")),
-    Index(None, "people", "recorded_at", sqlite_where=text("people = 1 AND original = 'kept'")),
+    Index(
+        "ix_frames_untimed",
+        "station",
+        "received_at",
+        sqlite_where=text("captured_utc IS NULL"),
+        postgresql_where=text("captured_utc IS NULL"),
+    ),
+    Index(
+        None,
+        "original",
+        "captured_utc",
+        sqlite_where=text("original = 'withheld'"),
+        postgresql_where=text("original = 'withheld'"),
+    ),
+    Index(
+        None,
+        "people",
+        "recorded_at",
+        sqlite_where=text("people = 1 AND original = 'kept'"),
+        postgresql_where=text("people AND original = 'kept'"),
+    ),
 )
 
 # track: of a clip, which of its animals. remark: why the answer is what it is (edge.model.Answer.remark).
@@ -139,7 +160,12 @@ observations = Table(
     Column("remark", String, nullable=False, default=""),
     Column("suspect_pk", ForeignKey("suspects.pk")),
     Column("details", JSON),
-    Index(None, "suspect_pk", sqlite_where=text("suspect_pk IS NOT NULL")),
+    Index(
+        None,
+        "suspect_pk",
+        sqlite_where=text("suspect_pk IS NOT NULL"),
+        postgresql_where=text("suspect_pk IS NOT NULL"),
+    ),
 )
 
 # What was there as one event; see edge/alerts/encounters.py. uid: for keys of messages, unlike pk never used again.
@@ -219,7 +245,12 @@ notices = Table(
     Column("digest_pk", ForeignKey("notices.pk"), index=True),
     Index(None, "state", "next_attempt_at"),
     Index(None, "who", "sent_at"),
-    Index(None, "receipt_state", sqlite_where=text("receipt_state = 'waiting'")),
+    Index(
+        None,
+        "receipt_state",
+        sqlite_where=text("receipt_state = 'waiting'"),
+        postgresql_where=text("receipt_state = 'waiting'"),
+    ),
 )
 
 # Who wants to hear nothing, and until when (None: until START). station: "" for all of them.
@@ -410,7 +441,8 @@ suspects = Table(
 )
 
 # What a person said a frame shows, beside what the machine said: the newest that is not undone counts. observation_pk:
-# one of the machine's boxes, None for the whole frame. kind: animal, human, vehicle, blank, unknown.
+# one of the machine's boxes, None for the whole frame. kind: animal, human, vehicle, blank, unknown. action: what was
+# said and is undone together, as the asking program named it (edge/store/reviews.py); "" for imported ones.
 reviews = Table(
     "reviews",
     metadata,
@@ -429,6 +461,8 @@ reviews = Table(
     Column("undone_by", String, nullable=False, default=""),
     Column("undone_at", Utc),
     Column("details", JSON),
+    Column("action", String(64), nullable=False, default=""),
+    Index(None, "action", sqlite_where=text("action != ''"), postgresql_where=text("action != ''")),
 )
 
 # Events as an imported data set states them, in its order. row: the columns of an event-level observation of Camtrap
@@ -459,3 +493,5 @@ audit = Table(
     Index(None, "action", "at"),
     Index(None, "subject"),
 )
+
+widen(metadata)

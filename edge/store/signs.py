@@ -7,12 +7,12 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, String, Subquery, exists, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Connection, Subquery, exists, func, or_, select
 
+from .dialects import json_number, second_of, seconds_between
 from .schema import deployments, frames, station_health
 
 TIMED = ("interval", "schedule")  # triggers of an agent that need no animal
-DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +76,11 @@ def timed_pauses_s(connection: Connection, station: str, start: datetime, end: d
 def frames_of_no_deployment(connection: Connection) -> list[tuple[str, int]]:
     """(station, how many) of frames of known time that no deployment's time holds, by station."""
     at = frames.c.captured_utc
-    # an end is written to the second, as in edge.deployed.Deployment.holds
-    after_end = func.datetime(deployments.c.ended_at, "+1 second")
     stood = exists().where(
         deployments.c.station == frames.c.station,
         deployments.c.started_at <= at,
-        or_(deployments.c.ended_at.is_(None), type_coerce(at, String) < after_end),
+        # an end is written to the second, as in edge.deployed.Deployment.holds
+        or_(deployments.c.ended_at.is_(None), second_of(at) <= second_of(deployments.c.ended_at)),
     )
     query = select(frames.c.station, func.count()).where(at.is_not(None), ~stood)
     return [(station, count) for station, count in connection.execute(query.group_by(frames.c.station))]
@@ -96,8 +95,8 @@ def health_said(connection: Connection, station: str, start: datetime, end: date
     """What a station's agent said between two moments, and the first that it said after them; in order of arrival."""
     at = station_health.c.received_at
     # JSON's own look-up: most of a row is said of things that don't matter here
-    uptime = func.json_extract(station_health.c.health, "$.uptime_s")
-    failed = func.json_extract(station_health.c.health, "$.dropped.camera")
+    uptime = json_number(station_health.c.health, "uptime_s")
+    failed = json_number(station_health.c.health, "dropped", "camera")
     query = select(at, uptime, failed).where(station_health.c.station == station, at >= start).order_by(at)
     within = connection.execute(query.where(at <= end)).all()
     after = connection.execute(query.where(at > end).limit(1)).all()
@@ -117,7 +116,7 @@ def _pauses(station: str, start: datetime, end: datetime, *, triggers: Collectio
     """One row a frame: at, next, pause_s; the last one's are null."""
     at = frames.c.captured_utc
     following = func.lead(at, type_=at.type).over(order_by=at)
-    pause_s = (func.julianday(following) - func.julianday(at)) * DAY_S
+    pause_s = seconds_between(at, following)
     query = select(at.label("at"), following.label("next"), pause_s.label("pause_s"))
     query = query.where(*_within(station, start, end))
     if triggers:

@@ -1,46 +1,27 @@
-"""The store: one writing connection to SQLite, and every query the pipeline makes.
-
-Debian 12's SQLite has a WAL-reset bug that needs two writing connections to bite; here there is one, behind a lock.
-"""
+"""The store: one writing connection of a process to SQLite or PostgreSQL, and every query the pipeline makes."""
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Self
-from urllib.parse import quote
+from typing import Self
 
-from sqlalchemy import (
-    Connection,
-    RowMapping,
-    create_engine,
-    event,
-    func,
-    insert,
-    inspect,
-    make_url,
-    or_,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import Connection, RowMapping, func, insert, inspect, or_, select, true, update
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.pool import StaticPool
 
 from ..crash import reached
 from ..errors import SchemaError, StoreBusy
 from ..i18n import _
 from ..model import Outcome, SpooledFrame
 from . import arrivals, clocks
+from .dialects import is_postgresql
+from .engines import exists, name_of, reading_engine, writing_engine
 from .rows import frame_from, frame_values, is_due, observation_values, outcome_from
 from .schema import encounters, frames, notices, observations, quarantine, suspects
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-READ_ONLY = {"mode": "ro", "uri": "true"}
-# How long SQLite waits for another process's lock before it says so. Threads wait one after the other, and everybody
-# tries again, so this times the number of sources and workers must stay far below the watchdog's 60 s.
-BUSY_MS = 2_000
+OPENING = 7_160_446_541  # of an advisory lock: any number, the same in every process that may make the tables
 LATE_TURN = 4  # every so many-th frame claimed is one that came late: as agents share their link by default
 SUSPECT_S = 2.0  # of a pause after a crash: times the attempts of what was in work, and between two of them
 
@@ -50,31 +31,31 @@ def _nothing(_connection: Connection) -> None:
 
 
 class Store:
-    """The site's database. Every method is one transaction and may be called from any thread."""
+    """The site's database. Every method is one transaction and may be called from any thread.
 
-    def __init__(self, url: str, *, read_only: bool = False) -> None:
+    One transaction at a time, on PostgreSQL too: what the pipeline decides (which encounter, which message) it reads
+    before it writes. Other processes may write at the same time.
+    """
+
+    def __init__(self, url: str, *, read_only: bool = False, beside: bool = False) -> None:
         """Open the database at a SQLAlchemy URL (special characters as %XX) and bring it to this program's schema.
 
-        Raises SchemaError when a newer program made it, when the file is no database, or when it is not there and
-        `read_only`.
+        beside: another process, the daemon, is the one that keeps SQLite's log short. Raises SchemaError when a newer
+        program made it, when it is no database or can't be reached, or when it is not there and `read_only`.
         """
-        address = make_url(url)
-        path = address.database or ""
-        # quoted, because SQLite takes a `#` in this form for the end of the file's name
-        target = address.set(database=f"file:{quote(path)}", query=READ_ONLY) if read_only else address
-        if read_only and not Path(path).exists():
-            raise SchemaError(_("{path}: there is no database yet: `tigrillo run` makes it").format(path=path))
-        self._engine = create_engine(target, poolclass=StaticPool, connect_args={"check_same_thread": False})
+        if read_only and not exists(url):
+            raise SchemaError(_("{path}: there is no database yet: `tigrillo run` makes it").format(path=name_of(url)))
+        self._engine = reading_engine(url, most=1) if read_only else writing_engine(url, beside=beside)
         self._lock = threading.RLock()
         self._claims = 0
-        event.listen(self._engine, "connect", _set_pragmas_read_only if read_only else _set_pragmas)
-        event.listen(self._engine, "begin", _begin)
         try:
             with self.transaction() as connection:
-                _migrate(connection, read_only=read_only)
+                _migrate(connection, name_of(url), read_only=read_only)
         except (DatabaseError, StoreBusy) as exc:
             raise SchemaError(
-                _("{path}: is no database this program can open ({reason})").format(path=path, reason=_first_line(exc))
+                _("{path}: is no database this program can open ({reason})").format(
+                    path=name_of(url), reason=_first_line(exc)
+                )
             ) from exc
 
     def close(self) -> None:
@@ -97,9 +78,19 @@ class Store:
             except OperationalError as exc:
                 raise StoreBusy(f"database: {_first_line(exc)}") from exc
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads, and keeps no other process from writing. Raises StoreBusy."""
+        with self._lock:
+            try:
+                with self._engine.connect() as connection, connection.execution_options(reading=True).begin():
+                    yield connection
+            except OperationalError as exc:
+                raise StoreBusy(f"database: {_first_line(exc)}") from exc
+
     def ping(self) -> None:
         """Raises StoreBusy when the database does not answer."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             connection.execute(select(1))
 
     # hop 3, spool
@@ -117,18 +108,18 @@ class Store:
 
     def known_hashes(self, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
         """The content hash of each of these frames, (station, id), that is known."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             return arrivals.known_hashes(connection, keys)
 
     def knows(self, station: str, sha256: str) -> bool:
         """Whether a frame of this content is known at this station."""
         query = select(frames.c.pk).where(frames.c.station == station, frames.c.sha256 == sha256).limit(1)
-        with self.transaction() as connection:
+        with self.reading() as connection:
             return connection.scalar(query) is not None
 
     def waiting_bytes(self) -> int:
         """Bytes in our own folder of frames that wait or are in work."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             return arrivals.waiting_bytes(connection)
 
     # hop 4, claim
@@ -236,7 +227,7 @@ class Store:
 
     def counts(self) -> dict[str, int]:
         """Frames by state, and `observations`, `alerts_<state>` and `quarantine`."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             by_state = connection.execute(select(frames.c.state, func.count()).group_by(frames.c.state))
             found = {str(state): int(count) for state, count in by_state}
             by_alert = connection.execute(select(notices.c.state, func.count()).group_by(notices.c.state))
@@ -247,24 +238,24 @@ class Store:
 
     def count_encounters(self) -> int:
         """How many encounters there were."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             return int(connection.scalar(select(func.count()).select_from(encounters)) or 0)
 
     def count_received(self, *, since: datetime) -> int:
         """How many recorded frames came since then."""
         query = select(func.count()).where(frames.c.state == "recorded", frames.c.received_at >= since)
-        with self.transaction() as connection:
+        with self.reading() as connection:
             return int(connection.scalar(query) or 0)
 
     def find_frames(self, frame_id: str) -> list[SpooledFrame]:
         """The frames with this id, one for each station that has it."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             rows = connection.execute(select(frames).where(frames.c.id == frame_id)).mappings()
             return [frame_from(row) for row in rows]
 
     def thumbnails_of(self, pk: int) -> list[SpooledFrame]:
         """The thumbnails that came for a full frame."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             rows = connection.execute(select(frames).where(frames.c.full_pk == pk)).mappings()
             return [frame_from(row) for row in rows]
 
@@ -272,13 +263,13 @@ class Store:
         """The full frame that a thumbnail stands for; None while it is not here."""
         thumb = frames.alias("thumb")
         query = select(frames).join(thumb, thumb.c.full_pk == frames.c.pk).where(thumb.c.pk == pk)
-        with self.transaction() as connection:
+        with self.reading() as connection:
             row = connection.execute(query).mappings().first()
         return frame_from(row) if row else None
 
     def outcome(self, pk: int, *, suppressed: bool = True) -> Outcome | None:
         """What was recorded for a frame, also suppressed repeats if so wanted; None while it is not recorded."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             row = connection.execute(select(frames).where(frames.c.pk == pk)).mappings().first()
             if row is None or row["state"] != "recorded":
                 return None
@@ -295,7 +286,7 @@ class Store:
         """Recorded frames, without suppressed repeats, in the order of arrival; those that came since then."""
         last, came = 0, frames.c.received_at >= since if since is not None else true()
         while True:
-            with self.transaction() as connection:
+            with self.reading() as connection:
                 pks = connection.scalars(
                     select(frames.c.pk)
                     .where(frames.c.state == "recorded", frames.c.pk > last, came)
@@ -311,7 +302,7 @@ class Store:
 
     def quarantined(self) -> list[tuple[str, str]]:
         """(name, reason) of everything in quarantine, oldest first."""
-        with self.transaction() as connection:
+        with self.reading() as connection:
             rows = connection.execute(select(quarantine.c.name, quarantine.c.reason).order_by(quarantine.c.pk))
             return [(str(name), str(reason)) for name, reason in rows]
 
@@ -326,6 +317,7 @@ def _claim(connection: Connection, now: datetime, *, late: bool) -> RowMapping |
         )
         .order_by(frames.c.pk)
         .limit(1)
+        .with_for_update(skip_locked=True)  # PostgreSQL only: another process takes another one
         .scalar_subquery()
     )
     taken = (
@@ -337,24 +329,10 @@ def _claim(connection: Connection, now: datetime, *, late: bool) -> RowMapping |
     return connection.execute(taken).mappings().first()
 
 
-def _begin(connection: Connection) -> None:
-    """Begin before the first statement; sqlite3 itself begins only before an INSERT, so half a migration could stay."""
-    connection.exec_driver_sql("BEGIN")
-
-
-def _set_pragmas(connection: Any, _record: object) -> None:
-    connection.isolation_level = None  # see _begin
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_MS}"):
-        connection.execute(f"PRAGMA {pragma}")
-
-
-def _set_pragmas_read_only(connection: Any, _record: object) -> None:
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout={BUSY_MS}")
-
-
-def _migrate(connection: Connection, *, read_only: bool) -> None:
-    """Bring the schema to the newest of ours. Alembic, 12 MB of memory, is loaded only when it has something to do."""
+def _migrate(connection: Connection, name: str, *, read_only: bool) -> None:
+    """Make the tables, or bring them to the newest of ours. Alembic, 8 MB, is loaded only when it has work."""
+    if is_postgresql(connection) and not read_only:  # two processes may come first; SQLite lets one begin
+        connection.execute(select(func.pg_advisory_xact_lock(OPENING)))
     known = sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("*.py"))
     found = inspect(connection).has_table("alembic_version")
     current = connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() if found else None
@@ -364,7 +342,15 @@ def _migrate(connection: Connection, *, read_only: bool) -> None:
                 current=current
             )
         )
-    if current != known[-1] and not read_only:
+    if read_only and current is None:
+        raise SchemaError(_("{path}: there is no database yet: `tigrillo run` makes it").format(path=name))
+    if read_only or current == known[-1]:
+        return
+    if current is None:
+        from .create import create  # noqa: PLC0415  # because of the memory
+
+        create(connection, known[-1])
+    else:
         from .upgrade import upgrade  # noqa: PLC0415  # because of the memory
 
         upgrade(connection, MIGRATIONS)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     tuple_,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 )
 
 from ..model import Box, Category
+from .dialects import clock_hour_of, day_of, hour_of, larger
 from .schema import audit, deployments, frames, observations, suspects
 from .sql import Store
 
@@ -90,7 +92,7 @@ def boxes_of(store: Store, station: str, stay: Stay) -> Iterator[Any]:
     after: tuple[Any, ...] | None = None
     while True:
         page = query if after is None else query.where(tuple_(*key) > tuple_(*after, types=[each.type for each in key]))
-        with store.transaction() as connection:
+        with store.reading() as connection:
             rows = connection.execute(page.limit(PAGE)).all()
         yield from rows
         if len(rows) < PAGE:
@@ -100,10 +102,10 @@ def boxes_of(store: Store, station: str, stay: Stay) -> Iterator[Any]:
 
 def times_of(store: Store, station: str, stay: Stay) -> list[datetime]:
     """One moment of every hour in which this place gave pictures, with animals or without, in order."""
-    hour = func.strftime("%Y-%m-%d %H", frames.c.captured_utc)
+    hour = hour_of(frames.c.captured_utc)
     at = func.min(frames.c.captured_utc, type_=frames.c.captured_utc.type)
     query = select(at).where(*_within(station, stay), frames.c.state == "recorded").group_by(hour).order_by(hour)
-    with store.transaction() as connection:
+    with store.reading() as connection:
         return list(connection.scalars(query))
 
 
@@ -111,7 +113,7 @@ def stays_of(store: Store, station: str) -> list[Stay]:
     """The station's deployments in order, and what lies before, between and after them as one stay each."""
     query = select(deployments.c.id, deployments.c.started_at, deployments.c.ended_at)
     query = query.where(deployments.c.station == station).order_by(deployments.c.started_at, deployments.c.id)
-    with store.transaction() as connection:
+    with store.reading() as connection:
         rows = connection.execute(query).all()
     stays, free_from = [], None
     for number, (name, start, end) in enumerate(rows):
@@ -142,7 +144,7 @@ def listed(connection: Connection, *, station: str = "", states: Sequence[State]
 
 def hours_of(connection: Connection, pk: int) -> list[int]:
     """Of each UTC hour of the day, how many boxes."""
-    hour = func.strftime("%H", frames.c.captured_utc)
+    hour = clock_hour_of(frames.c.captured_utc)
     query = select(hour, func.count()).join(observations, observations.c.frame_pk == frames.c.pk)
     found = connection.execute(query.where(observations.c.suspect_pk == pk).group_by(hour)).all()
     counts = {int(each): int(count) for each, count in found if each is not None}
@@ -239,7 +241,7 @@ def in_force(connection: Connection, station: str, at: datetime) -> list[Suspect
 
 def days_between(connection: Connection, station: str, since: datetime, until: datetime) -> int:
     """On how many UTC days between two moments the station took pictures."""
-    day = func.strftime("%Y-%m-%d", frames.c.captured_utc)
+    day = day_of(frames.c.captured_utc)
     query = select(func.count(func.distinct(day))).where(
         frames.c.station == station, frames.c.captured_utc > since, frames.c.captured_utc < until
     )
@@ -267,7 +269,7 @@ def add_box(connection: Connection, suspect: Suspect, frame_pk: int, number: int
     connection.execute(update(observations).where(observations.c.pk == row).values(suspect_pk=suspect.pk))
     seen: dict[str, Any] = {"frames": suspects.c.frames + 1}
     if at > suspect.last_at:
-        seen |= {"last_at": at, "days": suspects.c.days + (at.date() != suspect.last_at.date())}
+        seen |= {"last_at": at, "days": suspects.c.days + int(at.date() != suspect.last_at.date())}
     connection.execute(update(suspects).where(suspects.c.pk == suspect.pk).values(**seen))
 
 
@@ -291,14 +293,14 @@ def pictures_of(connection: Connection, pk: int, *, most: int) -> list[Any]:
         .where(observations.c.suspect_pk == pk)
         .subquery()
     )
-    step = func.max(1, numbered.c.total / most)
+    step = larger(literal_column("1"), numbered.c.total // most)
     rows = connection.execute(select(numbered).where(numbered.c.rank % step == 0).order_by(numbered.c.rank))
     return list(rows.all())[:most]
 
 
 def stations_with_boxes(store: Store) -> list[str]:
     """Every station of which a frame was recorded, by name."""
-    with store.transaction() as connection:
+    with store.reading() as connection:
         query = select(frames.c.station).where(frames.c.state == "recorded").distinct().order_by(frames.c.station)
         return list(connection.scalars(query))
 

@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, func, select, text
-from sqlalchemy.dialects.sqlite import insert as upsert
 
+from .dialects import upsert
 from .schema import frames, notices, observations, quarantine, station_state, watched
 
 NEWEST_LOOKED_AT = 5_000  # frames of which the share without animals is told
@@ -55,9 +55,9 @@ def keep(connection: Connection, changed: Iterable[tuple[str, datetime, datetime
     values = [{"name": name, "since": since, "told_at": told_at} for name, since, told_at in changed]
     if not values:
         return
-    statement = upsert(watched)
+    statement = upsert(connection, watched)
     told = {"since": statement.excluded.since, "told_at": statement.excluded.told_at}
-    connection.execute(statement.on_conflict_do_update(["name"], set_=told), values)
+    connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=told), values)
 
 
 def drop(connection: Connection, names: Iterable[str]) -> None:

@@ -6,6 +6,7 @@ in `stale_days`, which triggers fill (triggers.py). Dropping them loses nothing 
 
 from sqlalchemy import JSON, Boolean, Column, Float, ForeignKey, Index, Integer, String, Table, text
 
+from .dialects import widen
 from .schema import Utc, metadata
 
 # What a page lists of frames: pictures of one trigger and triggers that follow at once (edge/fieldwork/sequences.py).
@@ -13,7 +14,8 @@ from .schema import Utc, metadata
 # first frame was taken, or received where that is unknown (timed: False). kind, taxon, score: the machine's surest
 # answer; kind is animal, human, vehicle or blank. shown_kind, shown_taxon, count: what counts now, people's answers
 # before the machine's. best_frame_pk, best_number: the picture that shows it best. unreviewed: frames nobody has
-# answered. disagrees: a person said something else than the machine.
+# answered. disagrees: a person said something else than the machine. shows: what sums are made of
+# (edge/summaries/rows.py); no page needs it.
 sequences = Table(
     "sequences",
     metadata,
@@ -38,6 +40,7 @@ sequences = Table(
     Column("disagrees", Boolean, nullable=False, default=False),
     Column("people", Boolean, nullable=False, default=False),
     Column("favourite", Boolean, nullable=False, default=False),
+    Column("shows", JSON, nullable=False),
     Index(None, "started_at", "pk"),
     Index(None, "station", "started_at", "pk"),
     Index(None, "shown_taxon", "started_at", "pk"),
@@ -124,12 +127,14 @@ tallies = Table(
     Index(None, "taxon", "station", "period"),
 )
 
-# What has changed since its summaries were made. day: UTC, of when the frame was taken or else received.
+# What has changed since its summaries were made. day: UTC, of when the frame was taken or else received. marks: how
+# often, so that a change is known that comes while its summaries are made.
 stale_days = Table(
     "stale_days",
     metadata,
     Column("station", String(64), primary_key=True),
     Column("day", String(10), primary_key=True),
+    Column("marks", Integer, nullable=False, server_default="1"),
 )
 
 # What the summaries were made with ("zones", "version"): where that has changed, all days are stale.
@@ -224,3 +229,5 @@ throttle = Table(
     Column("last_at", Utc, nullable=False, index=True),
     Column("until", Utc),
 )
+
+widen(metadata)

@@ -16,7 +16,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"edge", "errors", "clock", "wire", "model", "i18n", "sd_notify", "crash", "redaction", "arenas"}),
     frozenset({"lifeline"}),
     frozenset({"placement", "messages", "tls", "tokens", "notices", "deployed", "camera_clock", "sunlight", "dataset"}),
-    frozenset({"paths", "services", "foreign"}),
+    frozenset({"paths", "services", "foreign", "passwords"}),
     frozenset({"hookspecs"}),
     frozenset(
         {"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links", "tracking"}

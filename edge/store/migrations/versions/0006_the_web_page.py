@@ -12,46 +12,53 @@ TRIGGERS = {
     "frames_stale_added": """
         AFTER INSERT ON frames WHEN NEW.state = 'recorded'
         BEGIN
-            INSERT OR IGNORE INTO stale_days (station, day)
-                VALUES (NEW.station, substr(coalesce(NEW.captured_utc, NEW.received_at), 1, 10));
+            INSERT INTO stale_days (station, day)
+                VALUES (NEW.station, substr(coalesce(NEW.captured_utc, NEW.received_at), 1, 10))
+                ON CONFLICT (station, day) DO UPDATE SET marks = marks + 1;
         END""",
     "frames_stale_changed": """
         AFTER UPDATE OF state, captured_utc, people, full_pk, infrared ON frames
         WHEN NEW.state = 'recorded' OR OLD.state = 'recorded'
         BEGIN
-            INSERT OR IGNORE INTO stale_days (station, day)
-                VALUES (OLD.station, substr(coalesce(OLD.captured_utc, OLD.received_at), 1, 10));
-            INSERT OR IGNORE INTO stale_days (station, day)
-                VALUES (NEW.station, substr(coalesce(NEW.captured_utc, NEW.received_at), 1, 10));
+            INSERT INTO stale_days (station, day)
+                VALUES (OLD.station, substr(coalesce(OLD.captured_utc, OLD.received_at), 1, 10))
+                ON CONFLICT (station, day) DO UPDATE SET marks = marks + 1;
+            INSERT INTO stale_days (station, day)
+                VALUES (NEW.station, substr(coalesce(NEW.captured_utc, NEW.received_at), 1, 10))
+                ON CONFLICT (station, day) DO UPDATE SET marks = marks + 1;
         END""",
     "observations_stale_changed": """
         AFTER UPDATE OF suspect_pk, taxon, category ON observations
         BEGIN
-            INSERT OR IGNORE INTO stale_days (station, day)
+            INSERT INTO stale_days (station, day)
                 SELECT station, substr(coalesce(frames.captured_utc, frames.received_at), 1, 10)
-                FROM frames WHERE pk = NEW.frame_pk;
+                FROM frames WHERE pk = NEW.frame_pk
+                ON CONFLICT (station, day) DO UPDATE SET marks = marks + 1;
         END""",
     "suspects_stale_changed": """
         AFTER UPDATE OF state ON suspects WHEN NEW.state != OLD.state
         BEGIN
-            INSERT OR IGNORE INTO stale_days (station, day)
+            INSERT INTO stale_days (station, day)
                 SELECT frames.station, substr(coalesce(frames.captured_utc, frames.received_at), 1, 10)
                 FROM observations JOIN frames ON frames.pk = observations.frame_pk
-                WHERE observations.suspect_pk = NEW.pk;
+                WHERE observations.suspect_pk = NEW.pk
+                ON CONFLICT (station, day) DO UPDATE SET marks = marks + 1;
         END""",
     "reviews_stale_added": """
         AFTER INSERT ON reviews
         BEGIN
-            INSERT OR IGNORE INTO stale_days (station, day)
+            INSERT INTO stale_days (station, day)
                 SELECT station, substr(coalesce(frames.captured_utc, frames.received_at), 1, 10)
-                FROM frames WHERE pk = NEW.frame_pk;
+                FROM frames WHERE pk = NEW.frame_pk
+                ON CONFLICT (station, day) DO UPDATE SET marks = marks + 1;
         END""",
     "reviews_stale_changed": """
         AFTER UPDATE ON reviews
         BEGIN
-            INSERT OR IGNORE INTO stale_days (station, day)
+            INSERT INTO stale_days (station, day)
                 SELECT station, substr(coalesce(frames.captured_utc, frames.received_at), 1, 10)
-                FROM frames WHERE pk = NEW.frame_pk;
+                FROM frames WHERE pk = NEW.frame_pk
+                ON CONFLICT (station, day) DO UPDATE SET marks = marks + 1;
         END""",
 }
 # What was recorded before has no summaries yet.
@@ -82,6 +89,7 @@ def upgrade() -> None:
         "stale_days",
         sa.Column("station", sa.String(length=64), nullable=False),
         sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("marks", sa.Integer(), server_default="1", nullable=False),
         sa.PrimaryKeyConstraint("station", "day", name=op.f("pk_stale_days")),
     )
     op.create_table(
@@ -196,6 +204,7 @@ def upgrade() -> None:
         sa.Column("disagrees", sa.Boolean(), nullable=False),
         sa.Column("people", sa.Boolean(), nullable=False),
         sa.Column("favourite", sa.Boolean(), nullable=False),
+        sa.Column("shows", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["best_frame_pk"], ["frames.pk"], name=op.f("fk_sequences_best_frame_pk")),
         sa.ForeignKeyConstraint(["pk"], ["frames.pk"], name=op.f("fk_sequences_pk")),
         sa.PrimaryKeyConstraint("pk", name=op.f("pk_sequences")),
@@ -260,6 +269,21 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_sequence_frames_sequence_pk_position"), "sequence_frames", ["sequence_pk", "position"])
     op.create_index(op.f("ix_encounters_last_at_pk"), "encounters", ["last_at", "pk"])
+    op.add_column("reviews", sa.Column("action", sa.String(length=64), nullable=False, server_default=""))
+    op.create_index(
+        op.f("ix_reviews_action"),
+        "reviews",
+        ["action"],
+        sqlite_where=sa.text("action != ''"),
+        postgresql_where=sa.text("action != ''"),
+    )
+    op.create_index(
+        "ix_frames_untimed",
+        "frames",
+        ["station", "received_at"],
+        sqlite_where=sa.text("captured_utc IS NULL"),
+        postgresql_where=sa.text("captured_utc IS NULL"),
+    )
     op.execute(FIRST)
     for name, body in TRIGGERS.items():
         op.execute(f"CREATE TRIGGER {name} {body}")
@@ -268,7 +292,10 @@ def upgrade() -> None:
 def downgrade() -> None:
     for name in TRIGGERS:
         op.execute(f"DROP TRIGGER {name}")
+    op.drop_index("ix_frames_untimed", "frames")
     op.drop_index(op.f("ix_encounters_last_at_pk"), "encounters")
+    op.drop_index(op.f("ix_reviews_action"), "reviews")
+    op.drop_column("reviews", "action")
     for table in (
         "sequence_frames",
         "sessions",

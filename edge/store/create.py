@@ -1,0 +1,30 @@
+"""A new database: all tables, what the database does by itself, and the mark that no migration is wanted.
+
+It is made at once and not by the migrations: they would load Alembic, 8 MB, and the first of them are older than
+PostgreSQL's place here. tests/unit/test_migrations.py holds both ways against each other. A module of its own, because
+a daemon whose database is there needs no tables of the web page.
+"""
+
+from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, String, Table, insert
+
+from . import web_schema
+from .schema import counters
+from .triggers import trigger_statements
+
+# As Alembic makes it, to find it again.
+_VERSION = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+
+
+def create(connection: Connection, revision: str) -> None:
+    """Make everything in an empty database, in the transaction of `connection`. revision: the newest migration's."""
+    web_schema.sequences.metadata.create_all(connection, checkfirst=False)
+    for statement in trigger_statements(connection.dialect.name):
+        connection.exec_driver_sql(statement)
+    connection.execute(insert(counters).values(name="waiting_bytes", value=0))
+    _VERSION.create(connection)
+    connection.execute(insert(_VERSION).values(version_num=revision))
