@@ -24,6 +24,13 @@ class NotKnown(HTTPException):
         super().__init__(401, "not logged in")
 
 
+class Forged(HTTPException):
+    """A change that did not come from one of our own pages, as far as we can tell. why: marked, one sentence."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(403, why)
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """A dependency that gives the Principal when they have the right. Raises NotKnown, HTTPException 403."""

@@ -1,5 +1,6 @@
 """Errors → a page that says what happened and what to do, or JSON as of RFC 9457 for the API."""
 
+import contextlib
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
@@ -8,13 +9,13 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from edge.errors import EdgeError, StoreBusy
+from edge.errors import EdgeError, RetryableError
 from edge.i18n import mark
 from edge.redaction import redacted
 
 from .guard import TooLongError
-from .needs import NotKnown
-from .page import render
+from .needs import Forged, NotKnown
+from .page import render, speech_of
 from .web import web_of
 
 WORDS = {
@@ -31,6 +32,8 @@ WORDS = {
     503: (mark("The database is busy"), mark("Try again in a moment.")),
 }
 
+FORGED = (mark("This was not done"), mark("Load the page you came from again, and send it once more."))
+
 
 def install(app: FastAPI) -> None:
     """Register the handlers."""
@@ -40,9 +43,12 @@ def install(app: FastAPI) -> None:
     app.add_middleware(Bugs)
 
 
-def problem(request: Request, status: int, detail: str = "") -> Response:
-    """The answer for an error. detail: one line for people, in their language where it is about their input."""
-    headline, advice = WORDS.get(status, WORDS[500 if status >= 500 else 400])
+def problem(request: Request, status: int, detail: str = "", *, words: tuple[str, str] | None = None) -> Response:
+    """The answer for an error. detail: one line for people, in their language where it is about their input.
+
+    words: headline and advice, marked; those of the status when left out.
+    """
+    headline, advice = words or WORDS.get(status, WORDS[500 if status >= 500 else 400])
     detail = redacted(detail)
     if request.url.path.startswith("/api/"):
         body = {"type": "about:blank", "title": headline, "status": status, "detail": detail}
@@ -55,9 +61,20 @@ async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if isinstance(error, NotKnown) and request.method == "GET" and not request.url.path.startswith("/api/"):
         return _to_log_in(request)
-    answer = problem(request, error.status_code, str(error.detail or ""))
+    await _who(request)
+    detail = str(error.detail or "")
+    if isinstance(error, Forged):
+        return problem(request, 403, speech_of(request).text(detail), words=FORGED)
+    answer = problem(request, error.status_code, detail)
     answer.headers.update(error.headers or {})
     return answer
+
+
+async def _who(request: Request) -> None:
+    """An address that no route has was asked for by somebody, too: they keep their language and their way back."""
+    if request.method == "GET" and not hasattr(request.state, "principal"):
+        with contextlib.suppress(RetryableError):
+            request.state.principal = await request.app.state.knows(request)
 
 
 def _to_log_in(request: Request) -> Response:
@@ -75,7 +92,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return problem(request, 503 if isinstance(error, StoreBusy) else 409, str(error))
+    return problem(request, 503 if isinstance(error, RetryableError) else 409, str(error))
 
 
 class Bugs:

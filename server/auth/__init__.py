@@ -1,0 +1,1 @@
+"""People: who asks, logging in and out, accounts, invitations, the first run."""
