@@ -1,5 +1,6 @@
 """`python -m server SITE.yaml`: the web page of a site, until SIGTERM. `tigrillo run` keeps one running."""
 
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,7 @@ from edge.store.readers import Readers
 from edge.store.sql import Store
 
 from .app import create_app
+from .live.watch import watch
 from .web import Web
 
 GRACE_S = 3  # event streams never end by themselves
@@ -39,7 +41,7 @@ def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
     config = plan.file.web or WebConfig()
     stop = threading.Event()
     with open_web(plan, registry, log=log, clock=SystemClock()) as web, background(web, stop):
-        server = uvicorn.Server(_uvicorn(config, web))
+        server = _Server(_uvicorn(config, web), web)
         log.info("web.started", listen=config.listen, port=config.port)
         try:
             server.run()
@@ -57,8 +59,7 @@ def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
 @contextmanager
 def background(web: Web, stop: threading.Event) -> Iterator[None]:
     """The threads beside the requests; ended when the context is left."""
-    del web
-    threads: list[threading.Thread] = []
+    threads = [threading.Thread(target=watch, args=(web, stop), name="live", daemon=True)]
     for thread in threads:
         thread.start()
     try:
@@ -67,6 +68,19 @@ def background(web: Web, stop: threading.Event) -> Iterator[None]:
         stop.set()
         for thread in threads:
             thread.join(timeout=10)
+
+
+class _Server(uvicorn.Server):
+    """One whose event streams end when it is told to stop: they never do by themselves."""
+
+    def __init__(self, config: uvicorn.Config, web: Web) -> None:
+        super().__init__(config)
+        self._web = web
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams, then the rest in good order."""
+        self._web.live.close()
+        await super().shutdown(sockets)
 
 
 def _uvicorn(config: WebConfig, web: Web) -> uvicorn.Config:

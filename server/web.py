@@ -1,6 +1,6 @@
 """What every part of the page is handed: the site, the database, the clock. Built once, in __main__.py or a test."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -15,10 +15,12 @@ from edge.site_web import WebConfig
 from edge.store.readers import Readers
 from edge.store.sql import Store
 
+from .live.hub import Hub
+
 
 @dataclass(frozen=True, slots=True)
 class Web:
-    """One site's web page. readers: for every page. store: for the few writes (short transactions)."""
+    """One site's web page. readers: for every page. store: for the few writes (short transactions). live: news."""
 
     plan: Plan
     registry: Registry
@@ -26,6 +28,7 @@ class Web:
     readers: Readers
     clock: Clock
     log: Log
+    live: Hub = field(default_factory=Hub, compare=False)
 
     @property
     def config(self) -> WebConfig:

@@ -1,0 +1,28 @@
+"""The names of a site's stations, for filters: those it names, and those that pictures came from."""
+
+import threading
+import time
+
+from sqlalchemy import Connection
+
+from edge.store.summaries import stations_with_frames
+
+from ..rights import Principal
+from ..web import Web
+
+GOOD_FOR_S = 60.0  # looking costs a step along an index for each station
+
+_lock = threading.Lock()
+_known: dict[str, tuple[float, frozenset[str]]] = {}  # address of a database → when it was looked, what was found
+
+
+def station_names(web: Web, connection: Connection, principal: Principal) -> list[str]:
+    """Those that this person sees, sorted."""
+    url, now_s = web.plan.database_url, time.monotonic()
+    with _lock:
+        at_s, seen = _known.get(url, (float("-inf"), frozenset[str]()))
+        if now_s - at_s > GOOD_FOR_S:
+            seen = frozenset(stations_with_frames(connection))
+            _known.clear()  # one site a process; tests have many
+            _known[url] = now_s, seen
+    return sorted(name for name in {*web.plan.stations, *seen} if principal.sees(name))
