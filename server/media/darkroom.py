@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from edge.media.opener import FileMedia
 
 from ..web import web_of
+from .clips import Projector
 from .derive import derived, key_of
 from .kept import Kept
 from .known import Known
@@ -21,11 +22,12 @@ MOST_WAITING = 200
 
 
 class Darkroom:
-    """Makes pictures and keeps them. One for an application."""
+    """Makes pictures and keeps them; projector: the same for clips. One for an application."""
 
     def __init__(self, folder: Path, media: FileMedia) -> None:
         self.media = media
         self.kept = Kept(folder)
+        self.projector = Projector(self.kept, media.max_pixels)
         self._threads = ThreadPoolExecutor(AT_ONCE, "pictures")
         self._lock = threading.Lock()
         self._making: dict[object, Future[bytes]] = {}

@@ -3,27 +3,33 @@
 Nothing of a path comes from an address: it has a frame's number, a size's name and a picture's number.
 """
 
+import os
+from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request
-from fastapi.responses import Response
+from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from edge.errors import DecodeError
 
-from ..needs import Unblurring, Viewer
+from ..needs import Unblurring, Viewer, WithOriginals
 from ..rights import Principal
 from ..web import Site, Web
 from .darkroom import Darkroom, darkroom_of
 from .derive import SIZES, key_of
 from .known import Known, read_known
 from .looking import note_seen
+from .originals import NotThere, disposition, original_of
 from .placeholder import GONE, MISSING, UNKNOWN, UNREADABLE, placeholder
 
 router = APIRouter()
 FramePk = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
 Room = Annotated[Darkroom, Depends(darkroom_of)]
+WAIT_S = 6.0  # for a clip that is being made, before the answer is that it is: short ones are there by then
+AGAIN_S = 3
 # An hour without asking, and a week in which the old one is shown while the new one is asked for: pages on a bad link.
 # What is hidden may change, but who got a picture has seen it.
 CACHE = "private, max-age=3600, stale-while-revalidate=604800"
@@ -69,6 +75,63 @@ async def picture(
         except DecodeError:
             return _not_read(request, known)
     return Response(body, headers=headers, media_type="image/webp")
+
+
+@router.get("/media/{frame_pk}/clip.mp4", response_class=Response)
+async def clip(web: Site, principal: Viewer, room: Room, frame_pk: FramePk) -> Response:
+    """A clip that browsers play, people hidden; 202 while it is being made. Ranges are answered."""
+    known = await run_in_threadpool(known_frame, web, principal, frame_pk)
+    if known is None or known.kind != "clip":
+        raise HTTPException(404)
+    if known.original == "deleted":
+        await run_in_threadpool(room.kept.forget_frame, known.pk)
+        raise HTTPException(410)
+    path = room.projector.path_of(known)
+    status = await run_in_threadpool(_status_of, path)
+    if status is None:
+        try:
+            made = await room.projector.within(known, WAIT_S)
+        except DecodeError as exc:
+            raise HTTPException(404, "its file is gone or damaged") from exc
+        status = await run_in_threadpool(_status_of, path) if made else None
+    if status is None:
+        headers = {"retry-after": str(AGAIN_S), "cache-control": "no-store"}
+        return JSONResponse({"state": "being made"}, 202, headers)
+    await run_in_threadpool(room.kept.used, path, status.st_mtime)
+    headers = {"etag": f'"{path.name}"', "cache-control": CACHE}
+    kind = "video/mp4" if path.suffix == ".mp4" else "video/webm"
+    return FileResponse(path, headers=headers, media_type=kind, stat_result=status)
+
+
+@router.get("/media/{frame_pk}/original", response_class=Response)
+def original(web: Site, principal: WithOriginals, frame_pk: FramePk) -> Response:
+    """The file as it came. One that shows people is for those who may see them, which is written down."""
+    known = known_frame(web, principal, frame_pk)
+    if known is None:
+        raise HTTPException(404)
+    if known.original in {"withheld", "deleted"}:
+        raise HTTPException(410, f"the original is {known.original}")
+    if known.people and not principal.may("unblur"):
+        raise HTTPException(403, "it shows people: needs the right unblur")
+    try:
+        path, status, kind = original_of(known)
+    except NotThere as exc:
+        raise HTTPException(404, "the file is not where it was") from exc
+    note_seen(web, principal, known, "original")
+    headers = {
+        "content-disposition": disposition(known.name),
+        "etag": f'"{known.sha256[:32]}"',
+        "cache-control": "no-store" if known.people else "private, max-age=3600",
+        "content-security-policy": "default-src 'none'; sandbox",
+    }
+    return FileResponse(path, headers=headers, media_type=kind, stat_result=status)
+
+
+def _status_of(path: FilePath) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
 
 
 def known_frame(web: Web, principal: Principal, frame_pk: int) -> Known | None:
