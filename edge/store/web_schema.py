@@ -125,6 +125,7 @@ tallies = Table(
     Column("first_at", Utc, nullable=False),
     Column("last_at", Utc, nullable=False),
     Index(None, "taxon", "station", "period"),
+    Index(None, "period", "kind", "taxon", "station"),
 )
 
 # What has changed since its summaries were made. day: UTC, of when the frame was taken or else received. marks: how

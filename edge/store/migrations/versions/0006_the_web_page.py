@@ -113,6 +113,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("station", "period", "kind", "taxon", name=op.f("pk_tallies")),
     )
     op.create_index(op.f("ix_tallies_taxon_station_period"), "tallies", ["taxon", "station", "period"])
+    columns = ["period", "kind", "taxon", "station"]
+    op.create_index(op.f("ix_tallies_period_kind_taxon_station"), "tallies", columns)
     op.create_table(
         "throttle",
         sa.Column("name", sa.String(length=128), nullable=False),
