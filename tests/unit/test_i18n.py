@@ -181,7 +181,8 @@ def test_errors_that_end_a_command_are_marked():
 def test_constants_that_are_translated_later_are_marked(script):
     assert len(WORDS) == len(VERBS) == 8
     assert WORDS == VERBS
-    assert {*WORDS, *Category.__args__, *NOTES.values(), *TEMPLATES, *words.WORDS.values()} <= set(script.marked_texts())
+    marked = set(script.marked_texts())
+    assert {*WORDS, *Category.__args__, *NOTES.values(), *TEMPLATES, *words.WORDS.values()} <= marked
 
 
 def test_numbers_are_written_as_people_write_them(spanish):
