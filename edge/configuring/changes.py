@@ -50,6 +50,11 @@ class Change:
     attempts: int = 0
 
     @property
+    def began(self) -> datetime:
+        """When it was asked for, aware."""
+        return datetime.fromisoformat(self.at)
+
+    @property
     def is_over(self) -> bool:
         """Whether its outcome is known."""
         return self.state != "trying"

@@ -31,6 +31,7 @@ class Proposal:
 
     base: SHA-256, hex, of the file as the proposer saw it. faults: one line each, "site.yaml:12:3 rules[0].taxon: …".
     diff: unified, without secrets; "" when nothing changes. warnings: what is not wrong, but may not be meant.
+    stale: the file has changed since; one of the faults says so.
     """
 
     path: Path
@@ -39,6 +40,7 @@ class Proposal:
     faults: tuple[str, ...]
     diff: str
     warnings: tuple[str, ...] = ()
+    stale: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -69,17 +71,19 @@ def propose(path: Path, text: str, registry: Registry, *, base: str = "") -> Pro
     text = text.replace("\r\n", "\n")  # forms send CRLF
     old, now = read_site(path)
     faults: list[str] = []
-    if base and base != now:
+    stale = bool(base) and base != now
+    if stale:
         faults.append(
             _("{name} was changed meanwhile: load it again, and make your change there").format(name=path.name)
         )
     if len(text.encode()) > LARGEST_TEXT:
         faults.append(_("{name}: more than {most} bytes").format(name=path.name, most=LARGEST_TEXT))
-        return Proposal(path, text, base or now, tuple(faults), "")
+        return Proposal(path, text, base or now, tuple(faults), "", stale=stale)
     plan, found = _plan_of(path, text, old, registry)
     faults += found
     warnings = _warnings_of(plan) if plan is not None else ()
-    return Proposal(path, text, base or now, tuple(map(redacted, faults)), diff_of(old, text, path.name), warnings)
+    diff = diff_of(old, text, path.name)
+    return Proposal(path, text, base or now, tuple(map(redacted, faults)), diff, warnings, stale)
 
 
 def diff_of(old: str, new: str, name: str = "site.yaml") -> str:
