@@ -24,8 +24,10 @@ from edge.clock import SystemClock
 from edge.config import Plan, load_plan
 from edge.model import Answer, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
 from edge.models.taxa import all_taxa
+from edge.passwords import Hasher
 from edge.pipeline.recording import note_outcome
 from edge.registry import load_registry
+from edge.store import users
 from edge.store.sql import Store
 from tests.browser.scenes import scene
 from tests.e2e.waiting import HOST, free_port, wait_until
@@ -112,13 +114,19 @@ class House:
         if self.seeded:
             seed(load_plan(self.site, load_registry()), self.folder / "pictures")
         if self.people:
-            for name, role in (("ana", "admin"), ("rosa", "reviewer"), ("juan", "viewer")):
-                self.command("users", "add", name, "--role", role, "--site", str(self.site), stdin=PASSWORD + "\n")
+            self._add_people()
         self.start()
         return self
 
     def __exit__(self, *_exc: object) -> None:
         self.stop()
+
+    def _add_people(self) -> None:
+        hashed = Hasher().hash(PASSWORD)
+        with Store(load_plan(self.site, load_registry()).database_url) as store, store.transaction() as connection:
+            for name, role in (("ana", "admin"), ("rosa", "reviewer"), ("juan", "viewer")):
+                now = SystemClock().now()
+                users.add(connection, name, role, password=hashed, now=now, who="test")
 
     def command(self, *arguments: str, stdin: str = "") -> str:
         """Run `tigrillo …`; what it printed. Fails the test when it fails."""
