@@ -35,6 +35,7 @@ from .commands import (
     species,
     station,
     station_command,
+    users,
     video,
     web,
 )
@@ -295,6 +296,7 @@ app.add_typer(
 app.add_typer(alerts.app, name="alerts", help=_("Explain, simulate, watch and try alerts."))
 app.add_typer(quarantine.app, name="quarantine", help=_("List what could not be looked at; try it again."))
 app.add_typer(people.app, name="people", help=_("Show, release and sweep originals that show people or vehicles."))
+app.add_typer(users.app, name="users", help=_("Let people in to the web page: add, invite, roles, keys."))
 app.add_typer(repeats.app, name="repeats", help=_("Find stones and branches that pass for animals; leave them out."))
 app.add_typer(
     deployments.app, name="deployments", help=_("When which camera stood where; trap-nights, failures, imports.")
