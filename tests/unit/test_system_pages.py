@@ -122,7 +122,7 @@ def test_what_waits_is_counted(rig):
     assert (said["waiting"], said["in_work"], said["messages_to_send"], said["messages_failed"]) == (0, 0, 1, 1)
     assert said["disk_free_bytes"] > 0
     assert said["workers"] == 2
-    assert "1 messages wait to be sent" in rig.client("manager").get("/system").text
+    assert "1 message waits to be sent" in rig.client("manager").get("/system").text
 
 
 def test_htmx_is_given_the_changing_part_alone(rig):
