@@ -11,9 +11,11 @@ from tests.web_rig import NOW, WebRig
 LONG_AGO = NOW - timedelta(days=800)
 
 
-@pytest.fixture
-def rig(tmp_path):
-    with WebRig(tmp_path) as made:
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory):
+    """A site with a past that no test changes."""
+    with WebRig(tmp_path_factory.mktemp("site")) as made:
+        record_some(made)
         yield made
 
 
@@ -36,8 +38,6 @@ def record_some(rig):
 
 
 def test_the_list_says_how_often_each_species_was_there(rig):
-    record_some(rig)
-
     told = rig.client().get("/api/v1/species").json()
 
     [puma] = told["items"]
@@ -47,8 +47,6 @@ def test_the_list_says_how_often_each_species_was_there(rig):
 
 
 def test_people_are_never_among_the_species(rig):
-    record_some(rig)
-
     told = rig.client().get("/api/v1/species", params={"period": "all"}).json()
 
     assert {each["taxon"] for each in told["items"]} == {"Puma concolor", "Panthera onca"}
@@ -67,8 +65,6 @@ def test_people_are_never_among_the_species(rig):
     ],
 )
 def test_the_time_and_the_station_can_be_chosen_alike_for_page_and_api(rig, asked, species):
-    record_some(rig)
-
     items = rig.client().get("/api/v1/species", params=asked).json()["items"]
     page = rig.client().get("/species", params=asked).text
 
@@ -83,7 +79,6 @@ def test_a_time_that_is_none_is_refused_with_what_is_wrong(rig, asked):
 
 
 def test_who_may_see_one_station_sees_the_species_of_that_one(rig):
-    record_some(rig)
     client = rig.client("viewer", stations=["cam-01"])
 
     [puma] = client.get("/api/v1/species", params={"period": "all"}).json()["items"]
@@ -95,8 +90,6 @@ def test_who_may_see_one_station_sees_the_species_of_that_one(rig):
 
 
 def test_a_species_tells_hours_months_and_stations(rig):
-    record_some(rig)
-
     told = rig.client().get("/api/v1/species/Puma concolor").json()
 
     assert [hour for hour, count in enumerate(told["hours"]) if count] == [7, 10]  # in Bogotá
@@ -105,8 +98,6 @@ def test_a_species_tells_hours_months_and_stations(rig):
 
 
 def test_rates_are_by_trap_nights(rig):
-    record_some(rig)
-
     told = rig.client().get("/api/v1/species", params={"period": "all", "station": "cam-02"}).json()
 
     assert (told["trap_nights"], told["trap_nights_exact"]) == (800, False)
@@ -114,8 +105,6 @@ def test_rates_are_by_trap_nights(rig):
 
 
 def test_the_page_of_a_species_has_plots_with_words_and_links_on(rig):
-    record_some(rig)
-
     page = rig.client("reviewer").get("/species/Puma concolor").text
 
     assert page.count('<svg class="plot') == page.count("<desc ") == 2
@@ -126,7 +115,6 @@ def test_the_page_of_a_species_has_plots_with_words_and_links_on(rig):
 
 
 def test_names_are_in_the_readers_language_with_the_other_beside(rig):
-    record_some(rig)
     asked = {"period": "all"}
 
     spanish = rig.client(language="es").get("/species", params=asked).text
@@ -137,16 +125,15 @@ def test_names_are_in_the_readers_language_with_the_other_beside(rig):
     assert "Especies" in spanish
 
 
-def test_an_empty_site_says_what_to_do(rig):
-    page = rig.client().get("/species")
+def test_an_empty_site_says_what_to_do(tmp_path):
+    with WebRig(tmp_path) as empty:
+        page = empty.client().get("/species")
 
     assert page.status_code == 200
     assert "/review" in page.text.split("<main", 1)[1]
 
 
 def test_a_species_that_was_not_there_then_offers_all_time_and_one_that_never_was_is_not_found(rig):
-    record_some(rig)
-
     assert "period=all" in rig.client().get("/species/Panthera onca").text
     assert rig.client().get("/species/No such").status_code == 404
 
