@@ -24,7 +24,7 @@ Base = Annotated[str, Form(pattern=r"^([0-9a-f]{64})?$")]
 Why = Annotated[str, Form(max_length=500)]
 STATES = {
     "trying": mark("being tried"),
-    "kept": mark("kept"),
+    "kept": mark("kept, it came up"),
     "rolled_back": mark("rolled back"),
     "written": mark("written, not tried"),
     "overtaken": mark("given up"),
