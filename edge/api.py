@@ -115,6 +115,7 @@ from .species.lists import look_at_list as look_at_species_list
 from .species.lists import read_species_list
 from .sunlight import SunPhase, light_at
 from .tls import Tls
+from .uploads import UploadBook, UploadedFile
 from .wording import check_template, fill_template, one_line, percent, word_alert
 
 __all__ = [
@@ -123,16 +124,16 @@ __all__ = [
     "Clip", "Clock", "ConfigError", "Contributor", "Dataset", "DecodeError", "DecoderSpec", "Deployed", "Deployment",
     "Detection", "DeviceBusy", "DeviceLost", "Effort", "Encountered", "Event", "ExportContext", "ExportOption",
     "Exporter", "ExporterSpec", "FatalError", "Fence", "Frame", "FrameError", "Gap", "Hears", "ImportedEvent",
-    "Incoming", "Kind", "Link", "LinkLost", "Media", "Message", "ModelError", "MotionRule", "Notice",
-    "NoticeKind", "NoticeRefused", "Notifier", "NotifierSpec", "NotifyError", "Observed", "Observes", "OpenModel",
-    "Outcome", "Period", "Picture", "PictureLimits", "PictureResult", "Placement", "Receipt", "Received",
-    "RefusedError", "Reply", "RetryableError", "Review", "Roster", "Said", "Scene", "Secret", "SecretText", "Seen",
-    "Services", "Session", "Severity", "Shot", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage",
-    "StageError", "StageSpec", "Station", "StoreBusy", "SunPhase", "Taxon", "Taxonomy", "Tls", "TracksReceipts",
+    "Incoming", "Kind", "Link", "LinkLost", "Media", "Message", "ModelError", "MotionRule", "Notice", "NoticeKind",
+    "NoticeRefused", "Notifier", "NotifierSpec", "NotifyError", "Observed", "Observes", "OpenModel", "Outcome",
+    "Period", "Picture", "PictureLimits", "PictureResult", "Placement", "Receipt", "Received", "RefusedError", "Reply",
+    "RetryableError", "Review", "Roster", "Said", "Scene", "Secret", "SecretText", "Seen", "Services", "Session",
+    "Severity", "Shot", "Sink", "Source", "SourceSpec", "SpoolFull", "SpooledFrame", "Stage", "StageError", "StageSpec",
+    "Station", "StoreBusy", "SunPhase", "Taxon", "Taxonomy", "Tls", "TracksReceipts", "UploadBook", "UploadedFile",
     "VisionCompute", "Will", "Wording", "_", "all_taxa", "boxes_above", "boxes_from_rows", "check_head",
     "check_numbers", "check_template", "crash", "decide", "describe_lineage", "fill_template", "first_of_rank",
-    "follows", "foreign", "hookimpl", "is_safe_name", "letterbox", "light_at", "load_taxonomy",
-    "look_at_species_list", "mark", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model",
-    "percent", "read_calibration", "read_species_list", "sequences", "shot_of", "softmax",
-    "square_crop", "sum_up", "sync_dir", "to_batch", "translate", "wire", "word_alert", "write_atomically",
+    "follows", "foreign", "hookimpl", "is_safe_name", "letterbox", "light_at", "load_taxonomy", "look_at_species_list",
+    "mark", "messages", "nms", "nms_by_class", "one_line", "open_atomically", "open_model", "percent",
+    "read_calibration", "read_species_list", "sequences", "shot_of", "softmax", "square_crop", "sum_up", "sync_dir",
+    "to_batch", "translate", "wire", "word_alert", "write_atomically",
 ]  # fmt: skip

@@ -29,7 +29,7 @@ from .clock import Clock
 from .config import Plan
 from .errors import FatalError
 from .foreign import foreign
-from .hookspecs import NotifierSpec, StageSpec
+from .hookspecs import NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
 from .inference.select import TellsWhere, open_compute
 from .links import open_signer
@@ -68,6 +68,7 @@ from .store.sql import Store
 
 BEAT_S = 1.0  # heartbeat, status file; the unit's WatchdogSec is a multiple of it
 LOOK_S = 0.2  # for a site that is to be loaded anew
+UPLOADS = "upload"  # the source that takes in what people send through the page
 RESTART_S = 5.0  # pause before a source that failed is started again
 
 
@@ -197,7 +198,7 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock, locked:
         answers = Answers(store, plan.directory, clock, services.emit)
         sources = tuple(
             (spec.name, stack.enter_context(built(spec.name, spec.build, config, services)))
-            for spec, config in plan.sources
+            for spec, config in _sources_of(plan, registry)
         )
         limits = plan.file.limits
         spool = Spool(
@@ -209,6 +210,15 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock, locked:
         desk, web = alert_desk(plan, services), _web_child(plan, log, _noting(parts, "web", clock))
         beside: dict[str, Any] = {"parts": parts, "web": web, "started_at": clock.now().isoformat()}
         yield Site(services, store, spool, tally, sources, runner, desk, outbox, answers, broker, **beside)
+
+
+def _sources_of(plan: Plan, registry: Registry) -> list[tuple[SourceSpec[Any], BaseModel]]:
+    """The site's, and what people send through its page, if it has one."""
+    named = list(plan.sources)
+    upload = registry.sources.get(UPLOADS)
+    if plan.file.web is not None and upload is not None and all(spec is not upload for spec, _config in named):
+        named.append((upload, upload.config()))
+    return named
 
 
 def _noting(parts: Failures, name: str, clock: Clock) -> Callable[[str], None]:

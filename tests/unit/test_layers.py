@@ -19,7 +19,8 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"paths", "services", "foreign", "passwords"}),
     frozenset({"hookspecs"}),
     frozenset(
-        {"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links", "tracking"}
+        {"registry", "yaml_marks", "logs", "media", "models", "store", "compute", "secret", "link", "links"}
+        | {"tracking", "uploads"}
     ),
     frozenset({"inference", "alerts", "stations", "fieldwork", "species", "repeats", "privacy"}),
     frozenset({"site_web", "site_database"}),
