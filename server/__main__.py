@@ -20,6 +20,7 @@ from edge.services import Log
 from edge.site_web import WebConfig
 from edge.store.readers import Readers
 from edge.store.sql import Store
+from edge.summaries.work import Summariser
 
 from .app import create_app
 from .live.watch import watch
@@ -59,7 +60,12 @@ def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
 @contextmanager
 def background(web: Web, stop: threading.Event) -> Iterator[None]:
     """The threads beside the requests; ended when the context is left."""
-    threads = [threading.Thread(target=watch, args=(web, stop), name="live", daemon=True)]
+    zone = web.plan.file.site.timezone
+    summariser = Summariser(web.store, web.readers, web.plan.stations, zone, web.clock, web.log)
+    threads = [
+        threading.Thread(target=watch, args=(web, stop), name="live", daemon=True),
+        threading.Thread(target=summariser.run, args=(stop,), name="summaries", daemon=True),
+    ]
     for thread in threads:
         thread.start()
     try:

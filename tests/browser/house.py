@@ -19,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
+from sqlalchemy import update
+
 from edge.alerts.desk import AlertDesk, AlertSettings
 from edge.clock import SystemClock
 from edge.config import Plan, load_plan
@@ -28,6 +30,7 @@ from edge.passwords import Hasher
 from edge.pipeline.recording import note_outcome
 from edge.registry import load_registry
 from edge.store import users
+from edge.store.schema import encounters, notices
 from edge.store.sql import Store
 from tests.browser.scenes import scene
 from tests.e2e.waiting import HOST, free_port, wait_until
@@ -205,6 +208,13 @@ def seed(plan: Plan, pictures: Path) -> None:
                 path, box = drawn[what, night, number]
                 taken = at + timedelta(seconds=2 * shot)
                 _record(store, desk, station, taken, path, _seen(rng, what, box), now)
+        with store.transaction() as connection:
+            past = notices.c.created_at < now - timedelta(minutes=20)
+            told = {"state": "sent", "attempts": 1, "sent_at": notices.c.created_at, "late": False}
+            connection.execute(update(notices).where(past).values(told))
+            some = encounters.c.pk % 3 == 0
+            acked = {"acked_at": encounters.c.last_at, "acked_by": "ana"}
+            connection.execute(update(encounters).where(some).values(acked))
 
 
 def _visits(rng: random.Random, now: datetime) -> list[tuple[datetime, str, str]]:
