@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, select
+from starlette.exceptions import HTTPException
 
 from edge.alerts.heartbeat import HeartbeatConfig, Readings, StationReading, findings, silent_after
 from edge.clock import SystemClock
@@ -19,6 +20,7 @@ from edge.stations.known import KnownStations
 from edge.store.schema import deployments, station_state
 from edge.store.watched import frames_heard
 
+from ..rights import Principal
 from ..web import Web
 from .trend import Falling, falling_batteries
 
@@ -109,6 +111,14 @@ def overviews(web: Web, connection: Connection, *, only: frozenset[str] | None =
         for reading in readings
     ]
     return sorted(made, key=_urgency)
+
+
+def one_of(web: Web, connection: Connection, principal: Principal, name: str) -> Overview:
+    """The station of this name, if it is there and theirs. Raises HTTPException 404."""
+    if principal.sees(name):
+        for each in overviews(web, connection, only=frozenset({name})):
+            return each
+    raise HTTPException(404, "no such station")
 
 
 def stations_of(web: Web) -> KnownStations:
