@@ -26,10 +26,10 @@ from ..rights import Principal
 from ..speech import Speech
 from ..web import Site, Web
 from . import answers, queries
-from .cards import cards_of
+from .cards import Box, cards_of
 from .filters import Asked, Filters
 from .names import all_names, both_names
-from .one import read_history, read_one
+from .one import Picture, read_history, read_one
 from .saying import said_in_form
 from .words import chip_text, keys_for, name_of, sequences_said, words
 
@@ -40,6 +40,7 @@ PAGE = 40  # cards
 KEYS = 9  # species that have a number
 LISTED = 200  # species that are offered before the whole list is there
 STATIONS_S = 60.0  # how long the list of stations is good
+JUMPS, JUMP_SCORE = 12, 0.2  # into a clip
 LIST = "review"  # the cursor's
 
 
@@ -149,7 +150,8 @@ def one(
         query=filters.query(),
         told=told,
         others=others,
-        numbered=list(taxa)[:KEYS],
+        numbered=queries.with_numbers(taxa, KEYS),
+        jumps=_jumps(shown.current, speech),
         listed=[both_names(each, speech) for each in list(taxa)[:LISTED]],
         fresh=secrets.token_urlsafe(12),
         keys=keys_for(["one"]),
@@ -248,10 +250,22 @@ def _around(
     speech = speech_of(request)
     taxa = list(queries.site_taxa(connection, _scope(principal)))
     return {
-        "numbered": taxa[:KEYS],
+        "numbered": queries.with_numbers(taxa, KEYS),
         "listed": [both_names(each, speech) for each in taxa[:LISTED]],
         "stations": _stations(request, web, connection, principal, filters),
     }
+
+
+def _jumps(current: Picture, speech: Speech) -> list[dict[str, Any]]:
+    """Where a clip's player jumps to: what is seen first of each kind, then the surest, in the order of time."""
+    found: dict[str, Box] = {}
+    for box in sorted(current.boxes, key=lambda each: (each.time_s, -each.score)):
+        if box.score >= JUMP_SCORE and box.label not in found:
+            found[box.label] = box
+    return [
+        {"time_s": box.time_s, "name": name_of(box.kind, box.taxon, speech), "score": box.score, "kind": box.kind}
+        for box in list(found.values())[:JUMPS]
+    ]
 
 
 def _stations(request: Request, web: Web, connection: Connection, principal: Principal, filters: Filters) -> list[str]:

@@ -22,6 +22,7 @@ Key = tuple[datetime, int]  # started_at, pk
 LOOK = 2_000  # rows of one request
 LEAST = 100  # of each of several streams
 MOST_STREAMS = 40
+COARSE = ("kingdom", "class", "order")
 FEWEST = 8  # rows that are read at once
 CHUNKS = (60, 300)  # rows that one stream reads at once: the first ones are most often enough; then the rest
 # As the partial indices have them: SQLite takes one only for the same words, and without parameters.
@@ -192,6 +193,12 @@ def site_taxa(connection: Connection, stations: Iterable[str] = ("",)) -> dict[s
     for taxon, count in connection.execute(query):
         found[taxon] = found.get(taxon, 0) + count
     return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
+
+
+def with_numbers(taxa: Iterable[str], most: int) -> list[str]:
+    """The names that get keys: not those which only say that it is an animal, a mammal, a bird."""
+    known = all_taxa()
+    return [each for each in taxa if each not in known or known[each].rank not in COARSE][:most]
 
 
 def taxa_below(connection: Connection, taxon: str) -> tuple[str, ...]:

@@ -66,9 +66,10 @@
   function count() {
     if (!desk) return;
     const many = chosen().length;
+    desk.classList.toggle("idle", !many);
     document.getElementById("chosen").textContent = many
       ? desk.dataset.chosen.replace("{count}", many)
-      : desk.dataset.none;
+      : matchMedia("(hover: none)").matches ? desk.dataset.touch : desk.dataset.none;
   }
 
   function tell(text) {
