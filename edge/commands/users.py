@@ -249,14 +249,10 @@ def _change_active(name: str, site: Path | None, as_json: bool, *, active: bool)
 
 def _known(opened: Open, stations: list[str] | None) -> list[str] | None:
     """Stations as they were named. Raises FatalError for one that nobody has heard of."""
-    from sqlalchemy import select
-
-    from ..store.schema import frames, station_state
+    from ..store.users import has_sent
 
     for name in stations or []:
-        sent = select(frames.c.pk).where(frames.c.station == name).limit(1)
-        row = select(station_state.c.station).where(station_state.c.station == name)
-        if name not in opened.plan.stations and not any(map(opened.connection.scalar, (row, sent))):
+        if name not in opened.plan.stations and not has_sent(opened.connection, name):
             raise FatalError(_("{name!r}: there is no station of this name").format(name=name))
     return stations or None
 

@@ -14,8 +14,8 @@ from sqlalchemy import Connection, RowMapping, delete, func, insert, select, upd
 
 from ..errors import FatalError
 from ..i18n import _, mark
-from .schema import audit
-from .web_schema import api_tokens, invitations, sessions, throttle, users
+from .schema import audit, frames, station_state
+from .web_schema import invitations, sessions, throttle, users
 
 ROLES = ("viewer", "reviewer", "manager", "admin")  # least first
 LONGEST_NAME, LONGEST_EMAIL = 64, 254  # RFC 5321, 4.5.3.1: of a path
@@ -183,16 +183,17 @@ def change_own(connection: Connection, pk: int, *, language: str | None = None, 
         connection.execute(update(users).where(users.c.pk == pk).values(said))
 
 
+def has_sent(connection: Connection, station: str) -> bool:
+    """Whether a station of this name has ever sent anything, whatever the site names."""
+    sent = select(frames.c.pk).where(frames.c.station == station).limit(1)
+    heard = select(station_state.c.station).where(station_state.c.station == station)
+    return any(connection.scalar(query) is not None for query in (heard, sent))
+
+
 def end_sessions(connection: Connection, user_pk: int, *, but: int = 0) -> int:
     """End what somebody is logged in to; but: the pk of the session that stays. Returns how many there were."""
     query = delete(sessions).where(sessions.c.user_pk == user_pk, sessions.c.pk != but)
     return int(connection.execute(query).rowcount)
-
-
-def tokens_in_use(connection: Connection, user_pk: int) -> int:
-    """How many keys of theirs are not revoked."""
-    query = select(func.count()).where(api_tokens.c.user_pk == user_pk, api_tokens.c.revoked_at.is_(None))
-    return int(connection.scalar(query) or 0)
 
 
 def note(

@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from . import account, login
+from . import account, invitation, login, people
 
 router = APIRouter()
-for part in (login, account):
+for part in (login, account, invitation, people):
     router.include_router(part.router)
