@@ -7,7 +7,7 @@ well that a message calls silent. Beside them: a battery that falls (trend.py), 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Connection, select
 from starlette.exceptions import HTTPException
@@ -26,6 +26,7 @@ from .trend import Falling, falling_batteries
 
 # The order of what is wrong: what loses pictures now, what will soon, what spoils the record.
 SORTS = ("never", "silent", "battery", "supply", "card", "backlog", "fading", "clock")
+State = Literal["silent", "trouble", "online", "well", "resting"]
 BY_DEFAULT = HeartbeatConfig(channels=("page",))  # its limits; nobody is told anything
 
 
@@ -72,7 +73,7 @@ class Overview:
         return any(each.is_grave for each in self.troubles)
 
     @property
-    def state(self) -> str:
+    def state(self) -> State:
         """In one word: silent, trouble, online or well; resting when it was taken down."""
         if self.standing is False and not self.online:
             return "resting"

@@ -36,7 +36,7 @@ from .queries import (
     species_there,
 )
 from .strips import HEIGHT, WIDTH, strips
-from .tiles import read_tiles
+from .tiles import tiles_of
 
 router = APIRouter()
 router.include_router(deployment_pages.router)
@@ -91,7 +91,7 @@ def stations_page(
 def tiles(web: Site, principal: Viewer) -> FileResponse:
     """The site's map, in ranges."""
     del principal
-    found = read_tiles(web.config.tiles)
+    found = tiles_of(web)
     if found is None:
         raise HTTPException(404, "this site has no map")
     return FileResponse(
@@ -189,7 +189,7 @@ def _map(web: Web, principal: Principal, speech: Speech, found: list[Overview]) 
     if not points:
         return {}
     made = {"points": json.dumps(points, ensure_ascii=False), "lang": speech.language}
-    if tiles := read_tiles(web.config.tiles):
+    if tiles := tiles_of(web):
         # the address changes with the file, so that no old range is taken for one of the new
         made |= {"tiles": f"{TILES}?{tiles.version}", "kind": tiles.kind, "zoom": str(tiles.most_zoom)}
         made["library"] = asset("vendor/protomaps-leaflet.js" if tiles.kind == "vector" else "vendor/pmtiles.js")

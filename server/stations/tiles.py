@@ -9,6 +9,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..web import Web
+
 MAGIC = b"PMTiles\x03"
 HEADER_BYTES = 127
 VECTOR, PICTURES = 1, range(2, 6)
@@ -27,10 +29,14 @@ class Tiles:
     version: str
 
 
-def read_tiles(path: Path | None) -> Tiles | None:
-    """The site's tile file; None without one, or when it is none that can be drawn."""
-    if path is None:
-        return None
+def tiles_of(web: Web) -> Tiles | None:
+    """The site's tile file, which its YAML names from beside itself; None without one."""
+    named = web.config.tiles
+    return read_tiles(web.plan.path.parent / named) if named else None
+
+
+def read_tiles(path: Path) -> Tiles | None:
+    """A tile file; None when there is none, or none that can be drawn."""
     try:
         with path.open("rb") as file:
             header = file.read(HEADER_BYTES)
