@@ -228,7 +228,8 @@ def _noting(parts: Failures, name: str, clock: Clock) -> Callable[[str], None]:
 
 def _web_child(plan: Plan, log: Log, ended: Callable[[str], None]) -> WebChild | None:
     """The page's process, not running yet; None where the site has no page."""
-    return None if plan.file.web is None else WebChild(plan.path, plan.file.web.port, log, ended)
+    web = plan.file.web
+    return None if web is None else WebChild(plan.path, web.port, log, ended, listen=web.listen)
 
 
 @contextmanager
@@ -246,7 +247,8 @@ def alert_desk(plan: Plan, services: Services) -> AlertDesk:
         updates=alerts.updates,
         queue=alerts.queue,
     )
-    return AlertDesk(plan.rules, plan.directory, services.stations, settings, plan.file.site.timezone)
+    rules = tuple(rule for rule in plan.rules if rule.enabled)
+    return AlertDesk(rules, plan.directory, services.stations, settings, plan.file.site.timezone)
 
 
 def open_outbox(plan: Plan, store: Store, services: Services, outlets: Mapping[str, Outlet]) -> Outbox:

@@ -37,6 +37,7 @@ class Rule(Condition):
     one of her ways. cooldown_min: after a message of this rule about a station was sent, the same addressee gets no
     other for so long. escalate: one step or several. shows_people: people are not blurred for those who may see them.
     max_age_min: what came later than this after it was taken is not told as if it were live; the site's when left out.
+    enabled: false lets the rule rest; it is checked all the same.
     """
 
     name: Annotated[str, AfterValidator(_printable)]
@@ -47,6 +48,7 @@ class Rule(Condition):
     escalate: tuple[Escalation, ...] = ()
     shows_people: bool = False
     max_age_min: float | None = Field(default=None, gt=0)
+    enabled: bool = True
 
     @model_validator(mode="after")
     def _says_what_and_whom(self) -> "Rule":

@@ -95,6 +95,7 @@ def _changed(text: str, change: Callable[[Any], None]) -> str:
     yaml = YAML(typ="rt")
     yaml.preserve_quotes = True
     yaml.width = NEVER_FOLD
+    yaml.brace_single_entry_mapping_in_flow_sequence = True  # [{use: motion}] stays so
     mapping, sequence, offset = _indents(text)
     yaml.indent(mapping=mapping, sequence=sequence, offset=offset)
     try:

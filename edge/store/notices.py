@@ -153,6 +153,21 @@ def of_frame(connection: Connection, encounter_pks: Collection[int]) -> list[Not
     return _rows(connection, notices.c.encounter_pk.in_(tuple(encounter_pks)))
 
 
+def by_pks(connection: Connection, pks: Collection[int]) -> list[NoticeRow]:
+    """These messages, newest first."""
+    return _rows(connection, notices.c.pk.in_(tuple(pks)), order=(notices.c.pk.desc(),))
+
+
+def send_again(connection: Connection, pk: int, now: datetime) -> bool:
+    """Let a message that was given up be due now, as if it were new; False when it is not one that was."""
+    again = (
+        update(notices)
+        .where(notices.c.pk == pk, notices.c.state == "failed")
+        .values(state="pending", reason="", error="", attempts=0, created_at=now, next_attempt_at=now)
+    )
+    return connection.execute(again).rowcount == 1
+
+
 def improve(connection: Connection, pk: int, **values: Any) -> None:
     """Let a message that waits show something better. detection: a Detection."""
     if isinstance(values.get("detection"), Detection):

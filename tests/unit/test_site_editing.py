@@ -63,6 +63,15 @@ def test_an_entry_comes_last_in_its_list(text):
     assert came[0] == "  - name: night"
 
 
+def test_a_mapping_of_one_key_within_brackets_keeps_its_braces():
+    text = "stages: [{use: motion}, {use: detect}]\nrules: [{name: cats}]\n"
+
+    assert changed_lines(text, set_value(text, ("rules", "cats", "taxon"), "Felidae")) == (
+        ["rules: [{name: cats, taxon: Felidae}]"],
+        ["rules: [{name: cats}]"],
+    )
+
+
 def test_a_list_is_made_where_there_is_none():
     new = add_item("site: {name: x}  # mine\n", ("rules",), {"name": "a"})
 

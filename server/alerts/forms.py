@@ -1,0 +1,94 @@
+"""A rule as a form's fields, and back; what the form has no field for stays as it is in the site's YAML."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from starlette.datastructures import FormData
+
+from edge.alerts.hours import parse_weekday
+
+TEXTS = ("name", "severity")
+LISTS = ("taxon", "group", "hours")  # one field, names with commas
+CHOICES = ("category", "sun", "weekdays", "stations", "zones", "to", "channels")  # several of one name
+ALWAYS_LISTS = ("to", "channels", "stations", "zones")
+NUMBERS = ("min_score", "min_count", "first_in_days", "cooldown_min", "max_age_min")
+FLAGS = {"shows_people": False, "enabled": True}  # name → what it is where nothing is said
+DEFAULTS = {"severity": "warning"}
+FIELDS = (*TEXTS, *LISTS, *CHOICES, *NUMBERS, *FLAGS)
+LONGEST = 2000  # characters of one field
+MOST = 500  # values of one field
+NEW: Mapping[str, Any] = {"name": "", "cooldown_min": 30}
+
+
+def entry_from(old: Mapping[str, Any], form: FormData) -> dict[str, Any]:
+    """The rule that a form says; `old`: as the YAML has it, whose other keys stay.
+
+    What can't be read as a number stays a text: the check of the site says what is wrong with it, and where.
+    """
+    said: dict[str, Any] = {}
+    for name in TEXTS:
+        said[name] = _text(form, name)
+    for name in LISTS:
+        said[name] = [each.strip() for each in _text(form, name).split(",") if each.strip()]
+    for name in CHOICES:
+        said[name] = list(dict.fromkeys(str(each)[:LONGEST] for each in form.getlist(name)[:MOST] if str(each)))
+    for name in NUMBERS:
+        said[name] = _number(_text(form, name))
+    for name, usual in FLAGS.items():
+        said[name] = None if (form.get(name) == "1") == usual else not usual
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys((*old, *FIELDS)):
+        if name not in FIELDS:
+            found[name] = old[name]
+            continue
+        value = said[name]
+        if value in (None, "", []) or value == DEFAULTS.get(name):
+            continue
+        single = isinstance(value, list) and len(value) == 1 and name not in ALWAYS_LISTS
+        found[name] = value[0] if single else value
+        if name in old and _as_list(old[name]) == _as_list(found[name]):
+            found[name] = old[name]  # written another way, it means the same
+    return found
+
+
+def values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """What the form's fields show for a rule as the YAML has it."""
+    shown: dict[str, Any] = {name: str(entry.get(name, DEFAULTS.get(name, ""))) for name in TEXTS}
+    shown |= {name: ", ".join(map(str, _as_list(entry.get(name)))) for name in LISTS}
+    shown |= {name: [str(each) for each in _as_list(entry.get(name))] for name in CHOICES}
+    shown["weekdays"] = [_weekday(each) for each in shown["weekdays"]]
+    shown |= {name: "" if entry.get(name) is None else str(entry[name]) for name in NUMBERS}
+    shown |= {name: bool(entry.get(name, usual)) for name, usual in FLAGS.items()}
+    return shown
+
+
+def others_of(entry: Mapping[str, Any]) -> list[str]:
+    """Keys that the form has no field for."""
+    return [name for name in entry if name not in FIELDS]
+
+
+def _text(form: FormData, name: str) -> str:
+    return str(form.get(name) or "").strip()[:LONGEST]
+
+
+def _number(text: str) -> float | int | str | None:
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        return text
+    return int(value) if value.is_integer() and abs(value) < 1e9 else value
+
+
+def _weekday(text: str) -> str:
+    with suppress(ValueError):  # the check of the site says that it is none
+        return parse_weekday(text)
+    return text
+
+
+def _as_list(value: Any) -> Sequence[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
