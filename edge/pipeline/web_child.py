@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -24,13 +25,14 @@ LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp, proc(5)
 
 @dataclass(slots=True)
 class WebChild:
-    """The process of a site's page. ended: told each time it ends by itself, with the reason."""
+    """The process of a site's page. ended: told each time it ends by itself, with the reason. listen: its address."""
 
     site: Path
     port: int
     log: Log
     ended: Callable[[str], None] = lambda _reason: None
     command: tuple[str, ...] = ()  # for tests; ours when left out
+    listen: str = "127.0.0.1"
     _process: subprocess.Popen[bytes] | None = None
     _endings: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -77,7 +79,8 @@ class WebChild:
         finally:
             end_group(process)
         code = process.returncode
-        return f"exit code {code}" if code >= 0 else f"signal {-code}"
+        reason = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        return f"{reason}; {why_not_listening(self.listen, self.port) or 'its log says why'}"
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -96,6 +99,19 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
             os.killpg(process.pid, number)
         except ProcessLookupError:  # it ended between the two lines
             return
+
+
+def why_not_listening(address: str, port: int) -> str:
+    """Why nobody could listen there now, "" when somebody could: the commonest reason for a page that ends."""
+    try:
+        found = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(found[0][4])
+            probe.listen(1)
+    except OSError as exc:
+        return f"{address}:{port}: {foreign(exc.strerror or exc)}"
+    return ""
 
 
 def listens(pid: int, port: int) -> bool:

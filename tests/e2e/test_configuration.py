@@ -110,6 +110,7 @@ def test_a_change_is_kept_when_all_comes_up_and_put_back_when_not_while_frames_a
     assert kept == OTHER
     assert bad.state == "rolled_back"
     assert bad.reason.startswith("web: exit code")
+    assert "Address already in use" in bad.reason
     assert rig.site.read_text() == OTHER
     changes = Changes(rig.folder / "state").newest_first()
     assert [(each.state, each.who) for each in changes] == [("rolled_back", "ana"), ("kept", "ana")]

@@ -1,5 +1,6 @@
 """The web page's process is kept running, ended with its daemon, and told apart from a stranger at its port."""
 
+import socket
 import sys
 import threading
 
@@ -57,14 +58,26 @@ def test_a_stranger_at_the_port_is_not_taken_for_the_page(tmp_path):
 def test_one_that_ends_is_started_again_and_said(tmp_path, monkeypatch):
     monkeypatch.setattr(web_child, "AGAIN_S", 0.05)
     log, reasons, stop = MemoryLog(), [], threading.Event()
-    thread = running(WebChild(tmp_path / "site.yaml", 1, log, reasons.append, command=ENDS), stop)
+    thread = running(WebChild(tmp_path / "site.yaml", free_port(), log, reasons.append, command=ENDS), stop)
 
     wait_until(lambda: len(reasons) == 2)
     stop.set()
     thread.join(10)
 
-    assert reasons == ["exit code 3", "exit code 3"]
+    assert reasons == ["exit code 3; its log says why"] * 2
     assert [fields["again_in_s"] for _level, event, fields in log.entries if event == "web.ended"] == [0.1, 0.2]
+
+
+def test_a_port_that_is_taken_is_said_to_be_the_reason(tmp_path):
+    reasons, stop = [], threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        thread = running(WebChild(tmp_path / "site.yaml", port, MemoryLog(), reasons.append, command=ENDS), stop)
+        wait_until(lambda: reasons)
+    stop.set()
+    thread.join(10)
+
+    assert reasons == [f"exit code 3; 127.0.0.1:{port}: Address already in use"]
 
 
 def test_one_that_can_not_be_started_is_tried_again(tmp_path, monkeypatch):
