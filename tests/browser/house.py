@@ -112,6 +112,7 @@ class House:
 
     def __enter__(self) -> Self:
         (self.folder / "inbox").mkdir(parents=True)
+        self.state.mkdir()
         source = f"  - {{use: mqtt, host: {HOST}, port: {self.agent_port}}}" if self.agent_port else ""
         self.site.write_text(SITE.format(language=self.language, host=HOST, port=self.port, sources=source), "utf-8")
         if self.seeded:
