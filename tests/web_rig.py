@@ -11,7 +11,9 @@ Who asks is said by the test (`client(role)`), not by log-in: tests of log-in ma
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 from fastapi import Request
@@ -21,7 +23,7 @@ from edge.clock import SteppedClock
 from edge.config import Plan, load_plan
 from edge.logs import make_log
 from edge.model import CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
-from edge.registry import load_registry
+from edge.registry import Registry, load_registry
 from edge.store.readers import Readers
 from edge.store.sql import Store
 from server.app import create_app
@@ -43,6 +45,22 @@ web: {}
 """
 
 
+@cache
+def _registry() -> Registry:
+    """Once a process: looking for plugins takes longer than most tests."""
+    return load_registry()
+
+
+@cache
+def _empty_database() -> bytes:
+    """All tables and no rows, made once a process."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "tigrillo.sqlite"
+        with Store(f"sqlite:///{path}"):
+            pass
+        return path.read_bytes()
+
+
 class WebRig:
     """The rig. site: the YAML. `rig.web` is what pages are handed, `rig.clock` is stepped by the test."""
 
@@ -54,9 +72,11 @@ class WebRig:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        registry = load_registry()
+        registry = _registry()
         self.plan: Plan = load_plan(self.path, registry)
         (self.plan.state_dir / "web").mkdir(parents=True)
+        if not self.plan.file.database.url:
+            (self.plan.state_dir / "tigrillo.sqlite").write_bytes(_empty_database())
         self.store = self._stack.enter_context(Store(self.plan.database_url))
         self.readers = self._stack.enter_context(Readers(self.plan.database_url))
         log = make_log(json_lines=False, level="error")
