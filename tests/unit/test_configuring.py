@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from edge import paths
 from edge.chores import apply_proposal
 from edge.clock import SteppedClock
 from edge.config import load_plan
@@ -282,3 +283,42 @@ def test_a_source_that_fails_is_bad_unless_it_failed_before_the_change_too():
         site.sources.note("mqtt", "no", 1.0)
 
         assert site.look(2, store=True) == verdict
+
+
+class Killed(BaseException):
+    """kill -9, as far as Python can play it: no handler of errors sees it."""
+
+
+def test_a_kill_at_any_step_leaves_one_of_the_two_texts_and_the_second_start_decides(tmp_path, monkeypatch):
+    steps = 0
+    for kill_at in range(1, 100):
+        folder = tmp_path / str(kill_at)
+        folder.mkdir()
+        site, changes, steps = folder / "site.yaml", Changes(folder / "state"), 0
+        site.write_text(SITE)
+
+        def step(*_args, at=kill_at):
+            nonlocal steps
+            steps += 1
+            if steps == at:
+                raise Killed
+
+        monkeypatch.setattr(paths, "reached", step)
+        try:
+            taken = take_up(changes, site, (begun(changes, site), site.read_text())[1], NOW)
+            put_back(changes, taken.trial, site, "port taken", NOW)
+        except Killed:
+            pass
+        else:
+            break
+        monkeypatch.setattr(paths, "reached", lambda *_args: None)
+
+        first = take_up(changes, site, site.read_text(), NOW)
+        second = take_up(changes, site, site.read_text(), NOW)
+
+        assert first.text in (SITE, OTHER)
+        assert (first.text == OTHER) == (first.trial is not None)
+        assert (second.text, second.trial, site.read_text()) == (SITE, None, SITE)
+        assert changes.trial() is None
+        assert begun(changes, site).state == "trying"  # nothing that is left stands in the way of the next
+    assert steps > 15
