@@ -492,6 +492,7 @@ audit = Table(
     Column("details", JSON),
     Index(None, "action", "at"),
     Index(None, "subject"),
+    Index(None, "who", "pk"),
 )
 
 widen(metadata)

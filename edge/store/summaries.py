@@ -23,7 +23,6 @@ from sqlalchemy import (
     literal,
     not_,
     select,
-    tuple_,
     update,
 )
 
@@ -359,7 +358,7 @@ def change_sequences(connection: Connection, changed: Sequence[Mapping[str, Any]
 
 def day_rows(connection: Connection, keys: Collection[tuple[str, str]]) -> dict[tuple[str, str], dict[str, Any]]:
     """(station, local day) → row of `days`."""
-    rows = (row for few in _few(sorted(keys)) for row in _keyed(connection, days, (days.c.station, days.c.day), few))
+    rows = _keyed(connection, days, days.c.station, days.c.day, keys)
     return {(row["station"], row["day"]): row for row in rows}
 
 
@@ -367,14 +366,21 @@ def tally_rows(
     connection: Connection, keys: Collection[tuple[str, str]]
 ) -> dict[tuple[str, str, str, str], dict[str, Any]]:
     """The tallies of these (station, period), by (station, period, kind, taxon)."""
-    columns = (tallies.c.station, tallies.c.period)
-    rows = (row for few in _few(sorted(keys)) for row in _keyed(connection, tallies, columns, few))
+    rows = _keyed(connection, tallies, tallies.c.station, tallies.c.period, keys)
     return {(row["station"], row["period"], row["kind"], row["taxon"]): row for row in rows}
 
 
-def _keyed(connection: Connection, table: Table, columns: Sequence[Any], few: Sequence[Any]) -> list[dict[str, Any]]:
-    query = select(table).where(tuple_(*columns).in_(few))
-    return [dict(row) for row in connection.execute(query).mappings()]
+def _keyed(
+    connection: Connection, table: Table, station: Any, other: Any, keys: Collection[tuple[str, str]]
+) -> Iterator[dict[str, Any]]:
+    """The rows of these keys; station by station, because SQLite takes no index for pairs in a list."""
+    query = select(table).where(station == bindparam("of"), other.in_(PKS))
+    by_station: dict[str, list[str]] = {}
+    for name, value in sorted(keys):
+        by_station.setdefault(name, []).append(value)
+    for name, values in by_station.items():
+        for few in _few(values):
+            yield from (dict(row) for row in connection.execute(query, {"of": name, "pks": few}).mappings())
 
 
 def parts_of(

@@ -279,6 +279,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("action != ''"),
         postgresql_where=sa.text("action != ''"),
     )
+    op.create_index(op.f("ix_audit_who_pk"), "audit", ["who", "pk"])
     op.create_index(
         "ix_frames_untimed",
         "frames",
@@ -295,6 +296,7 @@ def downgrade() -> None:
     for name in TRIGGERS:
         op.execute(f"DROP TRIGGER {name}")
     op.drop_index("ix_frames_untimed", "frames")
+    op.drop_index(op.f("ix_audit_who_pk"), "audit")
     op.drop_index(op.f("ix_encounters_last_at_pk"), "encounters")
     op.drop_index(op.f("ix_reviews_action"), "reviews")
     op.drop_column("reviews", "action")
