@@ -161,10 +161,11 @@ class UploadBook:
         with self._change() as database:
             database.execute("UPDATE uploads SET skipped = skipped + ? WHERE id = ?", (count, upload))
 
-    def announced_bytes(self) -> int:
-        """Bytes of all files that are not with the daemon yet, come or not."""
-        query = "SELECT coalesce(sum(size), 0) FROM files WHERE state IN ('waiting', 'whole', 'taking')"
-        return int(self._read(query)[0][0])
+    def announced_bytes(self, *, waiting: bool = False) -> int:
+        """Bytes of all files that are not with the daemon yet, come or not. waiting: only those that have not."""
+        states = '["waiting"]' if waiting else '["waiting", "whole", "taking"]'
+        query = "SELECT coalesce(sum(size), 0) FROM files WHERE state IN (SELECT value FROM json_each(?))"
+        return int(self._read(query, (states,))[0][0])
 
     def old(self, *, touched_before_s: float, limit: int = 100) -> list[Upload]:
         """Uploads that nothing has happened to for so long."""
