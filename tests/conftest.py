@@ -73,7 +73,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'site.sqlite'}"
     server: Postgres = request.getfixturevalue("postgres")
-    return server.new()
+    return server.emptied()
 
 
 @pytest.fixture(scope="session", name="need")

@@ -51,7 +51,11 @@ class Store:
         try:
             with self.transaction() as connection:
                 _migrate(connection, name_of(url), read_only=read_only)
+        except SchemaError:
+            self.close()
+            raise
         except (DatabaseError, StoreBusy) as exc:
+            self.close()
             raise SchemaError(
                 _("{path}: is no database this program can open ({reason})").format(
                     path=name_of(url), reason=_first_line(exc)

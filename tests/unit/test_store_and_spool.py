@@ -30,8 +30,8 @@ CAT = Detection("animal", 0.9, (0.1, 0.2, 0.3, 0.4), "animal", (Classification("
 
 
 @pytest.fixture
-def store(tmp_path):
-    with Store(f"sqlite:///{tmp_path / 'site.sqlite'}") as opened:
+def store(database):
+    with Store(database) as opened:
         yield opened
 
 
@@ -195,8 +195,8 @@ def test_a_frame_whose_clock_is_a_year_behind_or_tells_nothing_does_not_count_as
     assert [store.claim_next(NOW).id for _ in range(3)] == ["behind", "unknown", "late"]
 
 
-def test_a_claim_reads_no_more_rows_however_many_wait(store):
-    with store.transaction() as connection:
+def test_a_claim_reads_no_more_rows_however_many_wait():
+    with Store("sqlite:///:memory:") as store, store.transaction() as connection:
         plan = connection.exec_driver_sql(
             "explain query plan select pk from frames where state = 'spooled' and late = 0 order by pk limit 1"
         ).all()
@@ -291,10 +291,10 @@ def test_observation_state_and_what_else_is_written_come_in_one_transaction_and_
     assert store.outcome(outcome.spooled.pk).detections() == [CAT]
 
 
-def test_a_read_only_store_sees_what_the_daemon_wrote(store, spool, tmp_path):
+def test_a_read_only_store_sees_what_the_daemon_wrote(store, spool, database):
     spool.receive(incoming())
 
-    with Store(f"sqlite:///{tmp_path / 'site.sqlite'}", read_only=True) as reader:
+    with Store(database, read_only=True) as reader:
         assert [frame.id for frame in reader.find_frames("a-1")] == ["a-1"]
 
 
