@@ -1,0 +1,52 @@
+"""A biologist reviews twenty pictures and touches nothing but the keys."""
+
+from sqlalchemy import select
+
+from edge.config import load_plan
+from edge.registry import load_registry
+from edge.store.schema import reviews
+from edge.store.sql import Store
+from edge.store.web_schema import sequence_frames
+from tests.browser.conftest import Watched
+from tests.e2e.waiting import wait_until
+
+KEYS = "iibi1iv2pi3ibi1iiib1"  # the machine is right, blank, person, vehicle, and the site's usual species by number
+
+
+def answers(house) -> dict[int, set[tuple[str, str, str]]]:
+    """Sequence → (kind, taxon, who) of what people said of its frames and did not take back."""
+    plan = load_plan(house.site, load_registry())
+    query = select(sequence_frames.c.sequence_pk, reviews.c.kind, reviews.c.taxon, reviews.c.by).where(
+        reviews.c.frame_pk == sequence_frames.c.frame_pk, reviews.c.undone_at.is_(None)
+    )
+    found: dict[int, set[tuple[str, str, str]]] = {}
+    with Store(plan.database_url, read_only=True) as store, store.transaction() as connection:
+        for pk, *said in connection.execute(query):
+            found.setdefault(pk, set()).add(tuple(said))
+    return found
+
+
+def test_twenty_sequences_are_reviewed_by_keyboard_and_the_last_is_taken_back(house, open_page):
+    page = open_page(house.url, user="rosa")
+    watched = Watched(page, house.url)
+    page.goto(f"{house.url}/review?unreviewed=1")
+    before = set(answers(house))
+    page.keyboard.press("ArrowRight")  # a card has the focus
+    page.keyboard.press("ArrowLeft")
+
+    for key in KEYS:
+        page.keyboard.press(key)
+
+    wait_until(lambda: len(set(answers(house)) - before) == len(KEYS), 20)
+    found = {pk: said for pk, said in answers(house).items() if pk not in before}
+    assert {by for said in found.values() for _kind, _taxon, by in said} == {"rosa"}
+    kinds = [next(iter(said))[0] for said in found.values()]
+    assert kinds.count("vehicle") == KEYS.count("v")
+    assert kinds.count("blank") >= KEYS.count("b")
+    assert kinds.count("human") >= KEYS.count("p")
+    assert all(taxon for said in found.values() for kind, taxon, _by in said if kind == "animal")
+
+    page.keyboard.press("u")
+
+    wait_until(lambda: len(set(answers(house)) - before) == len(KEYS) - 1, 20)
+    assert watched.complaints == []
