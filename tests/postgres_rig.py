@@ -20,7 +20,8 @@ USER = "tigrillo"
 SITE = "site"  # one database for all tests that want an empty one with tables: emptying it is quicker than a new one
 EMPTY = """
 DO $$ BEGIN
-    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid();
+    PERFORM pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid();
     EXECUTE (SELECT 'TRUNCATE ' || string_agg(quote_ident(tablename), ', ') || ' RESTART IDENTITY'
         FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version');
     INSERT INTO counters (name, value) VALUES ('waiting_bytes', 0);
