@@ -116,7 +116,8 @@ def page_of(
     """Messages about these stations (None: all, also those about none) that fit the filters."""
     table = notices.c
     columns = (table.pk, table.state, table.channel, table.who, table.station, table.severity, table.kind)
-    looked = select(*columns).order_by(table.pk.desc()).limit(LOOK)
+    look = LOOK if filters.is_set or stations is not None else size + 1
+    looked = select(*columns).order_by(table.pk.desc()).limit(look)
     if after is not None:
         looked = looked.where(table.pk < after)
     seen = looked.subquery()
@@ -129,7 +130,7 @@ def page_of(
     pks = list(connection.scalars(query))
     if len(pks) > size:
         return Page(lines_of(connection, pks[:size], language), pks[size - 1])
-    last = connection.scalar(looked.with_only_columns(table.pk).offset(LOOK - 1).limit(1))
+    last = connection.scalar(looked.with_only_columns(table.pk).offset(look - 1).limit(1))
     return Page(lines_of(connection, pks, language), last)
 
 

@@ -130,6 +130,8 @@ def _window(
     connection: Connection, station: str | None, filters: Filters, after: Key | None, size: int
 ) -> tuple[list[Encounter], Key | None]:
     """(encounters, where to go on). station: None for all."""
+    if not filters.kind and not filters.alerts:
+        return _all_in(connection, station, after, size)
     table = encounters.c
     looked = select(table.pk, table.last_at, table.category).order_by(table.last_at.desc(), table.pk.desc()).limit(LOOK)
     if station is not None:
@@ -146,10 +148,21 @@ def _window(
     rows = [encounter_from(row) for row in connection.execute(query).mappings()]
     if len(rows) > size:
         return rows[:size], _key(rows[size - 1])
-    if not filters.kind and not filters.alerts:
-        return rows, None
     last = connection.execute(looked.offset(LOOK - 1).limit(1)).first()
     return rows, (last.last_at, last.pk) if last else None
+
+
+def _all_in(
+    connection: Connection, station: str | None, after: Key | None, size: int
+) -> tuple[list[Encounter], Key | None]:
+    """The same where nothing is left out: as many rows are read as are shown."""
+    query = select(encounters).order_by(encounters.c.last_at.desc(), encounters.c.pk.desc()).limit(size + 1)
+    if station is not None:
+        query = query.where(encounters.c.station == station)
+    if after is not None:
+        query = query.where(tuple_(encounters.c.last_at, encounters.c.pk) < after)
+    rows = [encounter_from(row) for row in connection.execute(query).mappings()]
+    return rows[:size], _key(rows[size - 1]) if len(rows) > size else None
 
 
 def by_pks(connection: Connection, pks: Collection[int]) -> list[Encounter]:
