@@ -9,9 +9,11 @@ from sqlalchemy import delete, func, insert, select, update
 
 from edge.clock import SteppedClock
 from edge.services import Station
+from edge.store.dialects import day_of
 from edge.store.readers import Readers
 from edge.store.schema import frames, observations, reviews, suspects
 from edge.store.sql import Store
+from edge.store.summaries import mark_stale
 from edge.store.web_schema import days, favourites, sequence_frames, sequences, stale_days, tallies
 from edge.summaries.work import Summariser
 
@@ -35,12 +37,11 @@ class Quiet:
 class Record:
     """A database with its summariser."""
 
-    path: object
+    url: str
     zones: dict = field(default_factory=lambda: {"north": "America/Mexico_City", "south": "UTC"})
 
     def __post_init__(self):
-        url = f"sqlite:///{self.path}"
-        self.store, self.readers = Store(url), Readers(url)
+        self.store, self.readers = Store(self.url), Readers(self.url)
         self.clock, self.log = SteppedClock(START), Quiet()
         self.stations = {name: Station(name, zone) for name, zone in self.zones.items()}
         self.number = 0
@@ -129,8 +130,8 @@ class Record:
             for table in (sequence_frames, sequences, days, tallies):
                 connection.execute(delete(table))
             at = func.coalesce(frames.c.captured_utc, frames.c.received_at)
-            found = select(frames.c.station, func.substr(at, 1, 10)).where(frames.c.state == "recorded").distinct()
-            connection.execute(insert(stale_days).prefix_with("OR IGNORE").from_select(["station", "day"], found))
+            found = select(frames.c.station, day_of(at)).where(frames.c.state == "recorded").distinct()
+            mark_stale(connection, [(station, day) for station, day in connection.execute(found)])
         self.settle()
         return self.everything()
 

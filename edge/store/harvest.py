@@ -43,6 +43,7 @@ from ..model import (
 )
 from ..services import Encountered, Period
 from .dialects import json_text, json_value, second_of
+from .said import in_force
 from .schema import deployments, encounters, frames, imported_events, observations, quarantine, reviews
 from .sql import Store
 from .suspects import counts
@@ -270,21 +271,16 @@ def _paged(
 
 
 def _reviews_of(connection: Connection, rows: Sequence[Any]) -> dict[int, tuple[Review, ...]]:
-    """The reviews in force of these frames, by frame.
-
-    Of what is about the same box, or about the whole frame, the newest counts; an imported one stands with the others
-    of its data set, which may name several kinds.
-    """
+    """The reviews in force of these frames (said.py), by frame, oldest first."""
     query = select(*REVIEW_COLUMNS).where(reviews.c.frame_pk.in_(FRAMES_MEANT), reviews.c.undone_at.is_(None))
     pks = {"pks": [row[-1] for row in rows]}
-    groups: dict[tuple[int, int | None], list[Review]] = {}
+    said: dict[int, list[Review]] = {}
     for frame, *columns in connection.execute(query.order_by(reviews.c.pk), pks):
-        one = Review(*columns)
-        groups.setdefault((frame, one.observation), []).append(one)
-    found: dict[int, list[Review]] = {}
-    for (frame, _observation), group in groups.items():
-        newest = group[-1]
-        found.setdefault(frame, []).extend([each for each in group if each.details] if newest.details else [newest])
+        said.setdefault(frame, []).append(Review(*columns))
+    found = {
+        frame: in_force(each, about=lambda one: one.observation, imported=lambda one: bool(one.details))
+        for frame, each in said.items()
+    }
     return {frame: tuple(sorted(each, key=lambda one: one.pk)) for frame, each in found.items()}
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..alerts.encounters import akin
 from ..models.lineages import HUMAN
+from ..store.said import in_force
 from ..store.summaries import BoxRow, ReviewRow
 
 Lineages = Callable[[str], tuple[str, ...]]  # scientific name → lineage, kingdom first; () for ""
@@ -57,7 +58,7 @@ def verdict(boxes: Sequence[BoxRow], reviews: Sequence[ReviewRow], lineage_of: L
             return BLANK
         found = _together(zip(boxes, machine, strict=True))
         return Verdict(found, found)
-    said = newest_said(reviews)
+    said = in_force(reviews, about=lambda each: each.observation, imported=lambda each: each.imported)
     whole = [each for each in said if each.observation is None]
     last = max((each.pk for each in whole), default=0)
     of_box = {each.observation: each for each in said if each.observation is not None and each.pk > last}
@@ -75,21 +76,6 @@ def verdict(boxes: Sequence[BoxRow], reviews: Sequence[ReviewRow], lineage_of: L
     of_whole = [_said(each, best) for each in whole if each.kind in SAID]
     found = _together(zip(boxes, machine, strict=True))
     return Verdict(found, _merged(of_whole, _together(shown)), answered=True, disagrees=at_odds)
-
-
-def newest_said(reviews: Iterable[ReviewRow]) -> list[ReviewRow]:
-    """The answers in force, as edge.store.harvest has them for exports: of each box, and of the frame, the newest.
-
-    An imported one stands with the others of its data set, which may name several kinds. reviews: oldest first.
-    """
-    groups: dict[int | None, list[ReviewRow]] = {}
-    for each in reviews:
-        groups.setdefault(each.observation, []).append(each)
-    found: list[ReviewRow] = []
-    for group in groups.values():
-        newest = group[-1]
-        found += [each for each in group if each.imported] if newest.imported else [newest]
-    return found
 
 
 def _seen(box: BoxRow) -> Seen:

@@ -14,7 +14,7 @@ from tests.summary_rig import CAT, OCELOT, PUMA, START, Record
 
 @pytest.fixture
 def record(tmp_path):
-    made = Record(tmp_path / "site.sqlite")
+    made = Record(f"sqlite:///{tmp_path / 'site.sqlite'}")
     yield made
     made.close()
 
