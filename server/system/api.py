@@ -210,9 +210,9 @@ def audit(
     del principal
     before = int(str(cursor.decode(web, "audit", after)[0])) if after else None
     with web.readers.read() as connection:
-        rows = audited(connection, before=before, limit=limit + 1, who=who, action=action)
-    items = [AuditedOut(**{name: getattr(row, name) for name in AuditedOut.model_fields}) for row in rows[:limit]]
-    return AuditOut(items=items, next=cursor.encode(web, "audit", [rows[limit - 1].pk]) if len(rows) > limit else None)
+        rows, older = audited(connection, before=before, limit=limit, who=who, action=action)
+    items = [AuditedOut(**{name: getattr(row, name) for name in AuditedOut.model_fields}) for row in rows]
+    return AuditOut(items=items, next=cursor.encode(web, "audit", [older]) if older is not None else None)
 
 
 @router.get("/system/configuration", summary="The site's YAML")

@@ -119,12 +119,12 @@ def audit(
     del principal
     before = int(str(cursor.decode(web, "audit", after)[0])) if after else None
     with web.readers.read() as connection:
-        rows = audited(connection, before=before, limit=ROWS + 1, who=who, action=action)
-    following = cursor.encode(web, "audit", [rows[ROWS - 1].pk]) if len(rows) > ROWS else ""
+        rows, older = audited(connection, before=before, limit=ROWS, who=who, action=action)
+    following = cursor.encode(web, "audit", [older]) if older is not None else ""
     return render(
         request,
         "system/audit.html",
-        rows=rows[:ROWS],
+        rows=rows,
         following=following,
         first=not after,
         who=who,

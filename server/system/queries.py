@@ -10,6 +10,7 @@ from edge.store.arrivals import waiting_bytes
 from edge.store.schema import audit, frames, notices
 
 MOST_COUNTED = 10_000  # more waiting frames than that are "more than 10,000"
+SEARCHED = 20_000  # rows of the audit looked through for one answer; some 10 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,20 @@ def _bounded(connection: Connection, query: Select[Any]) -> int:
 
 def audited(
     connection: Connection, *, before: int | None = None, limit: int = 50, who: str = "", action: str = ""
-) -> list[Audited]:
-    """The newest first; before: only rows of a smaller pk. who, action: only these, whole; "" for all."""
-    query = select(audit).order_by(audit.c.pk.desc()).limit(limit)
-    if before is not None:
-        query = query.where(audit.c.pk < before)
+) -> tuple[list[Audited], int | None]:
+    """(the newest first, what `before` is for those that follow: None at the end).
+
+    who, action: only these, whole; "" for all. At most SEARCHED rows are looked through at a time, so that a name
+    that stands nowhere costs no more than one that stands everywhere: a part may be short, and others follow.
+    """
+    end = before if before is not None else int(connection.scalar(select(func.max(audit.c.pk))) or 0) + 1
+    start = max(end - SEARCHED, 1)
+    query = select(audit).where(audit.c.pk < end, audit.c.pk >= start).order_by(audit.c.pk.desc()).limit(limit + 1)
     if who:
         query = query.where(audit.c.who == who)
     if action:
         query = query.where(audit.c.action == action)
-    return [Audited(row.pk, row.at, row.who, row.action, row.subject, row.details) for row in connection.execute(query)]
+    rows = [Audited(row.pk, row.at, row.who, row.action, row.subject, row.details) for row in connection.execute(query)]
+    if len(rows) > limit:
+        return rows[:limit], rows[limit - 1].pk
+    return rows, (start if start > 1 else None)

@@ -4,12 +4,14 @@ import json
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import event, insert
 
 from edge.configuring.changes import Changes
 from edge.daemon import only_one
 from edge.model import VERBS
+from edge.store.quarantine import page_of
 from edge.store.schema import audit, notices
+from server.system import queries
 from server.system.status import History, read_status
 from tests.web_rig import NOW, SITE, WebRig
 
@@ -196,6 +198,41 @@ def test_lists_go_on_with_a_cursor_and_a_forged_one_is_refused(rig):
         assert client.get(f"{path}?after=AAAA").status_code == 400
     other = client.get(f"/api/v1/system/quarantine?after={first['next']}")
     assert other.status_code == 400  # a cursor of another list
+
+
+def test_a_name_that_stands_nowhere_is_looked_for_in_parts(rig, monkeypatch):
+    monkeypatch.setattr(queries, "SEARCHED", 2)
+    with rig.store.transaction() as connection:
+        for number, who in enumerate(["rare", "ana", "ana", "ana", "ana"]):
+            connection.execute(insert(audit).values(at=NOW, who=who, action="x", subject=f"s{number}"))
+    client, found, after = rig.client("admin"), [], ""
+    for _part in range(3):
+        said = client.get(f"/api/v1/system/audit?who=rare&after={after}").json()
+        found.append([row["subject"] for row in said["items"]])
+        after = said["next"]
+
+    assert found == [[], [], ["s0"]]
+    assert after is None
+    assert "not in this part of the list" in client.get("/system/audit?who=rare").text
+
+
+def test_no_query_of_the_page_looks_through_a_table(rig):
+    seen = []
+    with rig.web.readers.read() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *args: seen.append((args[2], args[3])))
+        queries.depths(connection)
+        queries.audited(connection, who="ana", action="x")
+        page_of(connection, before=5, stations=frozenset({"cam-01"}))
+        plans = [
+            str(row[3])
+            for sql, values in list(seen)
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+        ]
+
+    assert len(plans) > 8
+    # what is taken off the end of a key, or is a bounded part, is no look through the table
+    scans = [plan for plan in plans if plan.startswith("SCAN") and not plan.startswith(("SCAN (subquery", "SCAN anon"))]
+    assert scans == [], plans
 
 
 def test_a_text_with_a_fault_comes_back_with_the_place_and_nothing_is_written(rig):
