@@ -23,6 +23,7 @@ from edge.store.sql import Store
 from edge.summaries.work import Summariser
 
 from .app import create_app
+from .auth.setup_code import announce
 from .live.watch import watch
 from .web import Web
 
@@ -44,6 +45,7 @@ def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
     with open_web(plan, registry, log=log, clock=SystemClock()) as web, background(web, stop):
         server = _Server(_uvicorn(config, web), web)
         log.info("web.started", listen=config.listen, port=config.port)
+        announce(web)
         try:
             server.run()
         except SystemExit as exc:  # uvicorn's way to say that the port is taken, after it said so in its log
