@@ -1,0 +1,273 @@
+"""What people say: beside the machine's answers, once, undone exactly, with the lists right at once."""
+
+import pytest
+from sqlalchemy import select
+
+from edge.store.schema import frames, observations, reviews
+from edge.store.web_schema import sequence_frames
+from tests.alert_rig import JAGUAR, PUMA, animal, person
+from tests.review_rig import review_rig
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory):
+    with review_rig(tmp_path_factory.mktemp("answers")) as rig:
+        yield rig
+
+
+def say(client, **fields):
+    return client.post("/review/answer", data=fields, follow_redirects=False)
+
+
+def rows_of(rig, pk):
+    """What was said of a sequence's frames, oldest first."""
+    mine = select(sequence_frames.c.frame_pk).where(sequence_frames.c.sequence_pk == pk)
+    with rig.readers.read() as connection:
+        query = select(reviews).where(reviews.c.frame_pk.in_(mine)).order_by(reviews.c.pk)
+        return connection.execute(query).all()
+
+
+def test_an_answer_counts_at_once_and_the_machines_stays(rig):
+    pk = rig.fresh((animal(PUMA),), (animal(PUMA),), ())
+
+    answer = say(rig.client("reviewer", name="ana"), sequence=pk, what="animal", species="ocelot", count="2")
+
+    assert answer.status_code == 303
+    row = rig.row(pk)
+    assert (row["shown_taxon"], row["count"], row["unreviewed"], row["disagrees"]) == ("Leopardus pardalis", 2, 0, True)
+    assert (row["taxon"], row["kind"]) == ("Puma concolor", "animal")
+    said = rows_of(rig, pk)
+    assert [(each.kind, each.taxon, each.by) for each in said] == [("animal", "Leopardus pardalis", "ana")] * 3
+    with rig.readers.read() as connection:
+        machine = select(observations.c.taxon).where(observations.c.frame_pk == pk)
+        assert set(connection.scalars(machine)) == {"Puma concolor"}
+
+
+def test_the_same_form_sent_twice_is_written_once_and_tells_the_same(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer")
+    form = {"sequence": pk, "what": "blank", "action": "tapped-twice", "next": "/review"}
+
+    first, second = say(client, **form), say(client, **form)
+
+    assert first.headers["location"] == second.headers["location"]
+    assert len(rows_of(rig, pk)) == 1
+
+
+def test_another_answer_from_the_same_page_is_another_action(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer")
+
+    say(client, sequence=pk, what="blank", action="same-page")
+    say(client, sequence=pk, what="vehicle", action="same-page")
+
+    assert rig.row(pk)["shown_kind"] == "vehicle"
+    assert len({each.action for each in rows_of(rig, pk)}) == 2
+
+
+def test_an_api_action_with_another_content_is_refused(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer")
+    asked = {"action": "11111111-aaaa", "sequences": [pk], "kind": "blank"}
+
+    assert client.post("/api/v1/reviews", json=asked).json()["repeated"] is False
+    assert client.post("/api/v1/reviews", json=asked).json()["repeated"] is True
+    assert client.post("/api/v1/reviews", json=asked | {"kind": "human"}).status_code == 409
+    assert rig.client("reviewer", name="other").post("/api/v1/reviews", json=asked).status_code == 409
+
+
+def test_undo_takes_exactly_that_action_back_and_keeps_its_rows(rig):
+    pk = rig.fresh((animal(PUMA),), (animal(PUMA),))
+    client = rig.client("reviewer", name="ana")
+    for action, kind in (("first-one", "blank"), ("second-one", "vehicle")):
+        client.post("/api/v1/reviews", json={"action": action, "sequences": [pk], "kind": kind})
+
+    undone = client.delete("/api/v1/reviews/second-one")
+
+    assert undone.json()["sequences"][0]["kind"] == "blank"
+    assert rig.row(pk)["shown_kind"] == "blank"
+    assert [(each.action, each.undone_by) for each in rows_of(rig, pk)] == [
+        *[("first-one", "")] * 2,
+        *[("second-one", "ana")] * 2,
+    ]
+
+
+def test_only_who_said_it_or_a_manager_takes_it_back(rig):
+    pk = rig.fresh((animal(PUMA),))
+    say(rig.client("reviewer", name="ana"), sequence=pk, what="blank", action="anas-answer")
+    [action] = {each.action for each in rows_of(rig, pk)}
+
+    other = rig.client("reviewer", name="juan").post("/review/undo", data={"undone": action}, follow_redirects=False)
+    assert other.status_code == 403
+    manager = rig.client("manager", name="rosa").post("/review/undo", data={"undone": action}, follow_redirects=False)
+    assert manager.status_code == 303
+    assert rows_of(rig, pk)[0].undone_by == "rosa"
+
+
+def test_two_people_at_once_are_both_kept_the_newest_counts_and_is_told(rig):
+    pk = rig.fresh((animal(PUMA),))
+    say(rig.client("reviewer", name="ana"), sequence=pk, what="animal", species="jaguar", seen="0")
+
+    part = rig.client("reviewer", name="juan").post(
+        "/review/answer", data={"sequence": pk, "what": "blank", "seen": "0"}, headers={"hx-request": "true"}
+    )
+
+    assert "ana answered meanwhile" in part.text
+    assert rig.row(pk)["shown_kind"] == "blank"
+    assert [each.by for each in rows_of(rig, pk)] == ["ana", "juan"]
+
+
+def test_the_machine_is_right_says_what_it_says_of_each_frame(rig):
+    pk = rig.fresh((animal(PUMA), person(0.6)), (), (animal(JAGUAR, 0.5),))
+
+    say(rig.client("reviewer"), sequence=pk, what="confirm")
+
+    said = [(each.kind, each.taxon, each.observation_pk is not None) for each in rows_of(rig, pk)]
+    assert said == [
+        ("animal", "Puma concolor", False),
+        ("human", "", True),
+        ("blank", "", False),
+        ("animal", "Panthera onca", False),
+    ]
+    row = rig.row(pk)
+    assert (row["disagrees"], row["unreviewed"]) == (False, 0)
+
+
+def test_one_frame_or_one_box_is_answered_alone(rig):
+    pk = rig.fresh((animal(PUMA),), (animal(PUMA), animal(PUMA, 0.5, side=0.1)))
+    client = rig.client("reviewer")
+    with rig.readers.read() as connection:
+        last = connection.execute(select(observations).order_by(observations.c.pk.desc())).first()
+
+    say(client, target=f"box:{last.pk}", what="animal", species="Panthera onca")
+    assert rig.row(pk)["unreviewed"] == 1
+    say(client, target=f"frame:{pk}", what="blank")
+
+    assert [(each.frame_pk, each.observation_pk) for each in rows_of(rig, pk)] == [(last.frame_pk, last.pk), (pk, None)]
+    assert rig.row(pk)["unreviewed"] == 0
+
+
+def test_a_person_that_somebody_sees_is_marked_until_it_is_taken_back(rig):
+    pk = rig.fresh(())
+    seen = rig.fresh((person(),), station="cam-02")
+    with rig.store.transaction() as connection:
+        connection.execute(frames.update().where(frames.c.pk == seen).values(people=True))
+    client = rig.client("reviewer")
+
+    def people():
+        with rig.readers.read() as connection:
+            query = select(frames.c.pk, frames.c.people).where(frames.c.pk.in_([pk, seen]))
+            return dict(connection.execute(query).all())
+
+    client.post("/api/v1/reviews", json={"action": "a-person-here", "sequences": [pk, seen], "kind": "human"})
+    assert people() == {pk: True, seen: True}
+    client.delete("/api/v1/reviews/a-person-here")
+    assert people() == {pk: False, seen: True}
+
+
+def test_unknown_names_are_refused_with_what_is_near_and_new_ones_taken_when_meant(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer", language="es")
+
+    slip = say(client, sequence=pk, what="animal", species="ocelotte")
+    assert slip.status_code == 422
+    assert "Leopardus pardalis" in slip.text
+    near = say(client, sequence=pk, what="animal", species="Puma concolore")
+    assert near.status_code == 422
+    assert rows_of(rig, pk) == []
+    assert say(client, sequence=pk, what="animal", species="Puma concolore", new_name="1").status_code == 303
+    assert say(client, sequence=pk, what="animal", species="Oreophryne nicolasi").status_code == 303
+    assert say(client, sequence=pk, what="animal", species="<script>").status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("text", "taxon"),
+    [
+        ("ocelote", "Leopardus pardalis"),
+        ("Puma (Puma concolor)", "Puma concolor"),
+        ("Puma", "Puma"),
+        ("puma", "Puma concolor"),
+    ],
+)
+def test_names_are_understood_in_both_languages(rig, text, taxon):
+    pk = rig.fresh(())
+
+    say(rig.client("reviewer"), sequence=pk, what="animal", species=text)
+
+    assert rows_of(rig, pk)[0].taxon == taxon
+
+
+def test_what_is_outside_ones_stations_is_not_there(rig):
+    pk = rig.fresh((animal(PUMA),), station="cam-02")
+    client = rig.client("reviewer", stations=["cam-01"])
+    everyone = rig.client("reviewer", name="ana")
+    everyone.post("/api/v1/reviews", json={"action": "somebody-said", "sequences": [pk], "kind": "blank"})
+
+    assert say(client, sequence=pk, what="blank").status_code == 404
+    assert client.get(f"/review/{pk}").status_code == 404
+    assert client.get(f"/api/v1/sequences/{pk}").status_code == 404
+    assert client.get("/api/v1/sequences?station=cam-02").json()["items"] == []
+    assert client.delete("/api/v1/reviews/somebody-said").status_code == 404
+    assert client.put(f"/api/v1/favourites/{pk}").status_code == 404
+
+
+def test_who_only_looks_may_not_answer(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("viewer")
+
+    assert say(client, sequence=pk, what="blank").status_code == 403
+    assert client.put(f"/api/v1/favourites/{pk}").status_code == 403
+    assert 'id="answers"' not in client.get("/review").text
+    assert 'id="answer"' not in client.get(f"/review/{pk}").text
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"sequence": [], "what": "blank"},
+        {"what": ""},
+        {"what": "dragon"},
+        {"what": "animal", "count": "0"},
+        {"what": "animal", "count": "many"},
+        {"what": "animal", "sex": "unsure"},
+        {"sequence": "99999999999999999999", "what": "blank"},
+        {"sequence": "0", "what": "blank"},
+    ],
+)
+def test_a_form_that_makes_no_sense_is_refused_and_writes_nothing(rig, fields):
+    pk = rig.fresh((animal(PUMA),))
+
+    assert say(rig.client("reviewer"), **{"sequence": pk, **fields}).status_code == 422
+    assert rows_of(rig, pk) == []
+
+
+def test_favourites_are_marked_and_listed(rig):
+    pk = rig.fresh((animal(PUMA, side=0.1),), (animal(PUMA),))
+    client = rig.client("reviewer")
+
+    marked = client.post("/review/favourite", data={"sequence": pk}, headers={"hx-request": "true"})
+
+    assert 'data-favourite="1"' in marked.text
+    [listed] = client.get("/api/v1/sequences?favourite=1").json()["items"]
+    assert (listed["pk"], listed["best_frame"]) == (pk, pk + 1)
+    client.delete(f"/api/v1/favourites/{listed['best_frame']}")
+    assert client.get("/api/v1/sequences?favourite=1").json()["items"] == []
+
+
+def test_forms_lead_nowhere_but_to_the_review(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer")
+
+    for path in (
+        "https://evil.example",
+        "//evil.example",
+        "/review/../logout",
+        "/review?a=\r\nset-cookie: x",
+        "/account",
+    ):
+        answer = say(client, sequence=pk, what="blank", next=path)
+        assert answer.headers["location"].startswith("/review?done=")
+    kept = say(client, sequence=pk, what="vehicle", next="/review?kind=animal&done=old", then="")
+    assert kept.headers["location"].startswith("/review?kind=animal&done=")
+    onward = say(client, sequence=pk, what="human", next="/review", then="/review/7?kind=animal")
+    assert onward.headers["location"].startswith("/review/7?kind=animal&done=")
