@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 ROSE, RING, HUB = 220.0, 84.0, 12.0
-MOST_NAMES = 8
+MOST_NAMES = 6
 WIDE, TALL, LEFT, FOOT, HEAD = 640.0, 200.0, 44.0, 24.0, 10.0
 
 
@@ -42,10 +42,12 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """Steps: the points of a polyline, "x,y x,y". most: the highest value."""
+    """Steps: the points of a polyline, "x,y x,y". most: the highest value. since, until: what the axis spans."""
 
     points: str
     most: int
+    since: datetime
+    until: datetime
 
 
 def rose(hours: Sequence[int]) -> tuple[list[Sector], list[Mark]]:
@@ -88,7 +90,7 @@ def accumulation(firsts: Sequence[datetime], since: datetime, until: datetime) -
         x = LEFT + (WIDE - LEFT) * min(max((at - since).total_seconds() / whole_s, 0.0), 1.0)
         points += [(x, points[-1][1]), (x, TALL - (TALL - HEAD) * number / max(most, 1))]
     points.append((WIDE, points[-1][1]))
-    return Curve(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), most)
+    return Curve(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), most, since, until)
 
 
 def _radius(share: float) -> float:

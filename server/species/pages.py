@@ -66,6 +66,7 @@ def species_page(
         stations=known,
         names=names_of([row.taxon for row in found.rows], speech),
         curve=_curve(found, wanted, web),
+        export=_export(wanted),
         firsts=sorted((row for row in found.rows if row.rank == "species"), key=lambda row: row.first_at),
     )
 
@@ -110,6 +111,7 @@ def one_page(
         stations=known,
         names=names_of([taxon, *below], speech),
         finer=below,
+        export=_export(wanted, taxon),
         **values,
     )
 
@@ -138,6 +140,13 @@ def names_of(taxa: Iterable[str], speech: Speech) -> Mapping[str, Names]:
         other = taxon.name("en" if speech.language == "es" else "es") if taxon else ""
         found[each] = Names(common[:1].upper() + common[1:], "" if other in (common, each) else other, each)
     return found
+
+
+def _export(wanted: Wanted, taxon: str = "") -> Mapping[str, str]:
+    """The same choice in the words of the export's form."""
+    span = [each.isoformat() for each in wanted.days() or ()] or ["", ""]
+    said = {"taxon": taxon, "station": wanted.station, "since": span[0], "until": span[1]}
+    return {name: value for name, value in said.items() if value}
 
 
 def _curve(found: Found, wanted: Wanted, web: Web) -> charts.Curve | None:

@@ -110,7 +110,7 @@ def test_the_page_of_a_species_has_plots_with_words_and_links_on(rig):
     assert page.count('<svg class="plot') == page.count("<desc ") == 2
     assert 'href="/review?species=Puma+concolor"' in page or 'href="/review?species=Puma%20concolor"' in page
     assert "/media/" in page
-    assert "/export?species=Puma" in page
+    assert "/export?taxon=Puma" in page
     assert "/export" not in rig.client("viewer").get("/species/Puma concolor").text.split("<main", 1)[1]
 
 
