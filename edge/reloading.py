@@ -5,8 +5,6 @@ The lock of the site is held throughout, so that no command takes the pause betw
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -47,9 +45,12 @@ def run_for_good(path: Path, registry: Registry, *, log: Log, clock: Clock) -> N
         turns = _Turns(path, registry, changes, log, clock)
         feeder = threading.Thread(target=turns.feed_watchdog, args=(done,), name="between-runs", daemon=True)
         feeder.start()
+        before = signal.getsignal(signal.SIGTERM)
         try:
             turns.run(text)
         finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, before)
             done.set()
             feeder.join()
 
@@ -74,11 +75,23 @@ class _Turns:
     _runs: int = 0
 
     def run(self, text: str) -> None:
+        """Until nothing is left to run."""
+        try:
+            self._run_all(text)
+        except KeyboardInterrupt as exc:  # while no site ran: what was on trial is tried again at the next start
+            if (trial := self.changes.trial()) is not None:
+                attempt(partial(self.changes.postpone, trial))
+            if not isinstance(exc, _Ended):
+                raise
+
+    def _run_all(self, text: str) -> None:
+        _catch_sigterm()
         taken: Taken | None = self._take_up(text)
         while taken is not None:
             control = self._control = self._control_of(taken.trial)
             self._runs += 1
             reason = self._one_run(taken, control)
+            _catch_sigterm()  # a site that ran has taken the handler away
             taken = self._next(taken, control, reason)
 
     def feed_watchdog(self, done: threading.Event) -> None:
@@ -119,15 +132,11 @@ class _Turns:
             work()
             return ""
         try:
-            with _sigterm_ends_the_opening():
-                ended = attempt(work)
+            ended = attempt(work)
         except FatalError as exc:
             if self.changes.trial() is None:
                 raise  # it was kept long ago, and ends like any other
             return str(exc)
-        except KeyboardInterrupt:
-            control.signalled = True
-            return ""
         return ended.reason if isinstance(ended, Failed) else control.failed
 
     def _next(self, taken: Taken, control: Control, reason: str) -> Taken | None:
@@ -153,18 +162,11 @@ class _Turns:
         say(f"configuration.{change.state}", change=change.id, who=change.who, reason=change.reason)
 
 
-@contextmanager
-def _sigterm_ends_the_opening() -> Iterator[None]:
-    """A SIGTERM before the site runs ends it in good order, so that the change is tried again at the next start."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # of a test
-        return
+def _catch_sigterm() -> None:
+    """Have a SIGTERM end in good order what is done while no site runs; one that runs has its own way."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _end)
 
-    def end(_number: int, _frame: FrameType | None) -> None:
-        raise _Ended
 
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _end(_number: int, _frame: FrameType | None) -> None:
+    raise _Ended
