@@ -30,9 +30,9 @@ STATES = {  # state → its chip's class, and word
     "cancelled": ("", mark("cancelled")),
 }
 WHAT_FOR = {  # format → what people want it for; the exporter's own line says what it is
+    "report": mark("To read, print and show: what was there, when, and how much was looked. Begin with this one."),
     "camtrap-dp": mark("To publish the data or hand them to another platform, such as GBIF, Agouti or TRAPPER."),
     "csv": mark("To count and draw yourself, in a spreadsheet, R or Python."),
-    "report": mark("To read, print and show: what was there, when, and how much was looked. Begin with this one."),
     "matrices": mark("For occupancy models and other statistics in R."),
     "darwin-core": mark("To publish occurrences in GBIF or SiB Colombia."),
     "wildlife-insights": mark("To upload to Wildlife Insights."),
