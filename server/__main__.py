@@ -34,7 +34,7 @@ GRACE_S = 3  # event streams never end by themselves
 def open_web(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Iterator[Web]:
     """Everything the page needs, for as long as the context lasts. Raises FatalError, StoreBusy."""
     (plan.state_dir / "web").mkdir(parents=True, exist_ok=True, mode=0o700)
-    with Store(plan.database_url) as store, Readers(plan.database_url) as readers:
+    with Store(plan.database_url, beside=True) as store, Readers(plan.database_url) as readers:
         yield Web(plan, registry, store, readers, clock, log)
 
 

@@ -3,6 +3,8 @@
 PostgreSQL keeps JSON as `json`, the text that was written, and times as `timestamp` in UTC, as SQLite does.
 """
 
+import json
+import re
 from typing import Any
 
 from sqlalchemy import (
@@ -11,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     DateTime,
+    Dialect,
     Float,
     FunctionElement,
     Integer,
@@ -18,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     func,
     literal_column,
     select,
@@ -27,6 +31,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 
 POSTGRESQL = "postgresql"
+ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # one whose backslash is not escaped itself
 
 
 def is_postgresql(connection: Connection) -> bool:
@@ -62,6 +67,23 @@ def took_pks(connection: Connection, *tables: Table) -> None:
             connection.execute(select(func.setval(func.pg_get_serial_sequence(table.name, "pk"), last)))
 
 
+class NoNul(TypeDecorator[str]):
+    """Texts of PostgreSQL, which can't hold U+0000: what a file or a sender says may have one, SQLite keeps it."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # because SQLAlchemy calls it so
+        """The same with U+FFFD in its place."""
+        return value.replace("\0", "\ufffd") if isinstance(value, str) and "\0" in value else value
+
+
+def json_without_nul(value: Any) -> str:
+    """JSON for PostgreSQL, which keeps a U+0000 but then can't read the text that has it."""
+    written = json.dumps(value)
+    return ESCAPED_NUL.sub(r"\1\\ufffd", written) if "\\u0000" in written else written
+
+
 def widen(metadata: MetaData) -> None:
     """Let PostgreSQL hold what SQLite holds: texts of any length, in the order of their bytes, and 8-byte numbers.
 
@@ -70,7 +92,7 @@ def widen(metadata: MetaData) -> None:
     for table in metadata.tables.values():
         for column in table.columns:
             if type(column.type) is String:
-                column.type = String(column.type.length).with_variant(Text(collation="C"), POSTGRESQL)
+                column.type = String(column.type.length).with_variant(NoNul(collation="C"), POSTGRESQL)
             elif type(column.type) is Integer:
                 column.type = Integer().with_variant(BigInteger(), POSTGRESQL)
 

@@ -10,7 +10,7 @@ from sqlalchemy.pool import QueuePool, StaticPool
 
 from ..errors import ConfigError
 from ..i18n import _
-from .dialects import POSTGRESQL
+from .dialects import POSTGRESQL, json_without_nul
 
 # How long a lock of another process is waited for before StoreBusy. Threads wait one after the other, and everybody
 # tries again, so this times the number of sources and workers must stay far below the watchdog's 60 s.
@@ -96,6 +96,7 @@ def _postgresql_engine(url: str, most: int, settings: Mapping[str, int]) -> Engi
             url,
             pool_size=most,
             max_overflow=0,
+            json_serializer=json_without_nul,
             pool_pre_ping=True,  # a server that was restarted is noticed before a transaction, not by its failure
             connect_args={
                 **PATIENCE,

@@ -329,6 +329,18 @@ def test_texts_longer_than_their_columns_and_large_numbers_are_kept(store):
     assert (len(kept.camera), kept.size_bytes, kept.burst_number) == (300, 5_000_000_000, 2**40)
 
 
+def test_what_a_sender_says_may_hold_anything(store):
+    odd = "a\0b \\u0000 \x07\x1b[2J \u202e ñ 🐆"
+    store.add_frames([(frame("a", camera=odd), 0)])
+    with store.transaction() as connection:
+        connection.execute(frames.update().values(details={"other": odd, "camtrap": {"media": {"mediaID": "m"}}}))
+        assert known_frames(connection, {("cam-01", "a")}) == {("cam-01", "a"): "m"}
+        details = connection.scalar(select(frames.c.details))
+
+    for kept in (store.find_frames("a")[0].camera, details["other"]):
+        assert kept.replace("\0", "\ufffd") == odd.replace("\0", "\ufffd")
+
+
 def test_texts_come_in_the_order_of_their_letters_numbers_whatever_the_servers_language(store):
     for name in ("b", "A", "a", "_", "B"):
         add(store, f"of-{name}", station=name)
