@@ -19,10 +19,8 @@ LARGEST_TEXT = 1_000_000  # bytes; a site of 200 stations and 100 rules has 60,0
 CONTEXT_LINES = 3
 # What stands behind such a key is the place of a secret, `{env: NAME}`; who wrote the secret itself is told so, and
 # nobody else is to read it.
-SECRET_KEY = re.compile(
-    r"""^(?P<head>[^#]*?\b[\w-]*(?:password|passwd|secret|token|credential|api_key|auth)[\w-]*["']?\s*:\s*)(?P<value>[^\s{][^\n]*)$""",
-    re.IGNORECASE,
-)
+SECRET_WORD = re.compile(r"password|passwd|passphrase|secret|token|api_?key", re.IGNORECASE)
+BEFORE_VALUE = re.compile(r"""[\w-]{0,64}["']?\s*:\s*(?=[^\s{])""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,15 @@ def diff_of(old: str, new: str, name: str = "site.yaml") -> str:
 
 def without_secrets(text: str) -> str:
     """Any text of a site, to be shown: known secrets, and what stands where only their place belongs, are •••."""
-    return "\n".join(SECRET_KEY.sub(rf"\g<head>{SHOWN}", line) for line in redacted(text).split("\n"))
+    return "\n".join(map(_without_secret, redacted(text).split("\n")))
+
+
+def _without_secret(line: str) -> str:
+    comment = line.find("#")
+    for word in SECRET_WORD.finditer(line, 0, comment if comment >= 0 else len(line)):
+        if value := BEFORE_VALUE.match(line, word.end()):
+            return line[: value.end()] + SHOWN
+    return line
 
 
 def _warnings_of(plan: Plan) -> tuple[str, ...]:

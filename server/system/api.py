@@ -13,7 +13,7 @@ from edge.errors import EdgeError
 from edge.store.quarantine import page_of
 
 from ..api import cursor
-from ..api.words import After, Key, Limit
+from ..api.words import NO_NUL, After, Key, Limit
 from ..needs import Admin, Manager
 from ..web import Site
 from .configuration import apply_text
@@ -203,8 +203,8 @@ def audit(
     principal: Admin,
     after: After = "",
     limit: Limit = 50,
-    who: Annotated[str, Query(max_length=120)] = "",
-    action: Annotated[str, Query(max_length=32)] = "",
+    who: Annotated[str, Query(max_length=120, pattern=NO_NUL)] = "",
+    action: Annotated[str, Query(max_length=32, pattern=NO_NUL)] = "",
 ) -> AuditOut:
     """The newest first. who, action: only these, whole."""
     del principal

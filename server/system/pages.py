@@ -11,7 +11,7 @@ from edge.i18n import mark, speaking
 from edge.store.quarantine import page_of
 
 from ..api import cursor
-from ..api.words import Key
+from ..api.words import NO_NUL, Key
 from ..needs import Admin, Manager
 from ..page import render, speech_of
 from ..rights import Principal
@@ -112,8 +112,8 @@ def audit(
     web: Site,
     principal: Admin,
     after: After = "",
-    who: Annotated[str, Query(max_length=120)] = "",
-    action: Annotated[str, Query(max_length=32)] = "",
+    who: Annotated[str, Query(max_length=120, pattern=NO_NUL)] = "",
+    action: Annotated[str, Query(max_length=32, pattern=NO_NUL)] = "",
 ) -> Response:
     """Who did what."""
     del principal

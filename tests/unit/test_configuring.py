@@ -10,7 +10,7 @@ from edge.chores import apply_proposal
 from edge.clock import SteppedClock
 from edge.config import load_plan
 from edge.configuring.changes import KEPT_CHANGES, Changes
-from edge.configuring.proposal import propose, read_site, sha256_of
+from edge.configuring.proposal import propose, read_site, sha256_of, without_secrets
 from edge.configuring.trial import put_back, take_up
 from edge.errors import FatalError
 from edge.pipeline.pulse import Pulse
@@ -109,8 +109,14 @@ def test_a_secret_that_somebody_writes_into_the_site_is_not_shown(site, registry
     assert "•••" in proposal.diff
 
 
-def test_the_place_of_a_secret_is_shown(site, registry):
-    assert "+password: {env: MAIL}" in propose(site, OTHER + "password: {env: MAIL}\n", registry).diff
+@pytest.mark.parametrize("line", ["password: {env: MAIL}", "auth_token: {credential: sms}", "x: y  # token: a word"])
+def test_the_place_of_a_secret_is_shown(site, registry, line):
+    assert f"+{line}" in propose(site, OTHER + f"{line}\n", registry).diff
+
+
+@pytest.mark.parametrize("line", ["a-" * 200_000, "token" * 100_000, "token: " * 100_000, "password" + " " * 300_000])
+def test_a_long_line_is_no_work(line):
+    assert len(without_secrets(line)) <= len(line)
 
 
 def test_a_change_keeps_both_texts_and_the_mode_of_the_file(changes, site):
