@@ -12,7 +12,7 @@ from starlette.routing import compile_path
 
 STREAMS = "server.live"  # answers that never end
 MOST_BUTTONS = 5  # of a form that are pressed
-TWICE = 2  # links of one kind that are followed
+OFTEN = 1  # links of one kind, with the same parameters, that are followed
 
 
 @dataclass
@@ -140,7 +140,7 @@ class Walk:
             return False
         kind = (method, route.path, frozenset(name for name, _value in parse_qsl(parts.query)))
         self.seen[kind] += 1
-        return self.seen[kind] <= TWICE
+        return self.seen[kind] <= OFTEN
 
     def _route_of(self, method, path):
         mine = (each for each in self.routes if method in each.methods and self._match[id(each)].match(path))

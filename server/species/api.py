@@ -66,7 +66,7 @@ class OneSpecies(Species):
     finer: list[str]
 
 
-@router.get("/species")
+@router.get("/species", summary="Species of a time")
 def list_species(
     web: Site, principal: Viewer, period: Period = "", first: First = "", last: Last = "", station: StationOf = ""
 ) -> SpeciesList:
@@ -83,7 +83,7 @@ def list_species(
     )
 
 
-@router.get("/species/{taxon}")
+@router.get("/species/{taxon}", summary="One species: when and where")
 def get_species(
     web: Site,
     principal: Viewer,

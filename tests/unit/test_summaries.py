@@ -107,6 +107,16 @@ def test_what_is_said_of_the_whole_frame_later_counts_before_what_was_said_of_a_
     assert record.sequences()[0]["shown_kind"] == "blank"
 
 
+def test_imported_answers_of_one_frame_stand_together(record):
+    frame = record.frame(boxes=[("animal", CAT, 0.8)])
+    for taxon in (PUMA, OCELOT):
+        record.review(frame, "animal", taxon, details={"camtrap": {"observationID": taxon}, "lineage": []})
+
+    record.settle()
+
+    assert record.tally("north", "", PUMA) == record.tally("north", "", OCELOT) == (1, 1, 1)
+
+
 def test_a_thumbnail_is_not_listed_beside_its_full_frame(record):
     thumbnail = record.frame()
     full = record.frame(at=START + timedelta(minutes=5))
