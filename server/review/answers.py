@@ -164,7 +164,7 @@ def _said_by_machine(boxes: Sequence[summaries.BoxRow], lineage_of: Lineages, fi
         if finer and each.kind == "animal" and akin(lineage_of(taxon), lineage_of(finer)):
             taxon = max(taxon, finer, key=lambda name: len(lineage_of(name)))
         before = found.get((each.kind, taxon))
-        count = max(each.count, 1) + (before.count if before else 0)
+        count = max(each.count, before.count if before else 1)  # as the sequence's row counts one that has two names
         found[each.kind, taxon] = Said(each.kind, taxon, min(count, reviews.MOST_COUNT))
     return list(found.values())
 

@@ -25,6 +25,7 @@ Pk = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 NAMED = r"^[A-Za-z0-9._-]+$"
 ActionId = Annotated[str, Field(min_length=8, max_length=64, pattern=NAMED)]
+ActionPath = Annotated[str, Path(min_length=8, max_length=64, pattern=NAMED)]
 SEQUENCES, FRAMES = "sequences", "frames"  # the cursors'
 FRAMES_OF = 5  # sequences, of a page of frames; one may have hundreds
 

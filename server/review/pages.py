@@ -285,7 +285,8 @@ def _changed(request: Request, web: Web, done: answers.Done, text: str) -> HTMLR
     if done.others:
         others = speech.text(mark("{name} answered meanwhile. Both answers are kept, yours counts now."))
         text = f"{text} {others.format(name=done.others)}"
-    return render(request, "review/changed.html", **words(speech), cards=cards, query="", text=text, action=done.action)
+    told = {"text": text, "action": done.action, "loud": bool(done.others)}
+    return render(request, "review/changed.html", **words(speech), cards=cards, query="", **told)
 
 
 def _told(connection: Connection, action: str, principal: Principal, speech: Speech) -> Mapping[str, Any] | None:

@@ -72,9 +72,11 @@
       : matchMedia("(hover: none)").matches ? desk.dataset.touch : desk.dataset.none;
   }
 
-  function tell(text) {
+  // loud: what somebody has to see, not only to know
+  function tell(text, loud = false) {
     said.textContent = text;
-    window.tigrillo?.toast(text);
+    document.getElementById("lately").textContent = text;
+    if (loud) window.tigrillo?.toast(text);
   }
 
   // The cards of an answer in the place of the old ones; who has the focus keeps it.
@@ -121,14 +123,20 @@
         for (const card of here()) card.removeAttribute("aria-busy");
         if (back) done.push({ ...back(told?.dataset.action ?? ""), pks });
         document.getElementById("undo").disabled = !done.length;
-        tell(told?.textContent ?? "");
+        tell(told?.textContent ?? "", told?.dataset.loud === "1");
       },
       refused(text) {
         for (const card of here()) {
           card.removeAttribute("aria-busy");
           card.classList.add("refused");
+          if (box(card)) box(card).checked = true;
         }
-        tell(`${desk.dataset.refused}. ${text}`);
+        count();
+        tell(`${desk.dataset.refused}. ${text}`, true);
+        if (data.get("what") === "animal" && data.get("species")) {
+          desk.elements.species.value = data.get("species"); // to be mended
+          desk.elements.species.focus();
+        }
       },
     });
   }

@@ -41,7 +41,7 @@ const reviewQueue = (() => {
       failures = 0;
       busy = false;
       if (answer.ok) kept(page);
-      else refused([...page.querySelectorAll("main h1, main .detail")].map((each) => each.textContent.trim()).join(": "));
+      else refused((page.querySelector("main .detail") ?? page.querySelector("main h1"))?.textContent.trim() ?? "");
       next();
     } catch {
       busy = false;
