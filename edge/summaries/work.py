@@ -65,14 +65,12 @@ class Summariser:
                     self.log.warning("summaries.failed", reason=changed.reason)
                 next_settings_s = self.clock.monotonic_s() + SETTINGS_EVERY_S
             began_s = self.clock.monotonic_s()
-            done = attempt(lambda: self.refresh(stop))
-            if isinstance(done, Failed):
-                self.log.warning("summaries.failed", reason=done.reason)
+            more = attempt(lambda: self._round(stop))
+            if isinstance(more, Failed):
+                self.log.warning("summaries.failed", reason=more.reason)
                 stop.wait(BUSY_S)
-                continue
-            spent_s = self.clock.monotonic_s() - began_s
-            if not self._tell_progress():
-                stop.wait(max(LOOK_S, 2 * spent_s))
+            elif not more.value:
+                stop.wait(max(LOOK_S, 2 * (self.clock.monotonic_s() - began_s)))
 
     def refresh(self, stop: threading.Event | None = None) -> int:
         """One round: how many stale days were made again. Raises StoreBusy; what was written until then stays."""
@@ -90,6 +88,10 @@ class Summariser:
                 made += self._write(pending)
                 pending = []
         return made + self._write(pending)
+
+    def _round(self, stop: threading.Event) -> bool:
+        self.refresh(stop)
+        return self._tell_progress()
 
     def check_settings(self) -> int:
         """Mark as stale what was made with other zones, places or rules; of how many stations that is so."""

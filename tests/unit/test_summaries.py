@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from edge.errors import StoreBusy
 from edge.services import Station
 from edge.store.web_schema import days, stale_days, summary_state, tallies
 from edge.summaries.now import sequence_now
@@ -309,11 +310,36 @@ def test_a_busy_day_is_not_made_again_each_second(record, monkeypatch):
     assert summariser.refresh() == 1
 
 
+def test_a_database_that_is_busy_for_a_moment_does_not_end_the_thread(record, monkeypatch):
+    burst(record, 1)
+    monkeypatch.setattr("edge.summaries.work.BUSY_S", 0.01)
+    fails, read = [StoreBusy("database: locked")] * 3, record.readers.read
+
+    def sometimes():
+        if fails:
+            raise fails.pop()
+        return read()
+
+    monkeypatch.setattr(record.readers, "read", sometimes)
+
+    run_until_settled(record)
+
+    assert len(record.sequences()) == 1
+    assert [event for event, _fields in record.log.said] == ["summaries.failed"] * 3
+
+
 def test_the_thread_makes_what_is_stale_and_ends_when_it_is_told(record):
     burst(record, 1)
+
+    run_until_settled(record)
+
+    assert len(record.sequences()) == 1
+
+
+def run_until_settled(record):
+    """Run the thread until nothing is stale; it ends when it is told to."""
     stop = threading.Event()
     thread = threading.Thread(target=record.summariser().run, args=(stop,))
-
     thread.start()
     for _try in range(500):
         if record.rows(stale_days) == []:
@@ -321,6 +347,4 @@ def test_the_thread_makes_what_is_stale_and_ends_when_it_is_told(record):
         stop.wait(0.01)
     stop.set()
     thread.join(5)
-
     assert not thread.is_alive()
-    assert len(record.sequences()) == 1
