@@ -61,16 +61,20 @@
     levels();
   }
 
-  // Which folders name the stations: the outermost where several were chosen, else one can choose how deep.
+  // Which folders name the stations: the ones that are known here, else the outermost; one can choose another level.
   function levels() {
     const parts = chosen.map((each) => each.name.split("/"));
     const depth = Math.min(4, ...parts.map((each) => each.length - 1)), select = $("level");
+    const known = new Set([...$("known-stations").options].map((each) => each.value));
+    let best = 0, most = 0;
     select.replaceChildren();
     for (let level = 0; level < depth; level++) {
-      const names = [...new Set(parts.map((each) => each[level]))];
-      const option = new Option(`${names.slice(0, 4).join(", ")}${names.length > 4 ? " …" : ""}`, String(level));
-      select.add(option);
+      const names = [...new Set(parts.map((each) => each[level]))].sort();
+      const hits = names.filter((each) => known.has(each)).length;
+      if (hits > most) { best = level; most = hits; }
+      select.add(new Option(`${names.slice(0, 4).join(", ")}${names.length > 4 ? " …" : ""}`, String(level)));
     }
+    select.value = depth ? String(best) : "";
     stations();
   }
 
@@ -132,7 +136,7 @@
   function show() {
     const left = state.rate > 0 ? (state.size - state.here) / state.rate : Infinity;
     $("bar").value = state.size ? state.here / state.size : 0;
-    $("far").textContent = text("sending", {
+    $("far").textContent = text(state.done < state.total ? "sending" : "whole", {
       done: numbers.format(state.done), total: numbers.format(state.total), here: bytes(state.here), size: bytes(state.size),
       rate: bytes(Math.round(state.rate)), left: duration(left),
     });

@@ -41,7 +41,7 @@ STATES = {
     "open": mark("being sent"),
     "finished": mark("sent"),
     "cancelled": mark("cancelled"),
-    "done": mark("done"),
+    "done": mark("taken in"),
     "taking": mark("being taken in"),
 }
 
@@ -185,6 +185,7 @@ TEXTS = {
     "chosen": mark("{files} files, {size}"),
     "skipped": mark("{count} left out: {reason}"),
     "sending": mark("{done} of {total} files · {here} of {size} · {rate}/s · {left} to go"),
+    "whole": mark("{total} files, {size}"),
     "checking": mark("Checking what is here already …"),
     "paused": mark("Paused. What was sent stays; you may also go on later with the same folder."),
     "lost": mark("No connection. It goes on by itself when there is one again."),
