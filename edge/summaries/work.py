@@ -33,6 +33,7 @@ FRAMES_A_WRITE = 600  # so that the daemon waits some tens of milliseconds for i
 DAYS_A_WRITE = 25
 SHARE = 10  # a day that took a second to make is not made again for so many: a busy camera changes it every second
 BUSY_S = 2.0
+PAUSE_S = 0.05  # after each station: pages are made by the same interpreter, and somebody waits for them
 BACKLOG = 50  # days; more are worth a line in the log
 
 
@@ -83,7 +84,10 @@ class Summariser:
                 break
             began_s = self.clock.monotonic_s()
             pending.append(self._make(mine))
-            self._rest(mine, self.clock.monotonic_s() - began_s)
+            spent_s = self.clock.monotonic_s() - began_s
+            self._rest(mine, spent_s)
+            if stop is not None:
+                stop.wait(min(PAUSE_S, spent_s / 4))
             if _weight(pending) >= 1:
                 made += self._write(pending)
                 pending = []
