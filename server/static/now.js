@@ -11,10 +11,10 @@
 
   function ago() {
     const form = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" });
-    const steps = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+    const steps = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
     for (const each of document.querySelectorAll("[data-ago]")) {
       const seconds = (Date.parse(each.dataset.ago) - Date.now()) / 1000;
-      const [unit, size] = steps.find(([, length]) => Math.abs(seconds) >= length) || steps[3];
+      const [unit, size] = steps.find(([, length]) => Math.abs(seconds) >= length) || steps.at(-1);
       each.textContent = form.format(Math.trunc(seconds / size), unit);
     }
   }
@@ -58,7 +58,7 @@
     if (!detail.new) return; // an old one that changed is found by paging
     waiting.set(card.id, card);
     if (scrollY < TOP_PX) {
-      const title = card.querySelector("h3").textContent.trim();
+      const title = card.querySelector("h2").textContent.trim();
       said.textContent = list.dataset.said.replace("{what}", `${title}, ${detail.station}`);
       show();
       return;

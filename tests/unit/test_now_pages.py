@@ -67,7 +67,7 @@ def test_a_card_has_both_names_the_station_its_local_time_and_who_was_told(rig):
     assert "10:00" in page  # 15:00 UTC at a station in Bogotá
     assert f"/media/{pk}/card-0.webp" in page
     assert '<rect class="animal"' in page
-    assert "avisados: @log" in page
+    assert "avisados: log" in page
     assert f"/encounters/{uid_of(rig)}" in page
 
 
