@@ -188,9 +188,11 @@ def _frames_of(connection: Connection, boxes: Sequence[int]) -> dict[int, int]:
 
 def _all_seen(connection: Connection, pks: Collection[int], scope: Collection[str] | None) -> bool:
     """Whether all of these are recorded frames that may be seen."""
-    query = select(frames.c.station).where(frames.c.pk.in_(_PKS), frames.c.state == "recorded")
-    stations = [name for few in _few(sorted(set(pks))) for name in connection.scalars(query, {"pks": few})]
-    return len(stations) == len(set(pks)) and (scope is None or set(stations) <= set(scope))
+    # the state is looked at here: SQLite would take the index of states, and read all recorded frames
+    query = select(frames.c.station, frames.c.state).where(frames.c.pk.in_(_PKS))
+    found = [row for few in _few(sorted(set(pks))) for row in connection.execute(query, {"pks": few})]
+    recorded = [station for station, state in found if state == "recorded"]
+    return len(recorded) == len(set(pks)) and (scope is None or set(recorded) <= set(scope))
 
 
 def _same(connection: Connection, action: str, new: Sequence[New]) -> bool:

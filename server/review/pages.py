@@ -40,6 +40,7 @@ PAGE = 40  # cards
 KEYS = 9  # species that have a number
 LISTED = 200  # species that are offered before the whole list is there
 STATIONS_S = 60.0  # how long the list of stations is good
+PROGRESS_S = 15.0  # and what is left to do
 JUMPS, JUMP_SCORE = 12, 0.2  # into a clip
 LIST = "review"  # the cursor's
 
@@ -91,8 +92,7 @@ def grid(
 @router.get("/review/progress", response_class=HTMLResponse)
 def progress(request: Request, web: Site, principal: Viewer) -> HTMLResponse:
     """How many pictures nobody has answered yet, by station."""
-    with web.readers.read() as connection:
-        rows = queries.progress(connection, principal.stations)
+    rows = [each for each in _progress(request, web) if principal.sees(each.station)]
     return render(
         request,
         "review/progress.html",
@@ -268,6 +268,16 @@ def _jumps(current: Picture, speech: Speech) -> list[dict[str, Any]]:
     ]
 
 
+def _progress(request: Request, web: Web) -> list[queries.Progress]:
+    """Of all stations; kept for a while, because it adds up every day of every station."""
+    until, rows = getattr(request.app.state, "review_progress", (0.0, []))
+    if time.monotonic() > until:
+        with web.readers.read() as connection:
+            rows = queries.progress(connection)
+        request.app.state.review_progress = (time.monotonic() + PROGRESS_S, rows)
+    return list(rows)
+
+
 def _stations(request: Request, web: Web, connection: Connection, principal: Principal, filters: Filters) -> list[str]:
     """Stations that may be chosen: of the site, and those that ever sent a frame; kept for a minute."""
     until, names = getattr(request.app.state, "review_stations", (0.0, ()))
@@ -285,7 +295,7 @@ def _changed(request: Request, web: Web, done: answers.Done, text: str) -> HTMLR
     if done.others:
         others = speech.text(mark("{name} answered meanwhile. Both answers are kept, yours counts now."))
         text = f"{text} {others.format(name=done.others)}"
-    told = {"text": text, "action": done.action, "loud": bool(done.others)}
+    told: dict[str, Any] = {"text": text, "action": done.action, "loud": bool(done.others)}
     return render(request, "review/changed.html", **words(speech), cards=cards, query="", **told)
 
 

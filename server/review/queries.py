@@ -217,8 +217,8 @@ class Progress:
     unreviewed: int
 
 
-def progress(connection: Connection, scope: Collection[str] | None) -> list[Progress]:
+def progress(connection: Connection) -> list[Progress]:
     """By station, those with most left to do first; from the sums of days, one row a station and day."""
     query = select(days.c.station, func.sum(days.c.frames), func.sum(days.c.unreviewed)).group_by(days.c.station)
-    found = [Progress(*row) for row in connection.execute(query) if scope is None or row[0] in scope]
+    found = [Progress(*row) for row in connection.execute(query)]
     return sorted(found, key=lambda each: (-each.unreviewed, each.station))

@@ -4,11 +4,12 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 from sqlalchemy.dialects import sqlite
 
 from server.review.filters import Filters
 from server.review.queries import statement, streams
+from tests.alert_rig import PUMA, animal
 from tests.review_rig import review_rig
 
 ZONE = ZoneInfo("America/Bogota")
@@ -66,6 +67,51 @@ def test_each_filter_goes_along_an_index_without_sorting(rig, asked, stations, t
     for plan in found:
         assert len(plan) == 1, plan
         assert f"USING INDEX {index}" in plan[0], plan
+
+
+BIG = ("frames", "observations", "sequences", "sequence_frames", "reviews", "favourites")
+
+
+def statements_of(rig, ask):
+    """Every SELECT that a request makes, with its parameters."""
+    found = []
+
+    def note(_connection, _cursor, statement, parameters, _context, many):
+        if statement.lstrip().startswith("SELECT") and not many:
+            found.append((statement, parameters))
+
+    engines = (rig.store._engine, rig.readers._engine)  # because SQL is what is looked at
+    for engine in engines:
+        event.listen(engine, "before_cursor_execute", note)
+    assert ask().status_code < 400
+    for engine in engines:
+        event.remove(engine, "before_cursor_execute", note)
+    return found
+
+
+def test_no_request_reads_all_of_a_large_table(rig):
+    pks = [rig.fresh((animal(PUMA),), (animal(PUMA),), ()) for _ in range(4)]
+    client = rig.client("manager", name="ana")
+    said = {"action": "said-by-plan", "sequences": pks, "kind": "blank", "seen": 0}
+    asked = [
+        lambda: client.get("/review?species=Felidae&station=cam-01&unreviewed=1&light=day"),
+        lambda: client.get(f"/review/{pks[1]}?kind=animal"),
+        lambda: client.get("/api/v1/frames"),
+        lambda: client.post("/api/v1/reviews", json=said),
+        lambda: client.post("/api/v1/reviews", json=said),
+        lambda: client.post("/api/v1/reviews", json=said | {"action": "said-by-plan-2", "kind": "confirm"}),
+        lambda: client.delete("/api/v1/reviews/said-by-plan"),
+        lambda: client.post("/review/favourite", data={"sequence": pks}),
+        lambda: client.post("/review/favourite", data={"sequence": pks, "favourite": "0"}),
+    ]
+
+    for ask in asked:
+        for sql, parameters in statements_of(rig, ask):
+            with rig.readers.read() as connection:
+                plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+            for step in plan:
+                assert "INDEX" in step or not any(step.startswith(f"SCAN {name}") for name in BIG), (sql, plan)
+                assert "ix_frames_state_late_pk" not in step, (sql, plan)
 
 
 def test_what_an_action_was_is_found_by_its_index(rig):
