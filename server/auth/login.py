@@ -48,7 +48,7 @@ def log_in(
     password: Text = "",
     next_: Annotated[str, Form(alias="next")] = "",
 ) -> Response:
-    """Open a session. 401 for a wrong name or password, 429 after too many."""
+    """Open a session. 422 for a wrong name or password, 429 after too many."""
     del principal
     now = desk.web.clock.now()
     with desk.web.readers.read() as connection:
@@ -63,7 +63,7 @@ def log_in(
     kept = user.password if user and user.active else ""
     if not desk.hasher.verify(kept, password) or user is None:
         desk.web.log.info("login.refused", user=user.name if user else "", address=throttle.of_address(request))
-        return _form(request, next_, name, error=speech_of(request).text(WRONG), status=401)
+        return _form(request, next_, name, error=speech_of(request).text(WRONG), status=422)
     new = desk.hasher.hash(password) if desk.hasher.is_old(kept) else ""
 
     def done(connection: Connection) -> None:

@@ -34,7 +34,7 @@ def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(rig):
     wrong = browser.post("/login", {"name": "Ana", "password": "wrong wrong wrong"})
     nobody = browser.post("/login", {"name": "Eva", "password": "wrong wrong wrong"})
 
-    assert wrong.status_code == nobody.status_code == 401
+    assert wrong.status_code == nobody.status_code == 422
     assert wrong.text.replace("Ana", "Eva").replace(browser.csrf, "") == nobody.text.replace(browser.csrf, "")
 
 
@@ -217,7 +217,7 @@ def test_somebody_who_is_switched_off_is_out_at_once_and_can_not_come_back(rig):
     assert browser.get("/account").status_code == 303
     again = rig.browser()
     again.get("/login")
-    assert again.post("/login", {"name": "Ana", "password": PASSWORD}).status_code == 401
+    assert again.post("/login", {"name": "Ana", "password": PASSWORD}).status_code == 422
 
 
 def test_what_another_process_changes_is_seen_within_seconds(rig):

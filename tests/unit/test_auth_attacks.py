@@ -118,7 +118,7 @@ def guess(rig, name="Ana", *, times=1, browser=None, address="198.51.100.9", pas
 @pytest.mark.parametrize("name", ["Ana", "Nobody At All"])
 def test_after_five_failures_a_name_has_to_wait_longer_and_longer_but_a_minute_at_most(rig, name):
     codes, _last = guess(rig, name, times=5)
-    assert codes == [401] * 5
+    assert codes == [422] * 5
     waits = []
 
     for number in range(9):
@@ -192,7 +192,7 @@ def test_a_browser_that_logged_in_before_may_not_guess_for_ever_either_nor_help_
     home = rig.log_in("Ana")
     home.post("/logout")
 
-    assert guess(rig, browser=home, times=6)[0] == [401] * 5 + [429]
+    assert guess(rig, browser=home, times=6)[0] == [422] * 5 + [429]
     guess(rig, "Eva", times=5)
     assert guess(rig, "Eva", browser=rig_with(rig, home), password=PASSWORD)[0] == [429]
 
@@ -213,7 +213,7 @@ def test_an_hour_without_a_try_forgives_and_so_does_a_log_in(rig):
     guess(rig, times=6)
     rig.clock.at += timedelta(hours=1, seconds=1)
 
-    assert guess(rig, times=5)[0] == [401] * 5
+    assert guess(rig, times=5)[0] == [422] * 5
 
 
 def test_ones_own_password_can_not_be_guessed_from_an_open_session(rig):

@@ -93,7 +93,7 @@ def test_a_link_for_a_new_password_ends_sessions_older_links_and_the_old_passwor
     rig.log_in("Ana", password=NEW)
     again = rig.browser()
     again.get("/login")
-    assert again.post("/login", {"name": "Ana", "password": PASSWORD}).status_code == 401
+    assert again.post("/login", {"name": "Ana", "password": PASSWORD}).status_code == 422
 
 
 def test_a_link_of_somebody_who_was_switched_off_opens_nothing(rig):
