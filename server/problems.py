@@ -13,6 +13,7 @@ from edge.errors import EdgeError, RetryableError
 from edge.i18n import mark
 from edge.redaction import redacted
 
+from .api.allow import methods_of
 from .guard import TooLongError
 from .needs import Forged, NotKnown
 from .page import render, speech_of
@@ -67,6 +68,8 @@ async def _http(request: Request, error: Exception) -> Response:
         return problem(request, 403, speech_of(request).text(detail), words=FORGED)
     answer = problem(request, error.status_code, detail)
     answer.headers.update(error.headers or {})
+    if error.status_code == 405:
+        answer.headers["allow"] = methods_of(request)
     return answer
 
 

@@ -21,7 +21,7 @@ end. GET answers have an `ETag`: with `If-None-Match` nothing that has not chang
 Errors are `application/problem+json`: `title` says what happened, `detail` more."""
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
-METHODS = ("get", "put", "post", "delete", "patch")
+METHODS = ("get", "head", "put", "post", "delete", "patch")
 WORDS = {
     400: "The request can't be read, or a cursor is none that this list gave.",
     401: "Nobody is logged in, or the token is none or has ended.",
@@ -61,7 +61,19 @@ def _described(app: FastAPI) -> dict[str, Any]:
         for method in METHODS:
             if method in ways:
                 _complete(ways[method], path, method)
+    found["paths"] = _lifted(found["paths"], schemas)
     return found
+
+
+def _lifted(said: Any, schemas: dict[str, Any]) -> Any:
+    """The same without `$defs` of its own, which only a schema that stands alone may have: they go to the others."""
+    if isinstance(said, list):
+        return [_lifted(each, schemas) for each in said]
+    if not isinstance(said, dict):
+        return said.replace("#/$defs/", "#/components/schemas/") if isinstance(said, str) else said
+    for name, each in said.get("$defs", {}).items():
+        schemas[name] = _lifted(each, schemas)
+    return {name: _lifted(each, schemas) for name, each in said.items() if name != "$defs"}
 
 
 def _complete(operation: dict[str, Any], path: str, method: str) -> None:
@@ -70,12 +82,13 @@ def _complete(operation: dict[str, Any], path: str, method: str) -> None:
     operation.setdefault("security", [{"token": []}, {"session": []}])
     answers = operation["responses"]
     wanted = [401, 403, 405, 413, 422, 429, 503]
-    wanted += [400] if method == "get" or operation.get("requestBody") else []
-    wanted += [404] if "{" in path or method != "get" else []
-    wanted += [409, 412] if method != "get" else []
+    wanted += [400] if method in ("get", "head") or operation.get("requestBody") else []
+    wanted += [404] if "{" in path or method not in ("get", "head") else []
+    wanted += [409, 412] if method not in ("get", "head") else []
+    body = {} if method == "head" else {"content": PROBLEM}
     for status in wanted:
         said = answers.get(str(status), {})
-        answers[str(status)] = {"description": WORDS[status], "content": PROBLEM, **_kept(said)}
+        answers[str(status)] = {"description": WORDS[status], **body, **_kept(said)}
     if method == "get" and "200" in answers and "application/json" in answers["200"].get("content", {}):
         answers.setdefault("304", {"description": "Nothing has changed (If-None-Match)."})
 

@@ -3,17 +3,19 @@
 Numbers fit the database's 8 bytes; texts have no NUL, which PostgreSQL refuses, and (by pydantic) no lone surrogate.
 """
 
-from typing import Annotated
+import re
+from datetime import date
+from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 MOST = 2**63 - 1  # what a column of SQLite or PostgreSQL holds
 NO_NUL = r"^[^\x00]*$"
 NAMED = r"^[A-Za-z0-9ÁÉÍÓÚÜÑáéíóúüñ_][A-Za-z0-9ÁÉÍÓÚÜÑáéíóúüñ_.\-]{0,63}$"  # edge.wire.NAME
 
 StationName = Annotated[str, StringConstraints(pattern=NAMED, max_length=64)]
-InPath = Annotated[StationName, Path(description="A station's name.")]
+InPath = Annotated[StationName, Path(description="A station's name.", examples=["cam-01"])]
 Key = Annotated[int, Path(ge=1, le=MOST)]
 After = Annotated[
     str,
@@ -22,6 +24,16 @@ After = Annotated[
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=500, description="Most items in one answer.")]
+
+
+def _is_day(value: Any) -> Any:
+    """Pydantic takes "0" for a day of 1970; nobody who writes it means that."""
+    if isinstance(value, str) and not re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        raise ValueError("write a day such as 2026-11-22")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_is_day)]
 
 
 class Problem(BaseModel):

@@ -12,7 +12,7 @@ from edge.fieldwork.effort import effort_of
 
 from ..api.cursor import decode, encode
 from ..api.etag import must_match, tag_of
-from ..api.words import NO_NUL, After, InPath, Limit
+from ..api.words import NO_NUL, After, Day, InPath, Limit
 from ..needs import Manager, Viewer
 from ..rights import Principal
 from ..speech import Speech
@@ -27,7 +27,7 @@ router = APIRouter()
 CURSOR = "stations"
 WEEK = timedelta(days=7)
 YEAR = timedelta(days=366)
-Number = Annotated[str, Path(max_length=128, pattern=NO_NUL, description="A deployment's id.")]
+Number = Annotated[str, Path(max_length=128, pattern=NO_NUL, description="A deployment's id.", examples=["cam-01:1"])]
 
 
 @router.get("/stations", summary="All stations and how they are")
@@ -78,8 +78,8 @@ def days(
     web: Site,
     principal: Viewer,
     name: InPath,
-    since: Annotated[date | None, Query(description="First day, local; a year ago when left out.")] = None,
-    until: Annotated[date | None, Query(description="Last day, local; today when left out.")] = None,
+    since: Annotated[Day | None, Query(description="First day, local; a year ago when left out.")] = None,
+    until: Annotated[Day | None, Query(description="Last day, local; today when left out.")] = None,
 ) -> shapes.DayList:
     """At most 366 days."""
     last = until or web.clock.now().astimezone(web.zone_of(name)).date()
@@ -110,7 +110,7 @@ def add_deployment(web: Site, principal: Manager, name: InPath, body: shapes.New
     return _written(principal, written)
 
 
-@router.get("/stations/{name}/deployments/{number:path}/effort", summary="How much its camera looked")
+@router.get("/stations/{name}/effort/{number:path}", summary="How much its camera looked")
 def effort(web: Site, principal: Viewer, name: InPath, number: Number) -> shapes.EffortShape:
     """Until its end, or until now."""
     old = _find(web, principal, name, number)

@@ -98,7 +98,8 @@ class KnownTold(BaseModel):
 
 def json_of(model: type[BaseModel]) -> dict[str, Any]:
     """How OpenAPI tells a JSON body that is read here."""
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
+    needed = any(each.is_required() for each in model.model_fields.values())
+    return {"requestBody": {"required": needed, "content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 def read(model: type[M]) -> Callable[[Request], Awaitable[M]]:

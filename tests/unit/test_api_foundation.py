@@ -27,10 +27,17 @@ def test_the_description_has_every_route_of_the_api_with_a_name_of_its_own_and_e
     assert "/api/v1/openapi.json" in described["paths"]
     assert len(names) == len(set(names)) >= 2
     assert all(path.startswith("/api/v1/") for path in described["paths"])
-    for _path, (_method, way) in operations:
+    for _path, (method, way) in operations:
         for status in ("401", "403", "422", "429"):
-            assert list(way["responses"][status]["content"]) == ["application/problem+json"]
+            assert method == "head" or list(way["responses"][status]["content"]) == ["application/problem+json"]
     assert set(described["components"]["securitySchemes"]) == {"token", "session"}
+
+
+def test_whoever_uses_the_wrong_method_is_told_the_right_ones(rig):
+    answer = rig.client("viewer").patch("/api/v1/stations/cam-01/deployments/x")
+
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, PUT, DELETE"
 
 
 def test_the_api_has_a_page_that_needs_nothing_from_elsewhere(rig):

@@ -220,7 +220,7 @@ def test_a_change_through_the_api_needs_what_is_there_now(rig):
 
     assert changed.json()["camera_id"] == "B2"
     assert late.status_code == 412
-    assert client.get(f"{path}/effort").json()["trap_nights"] == 9
+    assert client.get(path.replace("deployments", "effort")).json()["trap_nights"] == 9
     assert client.delete(path).status_code == 204
     assert client.get(path).status_code == 404
 
