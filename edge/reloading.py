@@ -16,11 +16,12 @@ from .configuring.changes import Change, Changes
 from .configuring.desk import ConfigurationDesk
 from .configuring.proposal import read_site, state_dir_of
 from .configuring.trial import Taken, put_back, take_up
-from .daemon import only_one, run_site
+from .daemon import only_one
 from .errors import FatalError
 from .pipeline.control import Control
 from .pipeline.runner import Failed, attempt
 from .registry import Registry
+from .running import run_site
 from .sd_notify import ALIVE, notify
 from .services import Log
 from .store.sql import Store

@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from edge.config import load_plan
-from edge.daemon import run_site
 from edge.logs import make_log
 from edge.registry import load_registry
+from edge.running import run_site
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from edge.clock import SystemClock  # because the stand-ins' folder is set first
 from edge.config import load_plan
-from edge.daemon import run_site
 from edge.logs import make_log
 from edge.registry import GROUP, load_registry
+from edge.running import run_site
 
 NEEDED = ("mqtt", *sys.argv[2:])
 

@@ -14,7 +14,7 @@ def _nothing() -> None:
 
 @dataclass(slots=True)
 class Control:
-    """One run's. Made by edge/reloading.py, read by edge/daemon.py.
+    """One run's. Made by edge/reloading.py, read by edge/running.py.
 
     desk: takes new configurations, None where the run can't be loaded anew. reload: set when it is to be. signalled:
     it ended by SIGTERM or SIGINT. trial: whether this run decides about a change; keep: called when it has come up,

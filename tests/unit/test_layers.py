@@ -30,6 +30,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"api", "configuring"}),
     frozenset({"pipeline", "station_site"}),
     frozenset({"daemon", "fakes", "summaries"}),
+    frozenset({"running"}),
     frozenset({"reloading"}),
     frozenset(
         {"testing", "process", "video", "export", "importing", "doctor", "demo", "simulate", "send_now", "chores"}
