@@ -283,7 +283,7 @@ class Beside:
 
     people: it shows a person or vehicle. original: kept, withheld or deleted. reviews: those in force, oldest first.
     observed: one for each detection of the outcome, in order; () where no row says more than its detection. details: of
-    an imported frame.
+    an imported frame. favourite: somebody marked it.
     """
 
     people: bool = False
@@ -291,6 +291,7 @@ class Beside:
     reviews: tuple[Review, ...] = ()
     observed: tuple[Observed, ...] = ()
     details: Mapping[str, Any] | None = None
+    favourite: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ daemon goes on writing in between. A thumbnail whose full frame is recorded too 
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -19,11 +19,13 @@ from sqlalchemy import (
     Connection,
     and_,
     bindparam,
+    column,
     exists,
     func,
     inspect,
     not_,
     select,
+    table,
     tuple_,
 )
 
@@ -78,6 +80,9 @@ REVIEW_COLUMNS = (
     reviews.c.details,
 )
 FRAMES_MEANT: BindParameter[Any] = bindparam("pks", expanding=True)
+# of edge/store/web_schema.py, whose other tables an export needs not
+_FAVOURITES = table("favourites", column("frame_pk"))
+MARKED = select(_FAVOURITES.c.frame_pk).where(_FAVOURITES.c.frame_pk.in_(FRAMES_MEANT))
 PAGE = 500  # frames; one of a clip may have hundreds of observations
 ENCOUNTERS_PAGE = 1000
 NO_DETAILS = (None, "null")  # what JSON columns hold where nothing is said
@@ -139,7 +144,7 @@ def is_current(store: Store) -> bool:
             {column.name for column in table.columns} <= {column["name"] for column in look.get_columns(table.name)}
             for table in (frames, observations, encounters, quarantine)
             if look.has_table(table.name)
-        ) and look.has_table(encounters.name)
+        ) and all(look.has_table(name) for name in (encounters.name, _FAVOURITES.name))
 
 
 def stations_known(store: Store) -> list[str]:
@@ -259,12 +264,16 @@ def _paged(
                 return
             observed = connection.execute(of_frames, {"pks": [row[-1] for row in rows]}).all()
             reviewed = _reviews_of(connection, rows)
+            marked = set(connection.scalars(MARKED, {"pks": [row[-1] for row in rows]}))
             said = _details_of(connection, [row[-1] for row in rows if row[31] not in NO_DETAILS])
         by_frame: dict[int, list[Any]] = {}
         for each in observed:
             by_frame.setdefault(each[0], []).append(each)
         for row in rows:
-            yield _outcome(row, by_frame.get(row[-1], ()), read, reviewed.get(row[-1], ()), said)
+            outcome = _outcome(row, by_frame.get(row[-1], ()), read, reviewed.get(row[-1], ()), said)
+            if row[-1] in marked:
+                outcome = replace(outcome, beside=replace(outcome.beside or Beside(), favourite=True))
+            yield outcome
         if len(rows) < PAGE:
             return
         after = rows[-1][-len(key) :]

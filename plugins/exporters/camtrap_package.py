@@ -142,7 +142,8 @@ class PackageWriter:
         says = ["" if spooled.captured.utc else UNKNOWN_TIME, ORIGINALS.get(beside.original, "") if beside else ""]
         public = "true" if self._public and not shows_people(outcome) else "false"
         path, comments = file_path(f"{number}/{spooled.name}"), " ".join(filter(None, says))
-        row = (number, deployment, method, start, path, public, spooled.name, kind, None, None, comments)
+        favourite = "true" if beside and beside.favourite else None
+        row = (number, deployment, method, start, path, public, spooled.name, kind, None, favourite, comments)
         self._tables["media"].add(row)
 
     def _add_nothing(self, outcome: Outcome, deployment: str, event: str, start: str, end: str) -> None:
@@ -230,6 +231,8 @@ class PackageWriter:
         media["deploymentID"] = deployment
         if shows_people(outcome):
             media["filePublic"] = "false"
+        if outcome.beside is not None and outcome.beside.favourite:
+            media["favorite"] = "true"
         if method := media.get("captureMethod"):
             self._methods.add(method)
         zone = outcome.spooled.captured.timezone
