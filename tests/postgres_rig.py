@@ -64,8 +64,8 @@ class Postgres:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[Postgres]:
-    """Run a server whose programs lie in `folder`."""
+def serving(folder: Path, *, durable: bool = False) -> Iterator[Postgres]:
+    """Run a server whose programs lie in `folder`. durable: as it is set up by default, else as fast as can be."""
     # a socket's path is short, and pytest's own folders are closed to the server's user
     home, port = Path(tempfile.mkdtemp(prefix="tigrillo-pg-", dir="/tmp")), _free_port()
     try:
@@ -75,7 +75,8 @@ def serving(folder: Path) -> Iterator[Postgres]:
             os.chown(home, user.pw_uid, user.pw_gid)
             as_user = ("setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups")
         _run(*as_user, folder / "initdb", "-D", home / "data", "-A", "trust", "-U", USER, "--no-sync", "-E", "UTF8")
-        options = " ".join(f"-c {each}" for each in (*QUICK, f"port={port}", "listen_addresses=127.0.0.1"))
+        settings = (*(() if durable else QUICK), f"port={port}", "listen_addresses=127.0.0.1")
+        options = " ".join(f"-c {each}" for each in settings)
         control = (*as_user, folder / "pg_ctl", "-D", home / "data", "-w", "-l", home / "log")
         _run(*control, "-o", f"{options} -k {home}", "start")
         try:
