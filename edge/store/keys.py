@@ -88,8 +88,10 @@ def open_session(
     row = {"token": hash_of(secret), "user_pk": user_pk, "created_at": now, "seen_at": now, "expires_at": ends}
     connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
     connection.execute(insert(sessions).values(**row, address=address[:64], agent=agent[:200]))
-    mine = select(sessions.c.pk).where(sessions.c.user_pk == user_pk).order_by(sessions.c.seen_at.desc(), sessions.c.pk.desc())
-    old = connection.scalars(mine.offset(MOST_SESSIONS)).all()
+    connection.execute(update(users).where(users.c.pk == user_pk).values(seen_at=now))
+    mine = select(sessions.c.pk).where(sessions.c.user_pk == user_pk)
+    newest_first = mine.order_by(sessions.c.seen_at.desc(), sessions.c.pk.desc())
+    old = connection.scalars(newest_first.offset(MOST_SESSIONS)).all()
     if old:
         connection.execute(delete(sessions).where(sessions.c.pk.in_(old)))
     return secret

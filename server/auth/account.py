@@ -178,8 +178,18 @@ def _page(
             days=DAYS,
             errors=errors or {},
             secret=secret,
+            agent_words=agent_words,
         )
     )
+
+
+def agent_words(agent: str) -> str:
+    """A browser in two words, such as "Firefox · Android"; its own name for what is none of the common ones."""
+    browsers = {"Edg": "Edge", "OPR": "Opera", "Firefox": "Firefox", "Chrome": "Chrome", "Safari": "Safari"}
+    systems = {"Android": "Android", "iPhone": "iPhone", "iPad": "iPad", "Windows": "Windows", "Mac OS": "macOS"}
+    browser = next((name for mark_, name in browsers.items() if mark_ in agent), "")
+    system = next((name for mark_, name in (systems | {"Linux": "Linux"}).items() if mark_ in agent), "")
+    return " · ".join(filter(None, (browser or agent.partition("/")[0][:40], system))) or "–"
 
 
 def _to(path: str) -> Response:
