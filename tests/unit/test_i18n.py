@@ -35,6 +35,7 @@ ROOMS = ("edge", "plugins", "raspberry_pi", "server")
 SAME = {
     "Error",
     "Detector",
+    "Animal",
     "animal",
     "kernel",
     "no",

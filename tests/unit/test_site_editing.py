@@ -43,12 +43,12 @@ def test_an_entry_is_found_by_its_name(text):
 
 @pytest.mark.parametrize("text", SITES)
 def test_keys_on_the_way_are_made(text):
-    new = set_value(text, ("web", "tls", "key"), "key.pem")
+    new = set_value(text, ("broker", "tls", "key"), "key.pem")
 
     came, went = changed_lines(text, new)
-    assert parse(new).data["web"] == {"tls": {"key": "key.pem"}}
+    assert parse(new).data["broker"] == {"tls": {"key": "key.pem"}}
     assert went == []
-    assert came == ["web:", "  tls:", "    key: key.pem"]
+    assert came == ["broker:", "  tls:", "    key: key.pem"]
 
 
 @pytest.mark.parametrize("text", SITES)
