@@ -86,8 +86,9 @@ def load_general(path: FilePath) -> tuple[SiteFile, FilePath]:
 
 def check_complete(plan: Plan) -> None:
     """Raise ConfigError when nothing would come in, or nothing would look at it: all would pass for blank."""
-    for section, entries in (("sources", plan.sources), ("stages", plan.stages)):
-        if not entries:
+    comes_by_page = plan.file.web is not None  # the source `upload`
+    for section, is_empty in (("sources", not plan.sources and not comes_by_page), ("stages", not plan.stages)):
+        if is_empty:
             message = _("nothing is named: a daemon needs some; `tigrillo init DIR` writes a site to start from")
             raise ConfigError(f"{plan.path}:1:1 {section}: {message}")
 
