@@ -12,6 +12,8 @@ from edge.configuring.proposal import LARGEST_TEXT, Proposal, diff_of, propose, 
 from edge.daemon import is_running
 from edge.errors import EdgeError
 from edge.i18n import mark, speaking
+from edge.site_web import WebConfig
+from edge.yaml_marks import parse
 
 from ..needs import Admin
 from ..page import render, speech_of
@@ -110,5 +112,15 @@ def change_page(request: Request, web: Site, principal: Admin, change_id: str) -
     running = is_running(web.state_dir)
     if request.headers.get("hx-request") == "true":
         return render(request, "system/outcome.html", change=change, states=STATES, running=running)
-    diff = diff_of(changes.text(change.id, "before"), changes.text(change.id, "after"), web.plan.path.name)
-    return render(request, "system/change.html", change=change, diff=diff, states=STATES, running=running)
+    before, after = changes.text(change.id, "before"), changes.text(change.id, "after")
+    diff = diff_of(before, after, web.plan.path.name)
+    moved = port_of(after) if port_of(after) != port_of(before) else 0
+    return render(request, "system/change.html", change=change, diff=diff, states=STATES, running=running, moved=moved)
+
+
+def port_of(text: str) -> int:
+    """The port at which a site's text has its page; 0 where it has none."""
+    data = parse(text).data
+    page = data.get("web") if isinstance(data, dict) else None
+    port = page.get("port", WebConfig().port) if isinstance(page, dict) else 0
+    return port if isinstance(port, int) else 0

@@ -271,6 +271,16 @@ def test_a_change_is_compared_applied_and_kept_in_the_history(rig):
     assert 'class="come">+site: {name: Reserva El Silencio' in back
 
 
+def test_a_page_that_moves_says_where_to(rig):
+    client = rig.client("admin")
+
+    stays = client.post("/system/configuration/apply", data={"text": SITE + "# x\n"}).text
+    moves = client.post("/system/configuration/apply", data={"text": SITE.replace("web: {}", "web: {port: 9999}")}).text
+
+    assert "moves to port" not in stays
+    assert "moves to port 9999" in moves
+
+
 def test_somebody_elses_change_meanwhile_is_not_overwritten(rig):
     client = rig.client("admin")
     base = client.get("/api/v1/system/configuration").json()["base"]
