@@ -24,6 +24,7 @@ from sqlalchemy import update
 from edge.alerts.desk import AlertDesk, AlertSettings
 from edge.clock import SystemClock
 from edge.config import Plan, load_plan
+from edge.configuring.changes import Changes
 from edge.model import Answer, CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
 from edge.models.taxa import all_taxa
 from edge.passwords import Hasher
@@ -75,18 +76,19 @@ WHO = {
     "": (12, (8, 10, 12, 13, 14)),
 }
 PASSWORD = "cauca-verde-1974"  # because it is of a site that lives for a test
-DAYS = 14
 
 
 @dataclass
 class House:
-    """See the module. language: the site's. agent_port: of a broker to hear agents through. seeded: with a past."""
+    """See the module. language: the site's. agent_port: of a broker to hear agents through. seeded: with a past of so
+    many days."""
 
     folder: Path
     language: str = "es"
     agent_port: int = 0
     seeded: bool = True
     people: bool = True
+    days: int = 14
     port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
@@ -116,7 +118,7 @@ class House:
         source = f"  - {{use: mqtt, host: {HOST}, port: {self.agent_port}}}" if self.agent_port else ""
         self.site.write_text(SITE.format(language=self.language, host=HOST, port=self.port, sources=source), "utf-8")
         if self.seeded:
-            seed(load_plan(self.site, load_registry()), self.folder / "pictures")
+            seed(load_plan(self.site, load_registry()), self.folder / "pictures", self.days)
         if self.people:
             self._add_people()
         self.start()
@@ -176,6 +178,12 @@ class House:
 
             wait_until(nothing_stale, timeout_s)
 
+    def decided(self, timeout_s: float = 90.0) -> None:
+        """Wait until a change of the configuration is kept or rolled back, and the page answers."""
+        changes = Changes(load_plan(self.site, load_registry()).state_dir)
+        wait_until(lambda: changes.trial() is None, timeout_s)
+        wait_until(self.answers, timeout_s)
+
     def stop(self) -> None:
         """SIGTERM, and wait."""
         if self._process is not None and self._process.poll() is None:
@@ -187,8 +195,8 @@ class House:
                 self._process.wait(10)
 
 
-def seed(plan: Plan, pictures: Path) -> None:
-    """Two weeks of frames up to now, recorded as the daemon records them, with encounters and messages."""
+def seed(plan: Plan, pictures: Path, days: int) -> None:
+    """So many days of frames up to now, recorded as the daemon records them, with encounters and messages."""
     rng = random.Random(7)  # because the record is to be the same each time
     pictures.mkdir(parents=True)
     plan.state_dir.mkdir(parents=True, exist_ok=True)
@@ -201,7 +209,7 @@ def seed(plan: Plan, pictures: Path) -> None:
     now = SystemClock().now()
     desk = AlertDesk(plan.rules, plan.directory, plan.stations, AlertSettings(), plan.file.site.timezone)
     with Store(plan.database_url) as store:
-        for at, station, what in sorted(_visits(rng, now)):
+        for at, station, what in sorted(_visits(rng, now, days)):
             local = at - timedelta(hours=5)  # Colombia
             night = local.hour < 6 or local.hour >= 18
             number = rng.randrange(3)
@@ -218,10 +226,10 @@ def seed(plan: Plan, pictures: Path) -> None:
             connection.execute(update(encounters).where(some).values(acked))
 
 
-def _visits(rng: random.Random, now: datetime) -> list[tuple[datetime, str, str]]:
+def _visits(rng: random.Random, now: datetime, days: int) -> list[tuple[datetime, str, str]]:
     midnight = now.astimezone(UTC).replace(hour=5, minute=0, second=0, microsecond=0)
     visits = []
-    for day in range(DAYS):
+    for day in range(days):
         for what, (often, hours) in WHO.items():
             for _time in range(often):
                 if rng.random() < 0.3:
