@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -82,7 +83,12 @@ class Kept:
             if self._written < CLEAN_EACH:
                 return
             self._written = 0
-        self.clean()
+        # a walk over some hundred thousand files takes seconds on a memory card: nobody waits for it
+        threading.Thread(target=self._clean_quietly, name="pictures-clean", daemon=True).start()
+
+    def _clean_quietly(self) -> None:
+        with suppress(OSError):  # the folder goes away meanwhile
+            self.clean()
 
     def clean(self) -> int:
         """Delete what was used least recently until the total is within the bound; how many files."""

@@ -179,6 +179,16 @@ def test_a_clip_becomes_one_that_browsers_play_with_its_people_hidden_and_comes_
     assert client.get(f"/media/{pk}/card-11.webp").status_code == 404
 
 
+def test_a_clip_becomes_webm_where_nothing_makes_h264(rig, tmp_path, monkeypatch):
+    monkeypatch.setattr(clips, "H264", ("no-such-encoder",))
+    pk = record_clip(rig, speckled_clip(tmp_path / "a.mp4", seconds=1), [(0, 0.0, [person()])])
+
+    answer = rig.client().get(f"/media/{pk}/clip.mp4")
+
+    assert answer.headers["content-type"] == "video/webm"
+    assert len(pictures_of(answer.content, tmp_path / "out.webm")) == 10
+
+
 def test_a_clips_picture_is_the_one_at_its_time(rig, tmp_path):
     source = speckled_clip(tmp_path / "a.mp4")
     pk = record_clip(rig, source, [(0, 0.0, []), (17, 1.7, [])])
