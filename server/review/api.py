@@ -273,7 +273,7 @@ def _said(request: Request, new: NewAnswer, record: Mapping[str, int]) -> Said |
     if new.kind == "confirm":
         return None
     if new.kind == "blank":
-        return Said("blank", count=0, comments=new.comments)
+        return Said("blank", count=0, comments=_clean(new.comments))
     assert new.kind in KINDS
     speech = speech_of(request)
     taxon = species_said(new.species, speech, record=record, new=new.new_name) if new.kind == "animal" else ""

@@ -35,6 +35,7 @@ from .words import chip_text, keys_for, name_of, sequences_said, words
 
 router = APIRouter()
 Pk = Annotated[int, Field(ge=1, le=2**63 - 1)]
+ACTION = re.compile(r"[A-Za-z0-9._-]{8,64}")
 GIVEN = re.compile(r"[A-Za-z0-9_-]{8,48}")  # by a form, or by a script
 PAGE = 40  # cards
 KEYS = 9  # species that have a number
@@ -198,7 +199,7 @@ def answer(
         tuple(targets["sequence"]),
         tuple(targets["frame"]),
         tuple(targets["box"]),
-        int(seen) if seen.isdigit() else None,
+        int(seen) if seen.isascii() and seen.isdigit() else None,
     )
     done = answers.answer(web, principal, asked)
     if _is_part(request):
@@ -212,7 +213,7 @@ def undo(
     request: Request,
     web: Site,
     principal: Reviewer,
-    undone: Annotated[str, Form(max_length=64)],
+    undone: Annotated[str, Form(max_length=64, pattern=rf"^{ACTION.pattern}$")],
     next_page: Annotated[str, Form(alias="next", max_length=2000)] = "/review",
 ) -> Response:
     """Take an answer back."""
@@ -301,7 +302,7 @@ def _changed(request: Request, web: Web, done: answers.Done, text: str) -> HTMLR
 
 def _told(connection: Connection, action: str, principal: Principal, speech: Speech) -> Mapping[str, Any] | None:
     """What was done a page ago, by this person."""
-    known = find_action(connection, action) if len(action) >= 8 else None
+    known = find_action(connection, action) if ACTION.fullmatch(action) else None
     if known is None or known.by != principal.name:
         return None
     past = next((each for each in read_history(connection, known.frames) if each.action == action), None)
@@ -316,7 +317,7 @@ def _text_of(said: Said | None, done: answers.Done, speech: Speech) -> str:
 
 def _add_target(targets: dict[str, list[int]], target: str) -> None:
     name, _colon, number = target.partition(":")
-    if name in targets and number.isdigit() and len(number) <= 18:
+    if name in targets and number.isascii() and number.isdigit() and len(number) <= 18:
         targets[name].append(int(number))
 
 

@@ -230,6 +230,8 @@ def test_who_only_looks_may_not_answer(rig):
         {"what": "animal", "count": "0"},
         {"what": "animal", "count": "many"},
         {"what": "animal", "sex": "unsure"},
+        {"what": "animal", "count": "²"},
+        {"sequence": [], "target": "frame:²", "what": "blank"},
         {"sequence": "99999999999999999999", "what": "blank"},
         {"sequence": "0", "what": "blank"},
     ],
@@ -252,6 +254,18 @@ def test_favourites_are_marked_and_listed(rig):
     assert (listed["pk"], listed["best_frame"]) == (pk, pk + 1)
     client.delete(f"/api/v1/favourites/{listed['best_frame']}")
     assert client.get("/api/v1/sequences?favourite=1").json()["items"] == []
+
+
+def test_what_no_text_has_is_left_out_and_never_an_error(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer")
+
+    said = {"action": "with-a-nul", "sequences": [pk], "kind": "blank", "comments": "a\0b"}
+    assert client.post("/api/v1/reviews", json=said).status_code == 200
+    assert say(client, sequence=pk, what="human", comments="c\0d\u202ee\nf", seen="²").status_code == 303
+    assert client.get("/review?done=%00%00%00%00%00%00%00%00%00").status_code == 200
+    assert client.post("/review/undo", data={"undone": "\0" * 9}).status_code == 422
+    assert [each.comments for each in rows_of(rig, pk)] == ["ab", "cde\nf"]
 
 
 def test_forms_lead_nowhere_but_to_the_review(rig):
