@@ -1,4 +1,4 @@
-"""The six hooks of a plugin, and what they return.
+"""The seven hooks of a plugin, and what they return.
 
 pluggy registers; the pipeline calls named objects in the order of the site's YAML.
 """
@@ -185,6 +185,40 @@ class DecoderSpec:
     decode: Callable[[Sequence[F32], Card], Sequence[Boxes] | F32]
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who somebody is, as another service says. email: one that it has checked; by it the user is known here.
+
+    subject: what the service calls them, the same for ever; for the audit.
+    """
+
+    subject: str
+    email: str
+
+
+class Login(Protocol):
+    """A service that says who somebody is, such as an OpenID Connect provider. Called from any thread."""
+
+    def start(self, redirect_uri: str, state: str) -> str:
+        """The address to send the browser to; it must come back to redirect_uri with `state` in its query."""
+
+    def finish(self, params: Mapping[str, str], redirect_uri: str) -> Identity:
+        """Who came back. params: the query with which the browser came; `state` has been checked already.
+
+        Raises NoticeRefused when the service did not let them in, NotifyError when it can't be reached.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class LoginSpec(Generic[C]):
+    """A way to log in beside the password. name: the key below `web: {logins: …}`. label: on the button, marked."""
+
+    name: str
+    config: type[C]
+    build: Callable[[C, Services], AbstractContextManager[Login]]
+    label: str
+
+
 @hookspec
 def tigrillo_sources() -> Iterable[SourceSpec[Any]]:  # type: ignore[empty-body]  # because pluggy only reads the signature
     """Name origins of frames."""
@@ -208,6 +242,11 @@ def tigrillo_exporters() -> Iterable[ExporterSpec]:  # type: ignore[empty-body] 
 @hookspec
 def tigrillo_decoders() -> Iterable[DecoderSpec]:  # type: ignore[empty-body]  # because pluggy only reads the signature
     """Name model heads."""
+
+
+@hookspec
+def tigrillo_logins() -> Iterable[LoginSpec[Any]]:  # type: ignore[empty-body]  # because pluggy only reads the signature
+    """Name ways to log in to the web page."""
 
 
 @hookspec

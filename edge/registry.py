@@ -9,7 +9,7 @@ import pluggy
 
 from . import hookspecs
 from .errors import PluginLoadError
-from .hookspecs import PROJECT, DecoderSpec, ExporterSpec, NotifierSpec, SourceSpec, StageSpec
+from .hookspecs import PROJECT, DecoderSpec, ExporterSpec, LoginSpec, NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
 
 GROUP = "tigrillo.plugins"
@@ -37,6 +37,7 @@ class Registry:
     exporters: Mapping[str, ExporterSpec]
     decoders: Mapping[str, DecoderSpec]
     failures: Mapping[str, str] = field(default_factory=dict)
+    logins: Mapping[str, LoginSpec[Any]] = field(default_factory=dict)
 
     def kinds(self) -> dict[str, Mapping[str, Named]]:
         """Every kind of thing with its names, in the order a frame meets them."""
@@ -46,6 +47,7 @@ class Registry:
             "decoders": self.decoders,
             "notifiers": self.notifiers,
             "exporters": self.exporters,
+            "logins": self.logins,
         }
 
 
@@ -71,6 +73,7 @@ def load_registry(found: Iterable[EntryPoint] | None = None) -> Registry:
         notifiers=_by_name("notifier", hook.tigrillo_notifiers, failures),
         exporters=_by_name("exporter", hook.tigrillo_exporters, failures),
         decoders=_by_name("decoder", hook.tigrillo_decoders, failures),
+        logins=_by_name("login", hook.tigrillo_logins, failures),
         failures=failures,
     )
 

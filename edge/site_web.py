@@ -1,7 +1,7 @@
 """The section `web:` of a site: where the web page listens, who is believed, what is shown to whom."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
 
@@ -26,7 +26,8 @@ class WebConfig(BaseModel):
     https://traps.example.org; needed for links in messages and invitations. proxies: addresses whose X-Forwarded-For
     and X-Forwarded-Proto are believed. session_days: a log-in that is not used lasts so long. sees_people,
     sees_originals: the least role that may look at people unblurred, and at files as they came. upload_bytes: of all
-    uploads that are not finished. tiles: a PMTiles file for the map, without which it shows positions only.
+    uploads that are not finished. tiles: a PMTiles file for the map, without which it shows positions only. logins:
+    ways to log in that plugins have, each with its settings.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,6 +42,7 @@ class WebConfig(BaseModel):
     sees_originals: RoleName = "reviewer"
     upload_bytes: ByteSize = Field(default=ByteSize(64_000_000_000), gt=0)
     tiles: Path | None = None
+    logins: dict[str, dict[str, Any]] = Field(default_factory=dict)
 
     @field_validator("address")
     @classmethod

@@ -20,6 +20,8 @@ ROUTES: Mapping[str, str] = {
     # log-in, accounts, people
     "GET /login": "public",
     "POST /login": "public",
+    "GET /login/{name}/start": "public",
+    "GET /login/{name}/back": "public",
     "POST /logout": "public",
     "POST /language": "public",
     "GET /forgot": "public",

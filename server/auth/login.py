@@ -15,6 +15,7 @@ from .. import speech
 from ..needs import Anyone
 from ..page import speech_of
 from ..rights import Principal
+from ..web import Web, web_of
 from . import cookies, forgery, throttle
 from .desk import Desk, TheDesk
 from .forms import OwnForm, later, render_form
@@ -35,7 +36,7 @@ def log_in_page(
         return RedirectResponse("/setup", 303)
     if principal is not None:
         return RedirectResponse(local_path(next_), 303)
-    return _form(request, next_, "")
+    return log_in_form(request, next_)
 
 
 @router.post("/login")
@@ -59,11 +60,11 @@ def log_in(
     with desk.web.store.transaction() as connection:
         wait = throttle.count(connection, tries, now)
     if wait:
-        return later(request, "auth/login.html", wait, name=name, next=local_path(next_))
+        return later(request, "auth/login.html", wait, name=name, next=local_path(next_), buttons=buttons(desk.web))
     kept = user.password if user and user.active else ""
     if not desk.hasher.verify(kept, password) or user is None:
         desk.web.log.info("login.refused", user=user.name if user else "", address=throttle.of_address(request))
-        return _form(request, next_, name, error=speech_of(request).text(WRONG), status=422)
+        return log_in_form(request, next_, name, error=speech_of(request).text(WRONG), status=422)
     new = desk.hasher.hash(password) if desk.hasher.is_old(kept) else ""
 
     def done(connection: Connection) -> None:
@@ -139,5 +140,21 @@ def _keep(desk: Desk, principal: Principal | None, language: str) -> None:
         desk.change(lambda connection: change_own(connection, principal.user_pk, language=language))
 
 
-def _form(request: Request, wanted: str, name: str, *, error: str = "", status: int = 200) -> HTMLResponse:
-    return render_form(request, "auth/login.html", status=status, name=name[:64], next=local_path(wanted), error=error)
+def buttons(web: Web) -> list[tuple[str, str]]:
+    """(name, label) of the other services that the site has set up (elsewhere.py)."""
+    return [(name, spec.label) for name, spec in web.registry.logins.items() if name in web.config.logins]
+
+
+def log_in_form(
+    request: Request, wanted: str = "", name: str = "", *, error: str = "", status: int = 200
+) -> HTMLResponse:
+    """The page with the form."""
+    return render_form(
+        request,
+        "auth/login.html",
+        status=status,
+        name=name[:64],
+        next=local_path(wanted),
+        error=error,
+        buttons=buttons(web_of(request)),
+    )

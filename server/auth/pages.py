@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from . import account, invitation, login, people, setup
+from . import account, elsewhere, invitation, login, people, setup
 
 router = APIRouter()
-for part in (login, account, invitation, people, setup):
+for part in (login, elsewhere, account, invitation, people, setup):
     router.include_router(part.router)
