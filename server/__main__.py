@@ -42,8 +42,8 @@ def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
     """Serve the page until SIGTERM or SIGINT. Raises FatalError when the address can't be had."""
     config = plan.file.web or WebConfig()
     stop = threading.Event()
-    with open_web(plan, registry, log=log, clock=SystemClock()) as web, background(web, stop):
-        server = _Server(_uvicorn(config, web), web)
+    with open_web(plan, registry, log=log, clock=SystemClock()) as web, background(web, stop) as threads:
+        server = _Server(_uvicorn(config, web, threads), web)
         log.info("web.started", listen=config.listen, port=config.port)
         announce(web)
         try:
@@ -60,7 +60,7 @@ def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
 
 
 @contextmanager
-def background(web: Web, stop: threading.Event) -> Iterator[None]:
+def background(web: Web, stop: threading.Event) -> Iterator[list[threading.Thread]]:
     """The threads beside the requests; ended when the context is left."""
     zone = web.plan.file.site.timezone
     summariser = Summariser(web.store, web.readers, web.plan.stations, zone, web.clock, web.log)
@@ -71,7 +71,7 @@ def background(web: Web, stop: threading.Event) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
-        yield
+        yield threads
     finally:
         stop.set()
         for thread in threads:
@@ -91,10 +91,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def _uvicorn(config: WebConfig, web: Web) -> uvicorn.Config:
-    tls = config.tls
+def _uvicorn(config: WebConfig, web: Web, threads: list[threading.Thread]) -> uvicorn.Config:
+    tls, app = config.tls, create_app(web)
+    app.state.threads = threads  # /readyz looks whether they live
     return uvicorn.Config(
-        create_app(web),
+        app,
         host=config.listen,
         port=config.port,
         ssl_certfile=str(tls.certificate) if tls else None,

@@ -10,7 +10,7 @@ import threading
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fastapi import FastAPI
@@ -33,10 +33,9 @@ class Series:
 
 @dataclass(slots=True)
 class Meter:
-    """What was answered since the start. gauges: name → (what it is, what says it now), of areas."""
+    """What was answered since the start."""
 
     in_work: int = 0
-    gauges: dict[str, tuple[str, Callable[[], float]]] = field(default_factory=dict)
     _series: dict[tuple[str, str], Series] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 

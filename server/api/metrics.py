@@ -56,8 +56,7 @@ def families(web: Web, meter: Meter) -> Iterator[Family]:
     yield _one("tigrillo_disk_free_bytes", "gauge", "Free bytes where the site's data lie.", usage.free)
     yield _one("tigrillo_disk_size_bytes", "gauge", "Size of that disk, bytes.", usage.total)
     yield from _requests(meter)
-    for name, (about, value) in sorted(meter.gauges.items()):
-        yield _one(name, "gauge", about, value())
+    yield _one("tigrillo_web_viewers", "gauge", "Event streams that are open.", len(web.live))
     yield from _process()
 
 

@@ -1,6 +1,7 @@
 """What all of the API shares: its description, ETags, health, metrics."""
 
 import re
+import threading
 from datetime import timedelta
 
 import pytest
@@ -87,13 +88,14 @@ def test_anybody_may_ask_whether_it_is_well_and_learns_no_more(rig, monkeypatch)
     assert client.get("/healthz").text == "ok\n"
     assert client.get("/readyz").json() == {"ready": True, "missing": []}
 
+    client.app.state.threads = [threading.Thread()]  # one that does not live
     with rig.store.transaction() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
     monkeypatch.setattr("server.api.health.LEAST_FREE_BYTES", 10**18)
     answer = client.get("/readyz")
 
     assert answer.status_code == 503
-    assert answer.json() == {"ready": False, "missing": ["schema", "disk"]}
+    assert answer.json() == {"ready": False, "missing": ["schema", "threads", "disk"]}
     assert client.get("/healthz").status_code == 200
 
 
@@ -123,6 +125,7 @@ def test_metrics_tell_of_stations_queues_and_answers(rig):
     assert values['tigrillo_stations{state="silent"}'] == "3"  # one for 60 days, two never heard
     assert values['tigrillo_frames_waiting{state="spooled"}'] == "0"
     assert values["tigrillo_summaries_stale_days"] == "1"
+    assert values["tigrillo_web_viewers"] == "0"
     route = 'route="/api/v1/openapi.json",method="GET"'
     assert values[f'tigrillo_web_requests_total{{{route},status="200"}}'] == "1"
     assert values['tigrillo_web_requests_total{route="none",method="GET",status="404"}'] == "1"
