@@ -28,6 +28,7 @@ from .privacy.policy import AUTO, NOBODY, people_known
 from .privacy.second import second_detector
 from .registry import Registry
 from .services import Services
+from .site_web import risks_of
 from .stations.broker import find_mosquitto
 
 if TYPE_CHECKING:
@@ -300,6 +301,7 @@ def _page(plan: Plan) -> Iterator[Finding]:
         yield Finding(what, "bad", says, _("write another `port` under `web:`, or end that program"))
     else:
         yield Finding(what, "good", _("{address} is free").format(address=address))
+    yield from (Finding(what, "warn", says, step) for says, step in risks_of(web))
     for file in (web.tls.certificate, web.tls.key) if web.tls else ():
         path = plan.path.resolve().parent / file.expanduser()
         if not os.access(path, os.R_OK):

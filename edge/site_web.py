@@ -1,5 +1,6 @@
 """The section `web:` of a site: where the web page listens, who is believed, what is shown to whom."""
 
+import ipaddress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -52,3 +53,23 @@ class WebConfig(BaseModel):
         ):
             raise ValueError(_("{page!r} is no web address: write https://…").format(page=address[:80]))
         return address.rstrip("/")
+
+
+def risks_of(web: WebConfig) -> list[tuple[str, str]]:
+    """(what is open to others, what to do) of settings that work and should be looked at; in the reader's language."""
+    found = []
+    step = _("write `tls:`, or `proxies:` with a proxy in front, under `web:` (docs/web.md)")
+    if not _is_loopback(web.listen) and web.tls is None and not web.proxies:
+        says = _("web.listen {listen}: passwords and pictures cross the network in the open")
+        found.append((says.format(listen=web.listen), step))
+    if web.address.startswith("https://") and web.tls is None and not web.proxies:
+        says = _("web.address is https, but nobody is believed who says so: log-in cookies travel without `Secure`")
+        found.append((says, step))
+    return found
+
+
+def _is_loopback(listen: str) -> bool:
+    try:
+        return ipaddress.ip_address(listen).is_loopback
+    except ValueError:
+        return listen == "localhost"

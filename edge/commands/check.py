@@ -16,9 +16,12 @@ def check(
     """Check a site without running it. Faults go to standard error, one line each; exit 78."""
     from ..config import check_complete, load_plan
     from ..registry import load_registry
+    from ..site_web import risks_of
 
     plan = load_plan(site, load_registry())
     check_complete(plan)
+    for says, step in risks_of(plan.file.web) if plan.file.web else ():
+        typer.echo(_("{site}: look at this: {says}: {step}").format(site=site, says=says, step=step), err=True)
     found = {
         "site": str(site),
         "sources": [spec.name for spec, _config in plan.sources],
