@@ -194,7 +194,7 @@ def _plan(file: SiteFile, path: FilePath, document: Document, registry: Registry
         return None
     return Plan(
         path=path,
-        file=file,
+        file=file.model_copy(update={"web": file.web and _anchor(file.web, base)}),
         state_dir=base / FilePath(file.state_dir).expanduser(),
         sources=tuple((spec, _anchor(config, base)) for spec, config in sources),
         stages=tuple(stages),

@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from server.page import asset
 from tests.alert_rig import animal
-from tests.web_rig import WebRig
+from tests.web_rig import SITE, WebRig
 
 
 @pytest.fixture
@@ -78,3 +78,14 @@ def test_the_rig_records_frames(rig):
     pk = rig.record("cam-01", "a", [animal()])
 
     assert rig.store.outcome(pk).detections()[0].category == "animal"
+
+
+def test_the_files_of_the_section_are_beside_the_site_wherever_it_is_started_from(tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with WebRig(
+        tmp_path / "site", SITE.replace("web: {}", "web: {tls: {certificate: a.crt, key: a.key}, tiles: b}")
+    ) as rig:
+        config = rig.web.config
+
+    assert (config.tls.certificate, config.tiles) == (tmp_path / "site" / "a.crt", tmp_path / "site" / "b")
