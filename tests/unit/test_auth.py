@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from server.auth.leading import local_path
 from tests.auth_rig import PASSWORD, AuthRig
@@ -254,3 +255,26 @@ def test_the_language_is_kept_with_the_user(rig):
 
     assert answer.headers["location"] == "/account"
     assert '<html lang="es">' in rig.log_in("Ana").get("/account").text
+
+
+@pytest.mark.parametrize(("proxy", "secure"), [("192.0.2.1", True), ("198.51.100.1", False)])
+def test_https_is_believed_of_a_proxy_that_the_site_names_and_of_nobody_else(rig, proxy, secure):
+    rig.app = ProxyHeadersMiddleware(rig.app, trusted_hosts=["192.0.2.1"])  # as uvicorn does with web.proxies
+    browser = rig.browser(address=proxy, headers={"x-forwarded-proto": "https", "x-forwarded-for": "203.0.113.5"})
+    browser.get("/login")
+
+    answer = browser.post(
+        "/login", {"name": "Ana", "password": PASSWORD, "csrf": browser.csrf}, headers=form_cookie(browser)
+    )
+
+    assert answer.status_code == 303
+    [cookie] = [each for each in answer.headers.get_list("set-cookie") if "tigrillo=" in each]
+    assert cookie.startswith("__Host-") == ("Secure" in cookie) == secure
+    with rig.store.reading() as connection:
+        [address] = connection.exec_driver_sql("SELECT address FROM sessions").scalars()
+    assert address == ("203.0.113.5" if secure else "198.51.100.1")
+
+
+def form_cookie(browser):
+    """What a browser sends over https; this one talks http to the proxy, and keeps back what is Secure."""
+    return {"cookie": "; ".join(f"{each.name}={each.value}" for each in browser.cookies.jar)}
