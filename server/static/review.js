@@ -238,18 +238,21 @@
     }
   });
   list.addEventListener("focusin", (event) => settle(event.target.closest(".seq") ?? current));
+  // with Shift a click chooses as far as here, from the card that has the focus: it must not get it before
+  list.addEventListener("mousedown", (event) => {
+    if (event.shiftKey) event.preventDefault();
+  });
   list.addEventListener("click", (event) => {
-    // with Shift a click chooses as far as here
     const card = event.target.closest(".seq");
     if (!card || !event.shiftKey || !box(card)) return;
     event.preventDefault();
     const every = cards();
-    const from = Math.max(every.indexOf(current), 0);
-    const to = every.indexOf(card);
-    every.forEach((each, place) => {
-      if (place >= Math.min(from, to) && place <= Math.max(from, to) && box(each)) box(each).checked = true;
+    const ends = [Math.max(every.indexOf(current), 0), every.indexOf(card)];
+    // after the click: a box whose click is prevented gets its old state back
+    setTimeout(() => {
+      for (const each of every.slice(Math.min(...ends), Math.max(...ends) + 1)) box(each).checked = true;
+      count();
     });
-    setTimeout(count);
   });
   document.addEventListener("htmx:afterSettle", prepare);
 
