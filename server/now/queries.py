@@ -260,9 +260,10 @@ def frames_of(connection: Connection, encounter: Encounter) -> list[FrameRow]:
     for when in (timed, untimed):
         near = select(table.pk).where(table.station == encounter.station, when, table.state == "recorded", shows)
         pks.update(connection.scalars(near.order_by(at).limit(MOST_FRAMES)))
+    best = _best_numbers(connection, encounter, pks)
+    pks &= best.keys()
     columns = (table.pk, table.id, table.kind, table.captured_utc, table.received_at, table.width, table.height)
     rows = connection.execute(select(*columns).where(table.pk.in_(pks)).order_by(at, table.pk)).all()
-    best = _best_numbers(connection, encounter, pks)
     boxes = boxes_on(connection, {(pk, best.get(pk, 0)) for pk in pks})
     return [
         FrameRow(
@@ -280,17 +281,24 @@ def frames_of(connection: Connection, encounter: Encounter) -> list[FrameRow]:
 
 
 def _best_numbers(connection: Connection, encounter: Encounter, pks: Collection[int]) -> dict[int, int]:
-    """Frame → the picture of it that shows the encounter's kind with the highest score."""
+    """Frame → the picture of it that shows what may be the encounter's animal with the highest score."""
     table = observations.c
-    query = select(table.frame_pk, table.number, table.score).where(
+    query = select(table.frame_pk, table.number, table.score, table.taxon).where(
         table.frame_pk.in_(list(pks)), table.category == encounter.category, counts()
     )
     found: dict[int, tuple[float, int]] = {}
-    for frame, number, score in connection.execute(query):
-        found[frame] = max(found.get(frame, (-1.0, 0)), (score, number))
+    for frame, number, score, taxon in connection.execute(query):
+        if _may_be(taxon, encounter.lineage):
+            found[frame] = max(found.get(frame, (-1.0, 0)), (score, number))
     return {frame: number for frame, (_score, number) in found.items()} | {
         encounter.best_frame_pk: encounter.best_number
     }
+
+
+def _may_be(taxon: str, lineage: Sequence[str]) -> bool:
+    """Whether a box of this name may show the animal of this lineage: one name leads to the other, or says nothing."""
+    known = all_taxa().get(taxon)
+    return not lineage or taxon in {"", *lineage} or known is None or lineage[-1] in known.lineage
 
 
 def of_frame(connection: Connection, frame_pk: int, station: str) -> Encounter | None:

@@ -218,6 +218,20 @@ def test_an_encounter_shows_its_pictures_why_and_who_was_told(rig):
     assert rig.client("viewer").get("/encounters/none").status_code == 404
 
 
+def test_what_came_by_at_the_same_time_is_another_encounter_with_pictures_of_its_own(rig):
+    rig.see("cam-01", "a", animal(JAGUAR))
+    rig.clock.step(60)
+    rig.see("cam-01", "b", animal(PUMA))
+    rig.clock.step(60)
+    rig.see("cam-01", "c", animal(JAGUAR))
+    client = rig.client("viewer")
+    by_taxon = {each["taxon"]: each["uid"] for each in client.get("/api/v1/encounters").json()["items"]}
+
+    shots = client.get(f"/api/v1/encounters/{by_taxon['Panthera onca']}").json()["shots"]
+
+    assert [each["id"] for each in shots] == ["a", "c"]
+
+
 def test_acknowledging_ends_it_for_all_names_the_first_and_is_written_down(rig):
     rig.see("cam-01", "a", animal(JAGUAR))
     uid = uid_of(rig)
