@@ -103,7 +103,7 @@ def change_own_password(
         throttle.forgive(connection, f"account/{user.pk}")
         change_password(connection, user, kept, now=now, who=user.name)
 
-    desk.change(work)
+    desk.change(work, takes=True)
     return let_in(request, desk, user, "/account", how="new password")
 
 
@@ -117,14 +117,14 @@ def end_other_sessions(request: Request, desk: TheDesk, principal: Own) -> Respo
         details = {"sessions": ended}
         note(connection, "user.logout", principal.name, now=desk.web.clock.now(), who=principal.name, details=details)
 
-    desk.change(work)
+    desk.change(work, takes=True)
     return _to("/account")
 
 
 @router.post("/account/sessions/{pk}/end")
 def end_one_session(pk: int, desk: TheDesk, principal: Own) -> Response:
     """Log out one browser of one's own."""
-    if not desk.change(lambda connection: end_session(connection, pk, principal.user_pk)):
+    if not desk.change(lambda connection: end_session(connection, pk, principal.user_pk), takes=True):
         raise HTTPException(404, "no such log-in")
     return _to("/account")
 
@@ -154,7 +154,7 @@ def make_token(
 def end_token(pk: int, request: Request, desk: TheDesk, _principal: Own) -> Response:
     """End a key of one's own."""
     user, now = _account(request, desk).user, desk.web.clock.now()
-    if not desk.change(lambda connection: revoke_token(connection, pk, user, now=now, who=user.name)):
+    if not desk.change(lambda connection: revoke_token(connection, pk, user, now=now, who=user.name), takes=True):
         raise HTTPException(404, "no such key")
     return _to("/account")
 

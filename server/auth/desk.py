@@ -41,14 +41,19 @@ class Desk:
     changes: int = 0
     _somebody: bool = False
 
-    def change(self, work: Callable[[Connection], T]) -> T:
-        """One transaction that may change what people may do. Raises what `work` raises, StoreBusy."""
+    def change(self, work: Callable[[Connection], T], *, takes: bool = False) -> T:
+        """One transaction that may change what people may do. Raises what `work` raises, StoreBusy.
+
+        takes: it takes something from somebody, so that open event streams end and their readers are asked again.
+        """
         try:
             with self.web.store.transaction() as connection:
                 return work(connection)
         finally:
             self.changes += 1
             self.known.clear()
+            if takes:
+                self.web.live.ask_again()
 
     def remembered(self, token: str, now: datetime) -> Known | None:
         """Who this hash belonged to a moment ago."""

@@ -72,7 +72,7 @@ def accept(
                 language=speech.language,
             )
 
-        return let_in(request, desk, desk.change(work), "/", how=found.kind)
+        return let_in(request, desk, desk.change(work, takes=user is not None), "/", how=found.kind)
     except UserRefused as refused:
         errors = {"name": in_words(speech, refused)}
         return _page(request, found, user, name=name, errors=errors, status=422)

@@ -109,7 +109,8 @@ def log_out(request: Request, desk: TheDesk, principal: Anyone) -> Response:
     """End this browser's session."""
     secret = cookies.read(request, cookies.SESSION)
     if principal is not None and secret:
-        desk.change(lambda connection: connection.execute(delete(sessions).where(sessions.c.token == hash_of(secret))))
+        mine = delete(sessions).where(sessions.c.token == hash_of(secret))
+        desk.change(lambda connection: connection.execute(mine), takes=True)
     answer = RedirectResponse("/login", 303)
     cookies.drop(request, answer, cookies.SESSION)
     return answer

@@ -81,7 +81,7 @@ def change_somebody(
 
     try:
         scope = _stations(desk, stations)
-        desk.change(work)
+        desk.change(work, takes=True)
     except UserRefused as refused:
         return _page(request, desk, error=in_words(speech_of(request), refused), status=422)
     return _back()
@@ -97,7 +97,8 @@ def switch_somebody(
         desk.change(
             lambda connection: change_active(
                 connection, _user(connection, pk), active=active, now=now, who=principal.name
-            )
+            ),
+            takes=not active,
         )
     except UserRefused as refused:
         return _page(request, desk, error=in_words(speech_of(request), refused), status=422)

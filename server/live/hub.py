@@ -44,13 +44,17 @@ class TooManyError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Stream:
-    """One who watches. stations: those they see, None for all. language: of the HTML they want, "" for none."""
+    """One who watches. stations: those they see, None for all. language: of the HTML they want, "" for none.
+
+    ended: it is to end, and its reader to come again.
+    """
 
     stations: frozenset[str] | None
     language: str
     _loop: asyncio.AbstractEventLoop
     _woken: asyncio.Event
     _waiting: deque[News] = field(default_factory=lambda: deque(maxlen=QUEUED + 1))
+    ended: bool = False
 
     def sees(self, news: News) -> bool:
         """Whether this is about a station of theirs. What is about none is for those who see all."""
@@ -146,6 +150,13 @@ class Hub:
     def is_closed(self) -> bool:
         """Whether all streams are to end."""
         return self._closed
+
+    def ask_again(self) -> None:
+        """End all streams, because somebody's rights changed: who still may comes again, and misses nothing."""
+        with self._lock:
+            for stream in self._streams:
+                stream.ended = True
+                stream.wake()
 
     def close(self) -> None:
         """Let all streams end at once: the process stops."""

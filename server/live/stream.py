@@ -57,12 +57,12 @@ class EventStream(Response):
         # an id at once, so that one who loses the line before the first news knows where to go on
         await _send(send, f"retry: {RETRY_MS}\nid: {self.hub.id_of(News(''))}\nevent: ready\ndata: {{}}\n\n")
         until_s = time.monotonic() + self.longest_s
-        while not self.hub.is_closed and (left_s := until_s - time.monotonic()) > 0:
+        while not self.hub.is_closed and not stream.ended and (left_s := until_s - time.monotonic()) > 0:
             if found := stream.take():
                 await _send(send, "".join(self._event(news) for news in found))
                 continue
             await stream.wait(min(KEEP_ALIVE_S, left_s))
-            if not self.hub.is_closed and not stream.has_some:
+            if not self.hub.is_closed and not stream.ended and not stream.has_some:
                 await _send(send, ":\n\n")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 

@@ -6,6 +6,8 @@ import socket
 import time
 from datetime import timedelta
 
+import anyio
+import anyio.to_thread
 import pytest
 
 from edge.demo.mailbox import Mailbox
@@ -142,6 +144,21 @@ def test_another_role_ends_the_sessions_that_had_the_old_one(rig):
     assert answer.status_code == 303
     assert ana.get("/account").status_code == 303
     assert (rig.user("Ana").role, rig.user("Ana").stations) == ("viewer", {"cam-01"})
+
+
+def test_what_is_taken_from_somebody_ends_the_streams_that_are_open(rig):
+    async def watch(change) -> bool:
+        with rig.web.live.watching(None) as stream:
+            await anyio.to_thread.run_sync(change)
+            return stream.ended
+
+    admin = rig.log_in("Ada")
+    pk = rig.user("Ana").pk
+
+    assert anyio.run(watch, lambda: admin.post(f"/users/{pk}/role", {"role": "viewer"}))
+    assert anyio.run(watch, lambda: admin.post(f"/users/{pk}/active", {"active": "false"}))
+    assert not anyio.run(watch, lambda: admin.post(f"/users/{pk}/active", {"active": "true"}))
+    assert not anyio.run(watch, lambda: rig.log_in("Ana"))
 
 
 def test_the_last_admin_stays_one(rig):
