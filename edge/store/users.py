@@ -165,7 +165,7 @@ def change_password(connection: Connection, user: User, password: str, *, now: d
     connection.execute(update(users).where(users.c.pk == user.pk).values(password=password, password_at=now))
     end_sessions(connection, user.pk)
     connection.execute(delete(invitations).where(invitations.c.user_pk == user.pk, invitations.c.used_at.is_(None)))
-    connection.execute(delete(throttle).where(throttle.c.name == f"user/{user.name.casefold()}"))
+    connection.execute(delete(throttle).where(throttle.c.name == f"user/{key_of(user.name)}"))
     note(connection, "user.password", user.name, now=now, who=who)
 
 
