@@ -25,6 +25,7 @@ from edge.summaries.work import Summariser
 from .app import create_app
 from .auth.setup_code import announce
 from .live.watch import watch
+from .media.darkroom import close_darkroom
 from .web import Web
 
 GRACE_S = 3  # event streams never end by themselves
@@ -86,8 +87,9 @@ class _Server(uvicorn.Server):
         self._web = web
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """End the streams, then the rest in good order."""
+        """End the streams and what makes pictures, then the rest in good order."""
         self._web.live.close()
+        close_darkroom(self.config.app)
         await super().shutdown(sockets)
 
 

@@ -54,8 +54,8 @@ def clip_key(known: Known) -> str:
     return hashlib.sha256(repr(facts).encode()).hexdigest()[:20]
 
 
-def make_clip(known: Known, target: Path, *, max_pixels: int) -> None:
-    """Write the derived clip. Raises DecodeError, OSError; target is not there, or as it was, then."""
+def make_clip(known: Known, target: Path, *, max_pixels: int, stop: threading.Event) -> None:
+    """Write the derived clip. Raises DecodeError (also when `stop` is set), OSError; target is as it was then."""
     between, count = Between(known.results), 0
     descriptor, name = tempfile.mkstemp(prefix=".new-", dir=target.parent)
     os.close(descriptor)
@@ -67,6 +67,8 @@ def make_clip(known: Known, target: Path, *, max_pixels: int) -> None:
         ):
             last_s = -1.0
             for _number, time_s, picture in clip:
+                if stop.is_set():
+                    raise DecodeError(f"{known.path.name}: the page ends")
                 if time_s > LONGEST_S:
                     break
                 if time_s - last_s < 1 / MOST_FPS:
@@ -144,6 +146,7 @@ class Projector:
         self._thread = ThreadPoolExecutor(1, "clips")
         self._lock = threading.Lock()
         self._making: dict[Path, Future[None]] = {}
+        self._stop = threading.Event()
 
     def path_of(self, known: Known) -> Path:
         """Where the derived clip lies, or will."""
@@ -156,7 +159,7 @@ class Projector:
         with self._lock:
             future = self._making.get(path)
             if future is None:
-                if len(self._making) >= MOST_WAITING:
+                if len(self._making) >= MOST_WAITING or self._stop.is_set():
                     return False
                 future = self._making[path] = self._thread.submit(self._make, known, path)
                 future.add_done_callback(lambda _done: self._making.pop(path, None))
@@ -165,13 +168,18 @@ class Projector:
             each.result()
         return bool(done)
 
+    def close(self) -> None:
+        """Give up the one in hand, begin no other."""
+        self._stop.set()
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
     def _make(self, known: Known, path: Path) -> None:
         if path.exists():
             return
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.kept.forget(path)
         try:
-            make_clip(known, path, max_pixels=self._max_pixels)
+            make_clip(known, path, max_pixels=self._max_pixels, stop=self._stop)
         except OSError as exc:
             raise DecodeError(f"{known.path.name}: {exc.strerror or exc}") from exc
         self.kept.wrote(path.stat().st_size)

@@ -56,10 +56,18 @@ class Darkroom:
             if future is None:
                 if len(self._making) >= MOST_WAITING:
                     raise HTTPException(503, "too many pictures are being made", {"retry-after": "5"})
-                future = self._making[key] = self._threads.submit(make)
+                try:
+                    future = self._making[key] = self._threads.submit(make)
+                except RuntimeError as exc:  # the page ends
+                    raise HTTPException(503, "", {"retry-after": "5"}) from exc
                 future.add_done_callback(lambda _done: self._making.pop(key, None))
         # one that goes away takes the picture from nobody else
         return await asyncio.shield(asyncio.wrap_future(future))
+
+    def close(self) -> None:
+        """Make no more than what is in hand, and of a clip not even that: a page that ends has seconds for it."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.projector.close()
 
     def _path(self, known: Known, size: str, number: int) -> Path:
         return self.kept.path_of(known.pk, f"{size}-{number}", key_of(known, size, number))
@@ -79,3 +87,10 @@ def darkroom_of(request: Request) -> Darkroom:
             state.darkroom = Darkroom(web.own_dir / "pictures", media)
         room: Darkroom = state.darkroom
         return room
+
+
+def close_darkroom(app: object) -> None:
+    """Close that of an application, if it has made pictures."""
+    room = getattr(getattr(app, "state", None), "darkroom", None)
+    if isinstance(room, Darkroom):
+        room.close()

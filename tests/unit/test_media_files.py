@@ -15,6 +15,7 @@ from sqlalchemy import select, update
 from edge.model import CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
 from edge.store.schema import audit, frames
 from server.media import clips
+from server.media.darkroom import close_darkroom
 from server.media.originals import disposition, safe_name
 from tests.alert_rig import animal, person
 from tests.web_rig import NOW, WebRig
@@ -204,10 +205,10 @@ def test_a_clip_that_takes_long_is_said_to_be_made_and_made_once(rig, tmp_path, 
     pk = record_clip(rig, speckled_clip(tmp_path / "a.mp4", seconds=1), [(0, 0.0, [])])
     go, made = threading.Event(), []
 
-    def slowly(known, target, *, max_pixels):
+    def slowly(known, target, **options):
         go.wait(20)
         made.append(target)
-        original(known, target, max_pixels=max_pixels)
+        original(known, target, **options)
 
     original = clips.make_clip
     monkeypatch.setattr(clips, "make_clip", slowly)
@@ -219,6 +220,27 @@ def test_a_clip_that_takes_long_is_said_to_be_made_and_made_once(rig, tmp_path, 
         monkeypatch.setattr("server.media.pages.WAIT_S", 20.0)
         assert client.get(f"/media/{pk}/clip.mp4").status_code == 200
     assert len(made) == 1
+
+
+def test_a_clip_in_hand_is_given_up_when_the_page_ends_and_leaves_nothing(rig, tmp_path, monkeypatch):
+    pk = record_clip(rig, speckled_clip(tmp_path / "a.mp4", seconds=1), [(0, 0.0, [])])
+    client, begun = rig.client(), threading.Event()
+
+    def in_hand(known, target, *, max_pixels, stop):
+        begun.set()
+        stop.wait(20)
+        original(known, target, max_pixels=max_pixels, stop=stop)
+
+    original = clips.make_clip
+    monkeypatch.setattr(clips, "make_clip", in_hand)
+    with client, ThreadPoolExecutor(1) as thread:
+        asked = thread.submit(client.get, f"/media/{pk}/clip.mp4")
+        begun.wait(20)
+        close_darkroom(client.app)
+        assert asked.result(20).status_code == 404
+        assert client.get(f"/media/{pk}/clip.mp4").status_code == 202
+        assert client.get(f"/media/{pk}/thumb-0.webp").status_code == 503
+    assert not [each for each in (rig.web.own_dir / "pictures").rglob("*") if each.is_file()]
 
 
 def test_a_clip_that_is_broken_or_a_still_is_not_there(rig, tmp_path):
