@@ -77,6 +77,8 @@ def _lifted(said: Any, schemas: dict[str, Any]) -> Any:
 
 
 def _complete(operation: dict[str, Any], path: str, method: str) -> None:
+    for each in operation.get("parameters", ()):
+        each["schema"] = _without_null(each["schema"])
     tag = (operation.get("tags") or ["api"])[0]
     operation["operationId"] = _name(tag, path, method)
     operation.setdefault("security", [{"token": []}, {"session": []}])
@@ -91,6 +93,15 @@ def _complete(operation: dict[str, Any], path: str, method: str) -> None:
         answers[str(status)] = {"description": WORDS[status], **body, **_kept(said)}
     if method == "get" and "200" in answers and "application/json" in answers["200"].get("content", {}):
         answers.setdefault("304", {"description": "Nothing has changed (If-None-Match)."})
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """What is left out of an address or a header is not null: there is no such thing there."""
+    ways = [each for each in schema.get("anyOf", ()) if each.get("type") != "null"]
+    if not ways:
+        return schema
+    rest = {name: each for name, each in schema.items() if name != "anyOf"}
+    return {**rest, **ways[0]} if len(ways) == 1 else {**rest, "anyOf": ways}
 
 
 def _kept(said: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 MOST = 2**63 - 1  # what a column of SQLite or PostgreSQL holds
 NO_NUL = r"^[^\x00]*$"
@@ -33,7 +33,15 @@ def _is_day(value: Any) -> Any:
     return value
 
 
+def _is_text(value: Any) -> Any:
+    """The same with numbers, which it takes for seconds of 1970."""
+    if isinstance(value, int | float):
+        raise ValueError("write a time such as 2026-11-22T18:30:00Z")  # noqa: TRY004  # because pydantic wants this one
+    return value
+
+
 Day = Annotated[date, BeforeValidator(_is_day)]
+Moment = Annotated[AwareDatetime, BeforeValidator(_is_text)]
 
 
 class Problem(BaseModel):

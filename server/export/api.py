@@ -65,8 +65,8 @@ class NewExport(BaseModel):
     until: Word = ""
     taxa: Annotated[list[Taxon], Field(max_length=100)] = []
     categories: Annotated[list[Literal["animal", "person", "vehicle"]], Field(max_length=3)] = []
-    min_score: float = Field(default=0.0, ge=0, le=1)
-    suppressed: bool = False
+    min_score: float = Field(default=0.0, strict=True, ge=0, le=1)
+    suppressed: bool = Field(default=False, strict=True)
     independent: Word = ""
 
 

@@ -3,9 +3,9 @@
 from datetime import date, datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from ..api.words import NO_NUL
+from ..api.words import NO_NUL, Moment
 from .overview import State
 
 Line = Annotated[str, StringConstraints(max_length=128, pattern=NO_NUL)]
@@ -163,16 +163,16 @@ class NewDeployment(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     id: Line = ""
-    started_at: AwareDatetime
-    ended_at: AwareDatetime | None = None
-    latitude: float | None = Field(default=None, ge=-90, le=90)
-    longitude: float | None = Field(default=None, ge=-180, le=180)
-    uncertainty_m: float | None = Field(default=None, ge=0, le=20_000_000)
+    started_at: Moment
+    ended_at: Moment | None = None
+    latitude: float | None = Field(default=None, strict=True, ge=-90, le=90)
+    longitude: float | None = Field(default=None, strict=True, ge=-180, le=180)
+    uncertainty_m: float | None = Field(default=None, strict=True, ge=0, le=20_000_000)
     camera_id: Line = ""
     camera_model: Line = ""
-    height_m: float | None = Field(default=None, ge=-10, le=200)
-    tilt_deg: float | None = Field(default=None, ge=-90, le=90)
-    heading_deg: float | None = Field(default=None, ge=0, le=360)
+    height_m: float | None = Field(default=None, strict=True, ge=-10, le=200)
+    tilt_deg: float | None = Field(default=None, strict=True, ge=-90, le=90)
+    heading_deg: float | None = Field(default=None, strict=True, ge=0, le=360)
     bait: Line = ""
     feature: Line = ""
     habitat: Line = ""
