@@ -14,10 +14,12 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from fastapi import Request
+from fastapi import APIRouter, FastAPI, Request
+from starlette.datastructures import State
 from starlette.testclient import TestClient
+from starlette.types import Receive, Scope, Send
 
 from edge.clock import SteppedClock
 from edge.config import Plan, load_plan
@@ -27,6 +29,7 @@ from edge.registry import Registry, load_registry
 from edge.store.readers import Readers
 from edge.store.sql import Store
 from server.app import create_app
+from server.needs import Knows
 from server.rights import Principal, Role, rights_of
 from server.web import Web
 
@@ -61,6 +64,35 @@ def _empty_database() -> bytes:
         return path.read_bytes()
 
 
+class SharedApp:
+    """One application for a process of tests, here with a state of its own: another site, another person.
+
+    Putting its routes together takes longer than most tests do.
+    """
+
+    _app: FastAPI | None = None
+    _began_with: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, web: Web, knows: Knows) -> None:
+        self.web, self.knows = web, knows
+        if SharedApp._app is None:
+            SharedApp._app = create_app(web, knows)
+            SharedApp._began_with = dict(SharedApp._app.state._state)
+        self.app = SharedApp._app
+        self.state = State(SharedApp._began_with | {"web": web, "knows": knows})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        self.app.state = self.state
+        await self.app(scope, receive, send)
+
+    def include_router(self, router: APIRouter, **options: Any) -> None:
+        """A route for this test only: the application is made anew."""
+        self.app = create_app(self.web, self.knows)
+        self.state = self.app.state
+        self.app.include_router(router, **options)
+
+
 class WebRig:
     """The rig. site: the YAML. `rig.web` is what pages are handed, `rig.clock` is stepped by the test."""
 
@@ -93,15 +125,20 @@ class WebRig:
         stations: Iterable[str] | None = None,
         language: str = "",
         name: str = "",
+        alone: bool = False,
         **options: Any,
     ) -> TestClient:
-        """A browser of somebody with this role; None: of nobody. No CSRF field is asked for."""
+        """A browser of somebody with this role; None: of nobody. No CSRF field is asked for.
+
+        alone: with an application of its own, for what that counts.
+        """
         principal = role and self.principal(role, stations=stations, language=language, name=name)
 
         async def knows(_request: Request) -> Principal | None:
             return principal or None
 
-        return TestClient(create_app(self.web, knows), base_url="http://testserver", **options)
+        app = create_app(self.web, knows) if alone else SharedApp(self.web, knows)
+        return TestClient(app, base_url="http://testserver", **options)
 
     def principal(
         self, role: Role, *, stations: Iterable[str] | None = None, language: str = "", name: str = ""

@@ -111,7 +111,7 @@ def test_metrics_tell_of_stations_queues_and_answers(rig):
     (rig.plan.state_dir / "status.json").write_text(
         '{"verbs": {"record": {"done": 7, "failed": 1}}, "refused": {"topic": 2}}', "utf-8"
     )
-    client = rig.client("manager")
+    client = rig.client("manager", alone=True)
     client.get("/api/v1/openapi.json")
     client.get("/api/v1/nowhere/x")
 
