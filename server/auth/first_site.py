@@ -44,8 +44,8 @@ def fault_of(site: FirstSite) -> tuple[str, str]:
     return "", ""
 
 
-def put_in(web: Web, site: FirstSite, *, who: str) -> str:
-    """Change site.yaml to this; what went wrong, in one text, "" when it is done or there was nothing to do."""
+def put_in(web: Web, site: FirstSite, *, who: str) -> tuple[str, bool]:
+    """Change site.yaml to this. Returns (what went wrong, or ""; whether daemon and page start anew with it now)."""
     try:
         text, base = read_site(web.plan.path)
         for key, value in (("name", site.name.strip()), ("language", site.language), ("timezone", site.timezone)):
@@ -55,12 +55,13 @@ def put_in(web: Web, site: FirstSite, *, who: str) -> str:
             text = add_item(text, ("stations",), _entry(site))
         proposal = propose(web.plan.path, text, web.registry, base=base)
         if proposal.faults:
-            return "\n".join(proposal.faults)
-        if proposal.diff:
-            apply_proposal(web.plan, proposal, who=who, why="first run", clock=web.clock)
+            return "\n".join(proposal.faults), False
+        if not proposal.diff:
+            return "", False
+        change = apply_proposal(web.plan, proposal, who=who, why="first run", clock=web.clock)
     except EdgeError as exc:
-        return str(exc)
-    return ""
+        return str(exc), False
+    return "", not change.is_over
 
 
 def as_it_is(web: Web) -> FirstSite:

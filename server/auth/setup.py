@@ -66,10 +66,10 @@ def set_up(
         return RedirectResponse("/login", 303)
     setup_code.forget(desk.web)
     answer = let_in(request, desk, user, "/", how="first run")
-    if left := first_site.put_in(desk.web, wanted, who=user.name):
+    left, starts_anew = first_site.put_in(desk.web, wanted, who=user.name)
+    if left:
         desk.web.log.warning("web.setup_left", reason=left)
-        return _left(request, answer, left)
-    return answer
+    return _after(request, answer, left) if left or starts_anew else answer
 
 
 def _code_fault(request: Request, desk: Desk, code: str) -> tuple[str, int]:
@@ -112,10 +112,10 @@ def _first_admin(desk: Desk, name: str, password: str, language: str) -> User | 
     return desk.change(work)
 
 
-def _left(request: Request, let_in_: Response, left: str) -> Response:
-    """Logged in, but site.yaml is as it was: says why, and what to do."""
-    page = render(request, "auth/setup_left.html", left=left)
-    for name, value in let_in_.raw_headers:
+def _after(request: Request, answer: Response, left: str) -> Response:
+    """Logged in, but: why site.yaml is as it was, and what to do; or how long the page is away now."""
+    page = render(request, "auth/setup_after.html", left=left)
+    for name, value in answer.raw_headers:
         if name == b"set-cookie":
             page.raw_headers.append((name, value))
     return page
