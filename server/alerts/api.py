@@ -12,6 +12,7 @@ from edge.errors import ConfigError
 
 from ..api.cursor import encode
 from ..needs import Manager, Viewer
+from ..now.names import PLAIN
 from ..rights import Principal
 from ..web import Site, Web
 from . import queries
@@ -24,7 +25,7 @@ from .trials import BusyError, run_now
 router = APIRouter()
 MOST = 200
 LONGEST_NAME = 200
-Name = Annotated[str, Query(max_length=100)]
+Name = Annotated[str, Query(max_length=100, pattern=PLAIN)]
 Base = Annotated[str, Header(alias="if-match", max_length=100, description="`base` of the list that was changed")]
 
 

@@ -22,6 +22,7 @@ from ..web import Web
 from .trials import Trial
 
 KEPT = 50
+MOST_LEVELS = 40  # of lists and mappings, a level of conditions takes four; eight levels of those are allowed
 
 
 @dataclass(slots=True)
@@ -103,6 +104,7 @@ def site_text(web: Web) -> SiteText:
 
 def changed(web: Web, site: SiteText, name: str, entry: Mapping[str, Any] | None) -> Proposal:
     """The site with a rule of another content, a new one (name ""), or without it (entry None). Raises ConfigError."""
+    _check_storable(entry)
     index = site.index(name) if name else None
     if name and index is None:
         raise ConfigError(mark("this rule is not there any more: load the page again"))
@@ -113,3 +115,16 @@ def changed(web: Web, site: SiteText, name: str, entry: Mapping[str, Any] | None
     else:
         text = replace_item(site.text, ("rules", index), dict(entry))
     return propose(web.plan.path, text, web.registry, base=site.base)
+
+
+def _check_storable(value: Any, levels: int = MOST_LEVELS) -> None:
+    """Raise ConfigError for what no file can hold: half a surrogate pair, or values in values without end."""
+    if levels < 0:
+        raise ConfigError(mark("brackets within brackets, too deep to read: write it flat"))
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as exc:
+            raise ConfigError(mark("a text has characters that no file can hold")) from exc
+    for each in value.items() if isinstance(value, Mapping) else value if isinstance(value, list | tuple) else ():
+        _check_storable(each, levels - 1)

@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import delete, insert
 from starlette.exceptions import HTTPException
@@ -17,7 +17,7 @@ from ..api.cursor import decode, encode
 from ..needs import Manager, Viewer
 from ..now.cards import tone
 from ..now.matters import read_status
-from ..now.names import station_names
+from ..now.names import PLAIN, station_names
 from ..page import render, speech_of
 from ..web import Site, Web
 from . import queries, rules
@@ -27,7 +27,8 @@ router = APIRouter()
 router.include_router(rules.router)
 
 CURSOR = "messages"
-Name = Annotated[str, Query(max_length=100)]
+MessagePk = Annotated[int, Path(ge=1, le=2**63 - 1)]
+Name = Annotated[str, Query(max_length=100, pattern=PLAIN)]
 State = Literal["", "pending", "sending", "sent", "failed", "dropped", "digest", "digested"]
 Severity = Literal["", "info", "warning", "critical"]
 Kind = Literal["", "alert", "update", "digest", "health", "answer", "test"]
@@ -121,7 +122,7 @@ WORDING: dict[str, Any] = {
 
 
 @router.post("/alerts/{pk}/again", response_class=Response)
-def send_again(request: Request, web: Site, principal: Manager, pk: int) -> Response:
+def send_again(request: Request, web: Site, principal: Manager, pk: MessagePk) -> Response:
     """Send a message that was given up once more. 404, 409 where it was not."""
     with web.store.transaction() as connection:
         found = rows.by_pks(connection, [pk])
@@ -142,7 +143,7 @@ def send_again(request: Request, web: Site, principal: Manager, pk: int) -> Resp
 
 
 @router.post("/alerts/mutes/{pk}/end", response_class=Response)
-def end_mute(web: Site, principal: Manager, pk: int) -> Response:
+def end_mute(web: Site, principal: Manager, pk: MessagePk) -> Response:
     """Let somebody hear again."""
     with web.store.transaction() as connection:
         gone = connection.execute(delete(mutes).where(mutes.c.pk == pk).returning(mutes.c.who, mutes.c.station)).first()

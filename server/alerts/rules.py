@@ -114,7 +114,7 @@ def edit(request: Request, web: Site, principal: Manager, sent: Sent, drafts: Ke
         try:
             proposal = changed(web, site, name, entry)
         except ConfigError as exc:
-            faults = str(exc).splitlines()
+            faults = [speech_of(request).text(each) for each in str(exc).splitlines()]
     if proposal is not None:
         faults = list(proposal.faults)
         if proposal.is_good:

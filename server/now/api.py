@@ -11,7 +11,7 @@ from ..needs import Reviewer, Viewer
 from ..page import picture
 from ..web import Site
 from . import story
-from .pages import CURSOR, acknowledged, key_from, seen_by
+from .pages import CURSOR, Name, acknowledged, key_from, seen_by
 from .queries import PAGE, Card, Filters, cards_of, frames_of, page_of
 
 router = APIRouter(prefix="/encounters")
@@ -114,7 +114,7 @@ class AcknowledgedOut(BaseModel):
 def encounters(
     web: Site,
     principal: Viewer,
-    station: Annotated[str, Query(max_length=64)] = "",
+    station: Name = "",
     kind: Annotated[Literal["", "animal", "person", "vehicle"], Query()] = "",
     alerts: Annotated[Literal["", "1"], Query(description="1: only those that somebody was told of")] = "",
     before: Annotated[str, Query(max_length=400, description="`next` of the part before")] = "",

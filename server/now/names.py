@@ -10,6 +10,7 @@ from edge.store.summaries import stations_with_frames
 from ..rights import Principal
 from ..web import Web
 
+PLAIN = r"^[^\x00]*$"  # of a filter: PostgreSQL takes no text with a NUL
 GOOD_FOR_S = 60.0  # looking costs a step along an index for each station
 
 _lock = threading.Lock()

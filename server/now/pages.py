@@ -22,14 +22,14 @@ from ..web import Site, Web
 from . import shared, story
 from .cards import words
 from .matters import matters
-from .names import station_names
+from .names import PLAIN, station_names
 from .queries import KINDS, Card, Filters, Key, cards_of, find, frames_of, page_of, sequences_of
 
 router = APIRouter()
 router.include_router(shared.router)
 
 CURSOR = "encounters"
-Name = Annotated[str, Query(max_length=64)]
+Name = Annotated[str, Query(max_length=64, pattern=PLAIN)]
 LENGTHS = {
     "2": mark("2 hours"),
     "12": mark("12 hours"),

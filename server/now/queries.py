@@ -173,6 +173,8 @@ def by_pks(connection: Connection, pks: Collection[int]) -> list[Encounter]:
 
 def find(connection: Connection, name: str) -> Encounter | None:
     """By its uid, or the latest of a code."""
+    if not (name.isascii() and name.isalnum()):
+        return None
     for column, value in ((encounters.c.uid, name), (encounters.c.code, name.upper())):
         query = select(encounters).where(column == value).order_by(encounters.c.pk.desc()).limit(1)
         if row := connection.execute(query).mappings().first():

@@ -286,6 +286,36 @@ def test_a_rule_can_carry_no_address_and_no_markup(rig):
     assert "&lt;img src=x" in page
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "\u202egpj.exe", "x" * 5000, {"a": {}}, 1e308, None, True])
+def test_odd_values_in_a_rule_are_refused_in_words_and_never_a_bug(rig, odd):
+    client = rig.client("manager")
+    for rule in (
+        {"name": odd, "taxon": "Felidae", "channels": ["log"]},
+        {"name": "x", "taxon": odd, "channels": ["log"]},
+    ):
+        answer = client.post(
+            "/api/v1/rules", content=json.dumps({"rule": rule}), headers={"content-type": "application/json"}
+        )
+        assert answer.status_code == 422, answer.text
+    deep: dict = {"sun": "night"}
+    for _ in range(100):
+        deep = {"any": [deep]}
+    answer = client.post("/api/v1/rules", json={"rule": {"name": "x", "taxon": "Felidae", "channels": ["log"]} | deep})
+    assert answer.status_code == 422
+    assert rig.path.read_text("utf-8") == SITE
+
+
+def test_addresses_with_odd_values_are_refused(rig):
+    client = rig.client("manager")
+
+    for path in ("/alerts?who=%00", "/api/v1/alerts?station=a%00", "/?station=%00", "/api/v1/encounters?station=%00"):
+        assert client.get(path).status_code == 422
+    for path in ("/encounters/%00", "/encounters/..%2f", "/api/v1/encounters/%00", "/encounters/\u00e9"):
+        assert client.get(path).status_code == 404
+    assert client.post(f"/alerts/{2**70}/again").status_code == 422
+    assert client.post("/alerts/999/again").status_code == 404
+
+
 def test_a_webhook_of_the_site_goes_to_no_private_address_unless_the_file_allows_it(rig):
     text = SITE.replace(
         "  - {name: log, use: console}",
