@@ -28,7 +28,7 @@ class NamedFile(_In):
     """name: relative, with its folders. size: bytes. mtime: when it was last changed, milliseconds since 1970."""
 
     name: str = Field(min_length=1, max_length=2000)
-    size: int = Field(ge=0, le=2**53)
+    size: int = Field(strict=True, ge=0, le=2**53)
     mtime: int = Field(default=0, strict=True, ge=-(2**53), le=2**53)
     station: str = Field(default="", max_length=200)
 
