@@ -15,6 +15,7 @@ from edge.i18n import _, speaking
 MOMENT = "%Y-%m-%dT%H:%M"  # as <input type="datetime-local"> has it
 TEXTS = ("camera_id", "camera_model", "bait", "feature", "habitat", "setup_by", "comments")
 NUMBERS = ("uncertainty_m", "height_m", "tilt_deg", "heading_deg")
+MOST_MINUTES = 7 * 24 * 60  # between two pictures by the clock; none is slower
 FIELDS = ("start", "end", "latitude", "longitude", *NUMBERS, "timelapse_min", *TEXTS, "tags", "problems")
 
 
@@ -34,8 +35,9 @@ def read_form(form: Mapping[str, str], old: Deployment, zone: ZoneInfo, language
         _read(typed, form, "end", "ended_at", partial(_moment, zone, end=True))
         _read(typed, form, "latitude", "latitude", partial(read_degrees, longitude=False))
         _read(typed, form, "longitude", "longitude", partial(read_degrees, longitude=True))
-        for name in (*NUMBERS, "timelapse_min"):
+        for name in NUMBERS:
             _read(typed, form, name, name, read_number)
+        _read(typed, form, "timelapse_min", "timelapse_min", _minutes)
         _read(typed, form, "problems", "problems", partial(_problems, zone))
         if "start" not in typed.faults and typed.values["started_at"] is None:
             typed.faults["start"] = _("say when it was set up")
@@ -79,6 +81,13 @@ def _read(typed: Typed, form: Mapping[str, str], name: str, key: str, read: Call
 
 def _moment(zone: ZoneInfo, text: str, *, end: bool = False) -> datetime:
     return read_moment(text, zone.key, end=end)[0]
+
+
+def _minutes(text: str) -> float:
+    value = read_number(text)
+    if not 0 < value <= MOST_MINUTES:
+        raise ValueError(_("{text!r}: write minutes, from 1 to {most}").format(text=text[:20], most=MOST_MINUTES))
+    return value
 
 
 def _problems(zone: ZoneInfo, text: str) -> list[list[str]]:

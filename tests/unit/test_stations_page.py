@@ -186,6 +186,13 @@ def test_slips_come_back_beside_their_fields_with_what_was_typed(rig):
     assert "se traslapa" in overlapping.text or "superpone" in overlapping.text
 
 
+@pytest.mark.parametrize("minutes", ["1e300", "-5", "0", "inf"])
+def test_minutes_that_are_none_are_refused(rig, minutes):
+    form = {"start": "2026-03-01T10:00", "timelapse_min": minutes}
+
+    assert rig.client("manager").post("/stations/cam-01/deployment", data=form).status_code == 422
+
+
 def test_viewers_change_nothing(rig):
     client = rig.client("reviewer")
 
