@@ -3,12 +3,14 @@
 With TIGRILLO_SCREENS=FOLDER it leaves a picture of each there (`make screens`).
 """
 
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Page
 
 from tests.browser.conftest import DESKTOP, PHONE, Open, Watched
@@ -86,6 +88,13 @@ def serious(page: Page) -> list[str]:
     ]
 
 
+def keep(page: Page, path: Path) -> None:
+    """A picture of what is to be seen; WebP, because seventy of them lie in the repository."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(500)  # pictures come when they are needed
+    Image.open(io.BytesIO(page.screenshot())).convert("RGB").save(path, quality=60, method=6)
+
+
 @pytest.mark.parametrize("look", LOOKS)
 def test_every_page_is_shown_without_complaint_or_barrier(look, open_page, house, screens: Path | None):
     language, size, _dark = LOOKS[look]
@@ -107,8 +116,7 @@ def test_every_page_is_shown_without_complaint_or_barrier(look, open_page, house
         if page.locator("h1").count() != 1:
             faults.append(f"{place.name}: {page.locator('h1').count()} headings of the first level")
         if screens is not None:
-            screens.mkdir(parents=True, exist_ok=True)
-            page.screenshot(path=screens / f"{place.name}-{look}.png", full_page=False)
+            keep(page, screens / f"{place.name}-{look}.webp")
 
     assert not faults, "\n".join(faults)
 
