@@ -47,8 +47,8 @@ class User:
 
 
 def key_of(name: str) -> str:
-    """What two spellings of one name have in common."""
-    return unicodedata.normalize("NFKC", name).strip().casefold()
+    """What two spellings of one name have in common; without NUL, which PostgreSQL takes in no text."""
+    return unicodedata.normalize("NFKC", name).replace("\0", "\N{REPLACEMENT CHARACTER}").strip().casefold()
 
 
 def checked_name(name: str) -> str:
@@ -100,7 +100,7 @@ def by_name(connection: Connection, name: str) -> User | None:
 
 def by_email(connection: Connection, email: str) -> User | None:
     """The one active user with this address; None where two have it, because then nobody knows who asks."""
-    same = func.lower(users.c.email) == email.strip().lower()
+    same = func.lower(users.c.email) == key_of(email)
     found = connection.execute(select(users).where(same, users.c.email != "", users.c.active).limit(2)).mappings().all()
     return user_from(found[0]) if len(found) == 1 else None
 

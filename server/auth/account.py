@@ -28,7 +28,7 @@ from ..rights import Principal
 from . import throttle
 from .desk import Desk, Known, TheDesk
 from .forms import fresh, in_words, later_text
-from .login import Text, let_in
+from .login import Pk, Text, let_in
 
 router = APIRouter()
 WRONG = mark("This is not the password that you have now.")
@@ -122,7 +122,7 @@ def end_other_sessions(request: Request, desk: TheDesk, principal: Own) -> Respo
 
 
 @router.post("/account/sessions/{pk}/end")
-def end_one_session(pk: int, desk: TheDesk, principal: Own) -> Response:
+def end_one_session(pk: Pk, desk: TheDesk, principal: Own) -> Response:
     """Log out one browser of one's own."""
     if not desk.change(lambda connection: end_session(connection, pk, principal.user_pk), takes=True):
         raise HTTPException(404, "no such log-in")
@@ -151,7 +151,7 @@ def make_token(
 
 
 @router.post("/account/tokens/{pk}/revoke")
-def end_token(pk: int, request: Request, desk: TheDesk, _principal: Own) -> Response:
+def end_token(pk: Pk, request: Request, desk: TheDesk, _principal: Own) -> Response:
     """End a key of one's own."""
     user, now = _account(request, desk).user, desk.web.clock.now()
     if not desk.change(lambda connection: revoke_token(connection, pk, user, now=now, who=user.name), takes=True):

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from edge.i18n import mark
 from edge.passwords import fault_of
 from edge.store.keys import Invitation, invitation_of, reset, use_invitation
-from edge.store.users import User, UserRefused, add, by_email, by_pk, change_password, checked_name
+from edge.store.users import User, UserRefused, add, by_email, by_pk, change_password, checked_name, key_of
 
 from ..needs import Anyone
 from ..page import speech_of
@@ -90,7 +90,7 @@ def forgot(request: Request, desk: TheDesk, _principal: Anyone, _own: OwnForm, e
     if not post.can_mail(desk.web):
         raise HTTPException(404, "this site sends no mail")
     address = throttle.of_address(request)
-    tries = {f"mail/{email.strip().lower()[:100]}": throttle.BY_MAIL, address: throttle.BY_ADDRESS}
+    tries = {f"mail/{key_of(email)[:100]}": throttle.BY_MAIL, address: throttle.BY_ADDRESS}
     with desk.web.store.transaction() as connection:
         wait = throttle.count(connection, tries, desk.web.clock.now())
     if wait:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Query, Request
+from fastapi import APIRouter, Form, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import Connection, delete
 
@@ -25,6 +25,7 @@ router = APIRouter()
 WRONG = mark("Name and password don't go together. Both are as they were given to you, or as you chose them.")
 YEAR_S = 366 * 86_400
 Text = Annotated[str, Form()]
+Pk = Annotated[int, Path(ge=0, lt=2**63)]  # more than a database can count to is no row's number
 
 
 @router.get("/login")

@@ -27,7 +27,7 @@ from . import post
 from .desk import Desk, TheDesk
 from .forms import fresh, in_words
 from .invitation import letter
-from .login import Text
+from .login import Pk, Text
 
 router = APIRouter()
 MAILED = mark("It is on its way to {email}, too.")
@@ -60,7 +60,7 @@ def invite_somebody(
 
 
 @router.post("/users/invitations/{pk}/revoke")
-def end_invitation(pk: int, desk: TheDesk, principal: Admin) -> Response:
+def end_invitation(pk: Pk, desk: TheDesk, principal: Admin) -> Response:
     """End an invitation that nobody has used."""
     now = desk.web.clock.now()
     if not desk.change(lambda connection: revoke_invitation(connection, pk, now=now, who=principal.name)):
@@ -70,7 +70,7 @@ def end_invitation(pk: int, desk: TheDesk, principal: Admin) -> Response:
 
 @router.post("/users/{pk}/role")
 def change_somebody(
-    request: Request, pk: int, desk: TheDesk, principal: Admin, role: Text = "", stations: Text = ""
+    request: Request, pk: Pk, desk: TheDesk, principal: Admin, role: Text = "", stations: Text = ""
 ) -> Response:
     """Another role, other stations; they log in again."""
     now = desk.web.clock.now()
@@ -89,7 +89,7 @@ def change_somebody(
 
 @router.post("/users/{pk}/active")
 def switch_somebody(
-    request: Request, pk: int, desk: TheDesk, principal: Admin, active: Annotated[bool, Form()]
+    request: Request, pk: Pk, desk: TheDesk, principal: Admin, active: Annotated[bool, Form()]
 ) -> Response:
     """Let somebody in again, or no more."""
     now = desk.web.clock.now()
@@ -106,7 +106,7 @@ def switch_somebody(
 
 
 @router.post("/users/{pk}/reset")
-def reset_somebody(request: Request, pk: int, desk: TheDesk, principal: Admin) -> Response:
+def reset_somebody(request: Request, pk: Pk, desk: TheDesk, principal: Admin) -> Response:
     """A link with which they set a new password, shown once, and mailed where the site can."""
     now = desk.web.clock.now()
 

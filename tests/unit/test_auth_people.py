@@ -184,6 +184,7 @@ def test_a_role_or_station_that_there_is_not_changes_nothing(rig):
         assert answer.status_code == 422
         assert "there" in answer.text
     assert admin.post("/users/4711/role", {"role": "viewer"}).status_code == 404
+    assert admin.post(f"/users/{10**30}/role", {"role": "viewer"}).status_code == 422
     assert rig.user("Ana").role == "reviewer"
 
 
