@@ -3,9 +3,10 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, func, select
 
@@ -32,12 +33,12 @@ WRONG = {  # names in `watched`, as edge/alerts/heartbeat.py has them, beside th
     "source": mark("A source fails again and again: {station}"),
     "quarantine": mark("Many pictures went into quarantine"),
 }
-PLACES = {"workers": "/system", "source": "/system", "quarantine": "/system"}
+PLACES = {"workers": "/system", "source": "/system", "quarantine": "/system/quarantine"}
 
 
 @dataclass(frozen=True, slots=True)
 class Matter:
-    """One line. tone: "", good, warn or bad. path: the page that helps."""
+    """One line. tone: "", good, warn or bad. path: the page that helps, "" for none that they may open."""
 
     text: str
     path: str
@@ -55,6 +56,8 @@ def matters(web: Web, connection: Connection, principal: Principal, speech: Spee
         *_undelivered(connection, principal, now, speech),
         *_today(connection, principal, now, speech),
     ]
+    if not principal.may("manage"):  # the page would turn them away
+        found = [replace(each, path="") if each.path.startswith("/system") else each for each in found]
     rank = {"bad": 0, "warn": 1, "": 2, "good": 3}
     return sorted(found, key=lambda each: rank[each.tone])
 
@@ -121,7 +124,9 @@ def _stations(connection: Connection, principal: Principal, speech: Speech) -> I
         elif sort in WRONG and (principal.stations is None or what in principal.stations):
             yield Matter(speech.text(WRONG[sort]).format(station=what), PLACES.get(sort, "/stations"), "warn")
     if len(silent) == 1:
-        yield Matter(speech.text(mark("{station} is silent")).format(station=min(silent)), "/stations", "warn")
+        name = min(silent)
+        text = speech.text(mark("{station} is silent")).format(station=name)
+        yield Matter(text, f"/stations/{quote(name)}", "warn")
     elif silent:
         text = speech.text(mark("{count} stations are silent")).format(count=speech.number(len(silent)))
         yield Matter(text, "/stations", "warn")
@@ -148,7 +153,7 @@ def _today(connection: Connection, principal: Principal, now: datetime, speech: 
         query = query.where(days.c.station.in_(principal.stations))
     taken, unreviewed = connection.execute(query).one()
     text = speech.text(mark("1 picture today") if taken == 1 else mark("{count} pictures today"))
-    yield Matter(text.format(count=speech.number(taken or 0)), f"/review?since={today}")
+    yield Matter(text.format(count=speech.number(taken or 0)), f"/review?from={today}")
     if unreviewed:
         text = speech.text(mark("{count} of today are to be reviewed")).format(count=speech.number(unreviewed))
-        yield Matter(text, "/review?unreviewed=1")
+        yield Matter(text, f"/review?from={today}&unreviewed=1")

@@ -169,7 +169,7 @@ def test_what_matters_stands_on_top_and_leads_to_the_page_that_helps(rig):
         connection.execute(days.insert().values(**counts, **row))
 
     found = re.findall(
-        r'<li><a href="([^"]*)" class="(\w*)">([^<]*)</a>', rig.client("viewer").get("/now/matters").text
+        r'<li><a href="([^"]*)" class="(\w*)">([^<]*)</a>', rig.client("manager").get("/now/matters").text
     )
 
     assert (
@@ -181,7 +181,9 @@ def test_what_matters_stands_on_top_and_leads_to_the_page_that_helps(rig):
     assert ("/alerts?state=failed", "bad", "1 message reached nobody") in found
     assert ("/stations", "warn", "2 stations are silent") in found
     assert any(text == "7 pictures today" for _path, _tone, text in found)
+    assert 'href="/system' not in rig.client("viewer").get("/now/matters").text  # they may not open it
     scoped = rig.client("viewer", stations=["cam-02"]).get("/now/matters").text
+    assert 'href="/stations/cam-02"' in scoped
     assert "cam-02 is silent" in scoped
     assert "reached nobody" not in scoped
 
