@@ -1,7 +1,5 @@
 """Counts requests by route and status, and how long they took: for /metrics. Plain ASGI, around everything else.
 
-Each answer says in Server-Timing how many ms it took until it began, which for a page is all of it.
-
 A route is its template (`/stations/{name}`), so that names in addresses make no new series; what no route answers is
 counted under "none", other methods than the usual under "other": their number stays small whatever strangers ask for.
 """
@@ -79,8 +77,6 @@ class Metered:
                     name == b"content-type" and value.startswith(b"text/event-stream")
                     for name, value in message["headers"]
                 )
-                spent_ms = (time.perf_counter() - started) * 1000
-                message["headers"] = [*message["headers"], (b"server-timing", b"app;dur=%.1f" % spent_ms)]
             await send(message)
 
         self.meter.in_work += 1
