@@ -32,6 +32,7 @@ from .store.deployments import all_deployments
 from .store.engines import exists, name_of
 from .store.packages import imported_events_in, imported_packages
 from .store.sql import Store
+from .summaries.outcomes import as_counted
 
 PROGRESS_EVERY = 200  # frames
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -297,7 +298,7 @@ def write_export(
             done.read += 1
             if done.read % PROGRESS_EVERY == 0:
                 progress(done.read)
-            part = wanted.part_of(outcome)
+            part = wanted.part_of(as_counted(outcome) if exporter.counted else outcome)
             if part is not None and independence is not None:
                 part = keep_only(part, independence.keeper(part))
             if part is None:

@@ -158,7 +158,8 @@ class ExporterSpec:
 
     An error leaves what was at the path as it was. about: one line for people, English, marked for translation.
     folder: a path without the suffix is written as a folder. raw_classes: whether it reads a detection's
-    `classifications`; reading is faster without them. options: what a person may choose.
+    `classifications`; reading is faster without them. options: what a person may choose. counted: it is given what
+    counts now, people's answers in the place of the machine's; else what the machine said, with people's beside it.
     """
 
     name: str
@@ -168,6 +169,7 @@ class ExporterSpec:
     folder: bool = False
     raw_classes: bool = True
     options: tuple[ExportOption, ...] = ()
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)

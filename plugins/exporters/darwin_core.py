@@ -216,4 +216,4 @@ def open_export(path: Path, services: Services) -> Iterator[Exporter]:
 def tigrillo_exporters() -> Iterable[ExporterSpec]:
     """The format `darwin-core`."""
     about = mark("Darwin Core Archive of occurrences, for GBIF: a zip or a folder")
-    return [ExporterSpec("darwin-core", ".zip", open_export, about, folder=True, raw_classes=False)]
+    return [ExporterSpec("darwin-core", ".zip", open_export, about, folder=True, raw_classes=False, counted=True)]

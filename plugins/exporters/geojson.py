@@ -78,4 +78,4 @@ def open_export(path: Path, services: Services) -> Iterator[Exporter]:
 def tigrillo_exporters() -> Iterable[ExporterSpec]:
     """The format `geojson`."""
     about = mark("one point a detection, for maps")
-    return [ExporterSpec("geojson", ".geojson", open_export, about, raw_classes=False)]
+    return [ExporterSpec("geojson", ".geojson", open_export, about, raw_classes=False, counted=True)]

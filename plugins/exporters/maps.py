@@ -155,6 +155,6 @@ def tigrillo_exporters() -> Iterable[ExporterSpec]:
     gpx = mark("a waypoint a deployment with what was seen, for GPS devices")
     kml = mark("deployments and captures for Google Earth")
     return [
-        ExporterSpec("gpx", ".gpx", open_gpx, gpx, raw_classes=False),
-        ExporterSpec("kml", ".kml", open_kml, kml, raw_classes=False, options=(gap,)),
+        ExporterSpec("gpx", ".gpx", open_gpx, gpx, raw_classes=False, counted=True),
+        ExporterSpec("kml", ".kml", open_kml, kml, raw_classes=False, counted=True, options=(gap,)),
     ]

@@ -238,4 +238,8 @@ def tigrillo_exporters() -> Iterable[ExporterSpec]:
         ),
     )
     about = mark("record table, effort and detection histories for camtrapR and unmarked: a zip or a folder")
-    return [ExporterSpec("matrices", ".zip", open_export, about, folder=True, raw_classes=False, options=options)]
+    return [
+        ExporterSpec(
+            "matrices", ".zip", open_export, about, folder=True, raw_classes=False, counted=True, options=options
+        )
+    ]

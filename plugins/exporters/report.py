@@ -56,4 +56,8 @@ def open_export(path: Path, services: Services) -> Iterator[Exporter]:
 def tigrillo_exporters() -> Iterable[ExporterSpec]:
     """The format `report`."""
     about = mark("one HTML file to read and to print: species, activity, effort")
-    return [ExporterSpec("report", ".html", open_export, about, raw_classes=False, options=(LANGUAGE, GAP, PICTURES))]
+    return [
+        ExporterSpec(
+            "report", ".html", open_export, about, raw_classes=False, counted=True, options=(LANGUAGE, GAP, PICTURES)
+        )
+    ]

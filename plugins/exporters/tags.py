@@ -100,4 +100,6 @@ def tigrillo_exporters() -> Iterable[ExporterSpec]:
         ExportOption("people", "leave-out", "leave-out|include", mark("leave-out, or include frames with people")),
     )
     about = mark("copies of the pictures with XMP tags, for digiKam and Lightroom: a folder or a zip")
-    return [ExporterSpec("tags", ".zip", open_export, about, folder=True, raw_classes=False, options=options)]
+    return [
+        ExporterSpec("tags", ".zip", open_export, about, folder=True, raw_classes=False, counted=True, options=options)
+    ]

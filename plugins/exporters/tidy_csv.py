@@ -79,4 +79,4 @@ def open_export(path: Path, services: Services) -> Iterator[Exporter]:
 def tigrillo_exporters() -> Iterable[ExporterSpec]:
     """The format `csv`."""
     about = mark("one row a detection, for R, pandas and spreadsheets")
-    return [ExporterSpec("csv", ".csv", open_export, about, raw_classes=False)]
+    return [ExporterSpec("csv", ".csv", open_export, about, raw_classes=False, counted=True)]

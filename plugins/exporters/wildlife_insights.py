@@ -251,4 +251,4 @@ def open_export(path: Path, services: Services) -> Iterator[Exporter]:
 def tigrillo_exporters() -> Iterable[ExporterSpec]:
     """The format `wildlife-insights`."""
     about = mark("the four tables of Wildlife Insights' batch upload: a zip or a folder")
-    return [ExporterSpec("wildlife-insights", ".zip", open_export, about, folder=True, raw_classes=False)]
+    return [ExporterSpec("wildlife-insights", ".zip", open_export, about, folder=True, raw_classes=False, counted=True)]

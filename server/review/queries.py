@@ -24,7 +24,7 @@ LEAST = 100  # of each of several streams
 MOST_STREAMS = 40
 COARSE = ("kingdom", "class", "order")
 FEWEST = 8  # rows that are read at once
-CHUNKS = (60, 300)  # rows that one stream reads at once: the first ones are most often enough; then the rest
+CHUNKS = (60, 240, 600)  # rows that one stream reads at once: the first ones are most often enough; then the rest
 # As the partial indices have them: SQLite takes one only for the same words, and without parameters.
 UNREVIEWED: ColumnElement[bool] = literal_column("sequences.unreviewed > 0")
 DISAGREES: ColumnElement[bool] = literal_column("sequences.disagrees")

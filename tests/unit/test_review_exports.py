@@ -1,6 +1,7 @@
 """What people say and mark reaches the exports."""
 
 import csv
+import json
 
 from edge.export import Wanted, context_of, write_export
 from edge.registry import load_registry
@@ -35,3 +36,44 @@ def test_a_favourite_and_an_answer_are_in_the_camtrap_package(tmp_path):
     [person] = [each for each in observations if each["classificationMethod"] == "human"]
     assert (person["scientificName"], person["sex"], person["lifeStage"]) == ("Panthera onca", "female", "adult")
     assert (person["behavior"], person["count"], person["classifiedBy"]) == ("drinking", "2", "ana")
+
+
+def test_other_formats_state_what_counts_now(tmp_path):
+    with review_rig(tmp_path) as rig:
+        renamed = rig.fresh((animal(PUMA, 0.8), animal(PUMA, 0.6)))
+        rig.fresh((animal(PUMA),))  # nobody said anything of it
+        blank = rig.fresh((animal(PUMA),))
+        missed = rig.fresh(())
+        one_box = rig.fresh((animal(PUMA, 0.7), animal(PUMA, 0.5, side=0.1)))
+        client = rig.client("reviewer", name="ana")
+        boxes = client.get(f"/api/v1/sequences/{one_box}").json()["members"][0]["boxes"]
+        for number, said in enumerate(
+            (
+                {"sequences": [renamed], "kind": "animal", "species": "jaguar"},
+                {"sequences": [blank], "kind": "blank"},
+                {"sequences": [missed], "kind": "animal", "species": "Nasua nasua", "count": 3},
+                {"observations": [boxes[1]["pk"]], "kind": "human"},
+            )
+        ):
+            answer = client.post("/api/v1/reviews", json={"action": f"export-{number}", **said})
+            assert answer.status_code == 200
+        services = fake_services(stations=STATIONS, clock=rig.clock, exporting=context_of(rig.store, Span()))
+        exporters = load_registry().exporters
+
+        write_export(rig.store, exporters["csv"], tmp_path / "out.csv", services, Wanted())
+        write_export(rig.store, exporters["coco"], tmp_path / "out.json", services, Wanted())
+
+    rows = [
+        (each["frame_id"], each["category"], each["taxon"], each["score"]) for each in rows_of(tmp_path / "out.csv")
+    ]
+    assert sorted(rows) == [
+        ("fresh1-0", "animal", "Panthera onca", "1.0"),
+        ("fresh2-0", "animal", "Puma concolor", "0.9"),
+        ("fresh4-0", "animal", "Nasua nasua", "1.0"),
+        ("fresh4-0", "animal", "Nasua nasua", "1.0"),
+        ("fresh4-0", "animal", "Nasua nasua", "1.0"),
+        ("fresh5-0", "animal", "Puma concolor", "0.7"),
+        ("fresh5-0", "person", "", "1.0"),
+    ]
+    machine = json.loads((tmp_path / "out.json").read_text("utf-8"))["annotations"]
+    assert len([each for each in machine if "bbox" in each]) == 6
