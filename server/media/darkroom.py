@@ -40,6 +40,9 @@ class Darkroom:
         """A picture, made now. Raises DecodeError, HTTPException 503 when too many wait."""
 
         def make() -> bytes:
+            # another may have made it since it was looked for
+            if (kept := self.ready(known, size, number)) is not None:
+                return kept
             body = derived(known, size, number, media=self.media)
             self.kept.keep(self._path(known, size, number), body)
             return body
