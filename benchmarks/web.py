@@ -11,6 +11,7 @@ as Debian sets it up, with its files beside the rest.
 """
 
 import argparse
+import os
 import random
 import re
 import shutil
@@ -188,8 +189,16 @@ def visit(
     print(f"nobody visits: {alone}")
     print(f"  {'page (ms)':28}{'times':>5}{'p50':>8}{'p95':>8}{'max':>8}{'client':>9}{'kB':>8}")
     meter.begin()
-    worst = report(walk(browser, Some(readers, dice), asked.times), GOAL_PAGE_MS)
-    print(f"goal: p95 ≤ {GOAL_PAGE_MS} ms. While somebody asked without a pause: {meter.end()}")
+    used = site.web_cpu_s()
+    found = walk(browser, Some(readers, dice), asked.times)
+    worst = report(found, GOAL_PAGE_MS)
+    used = 1000 * (site.web_cpu_s() - used) / sum(len(each.server) for each in found.values())
+    print(
+        f"goal: p95 ≤ {GOAL_PAGE_MS} ms. The page's process used {used:.0f} ms of a CPU for each, with its threads;",
+        end=" ",
+    )
+    print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores.")
+    print(f"While somebody asked without a pause: {meter.end()}")
     worst = max(worst, report(review(browser, readers, asked.times, dice), GOAL_ACTION_MS))
     print(f"goal: p95 ≤ {GOAL_ACTION_MS} ms. Page {site.web_mb():.0f} MB", flush=True)
     with watching(asked.port, secret, VIEWERS) as viewers:

@@ -63,6 +63,11 @@ class Running:
         """What the page takes on top of the daemon: its process and those it started, MB resident."""
         return sum(each.memory_info().rss for each in (self.web, *self.web.children(recursive=True))) / 1e6
 
+    def web_cpu_s(self) -> float:
+        """Of the page's process, since its start."""
+        used = self.web.cpu_times()
+        return float(used.user + used.system)
+
     def daemon_mb(self) -> float:
         """The daemon's own, MB resident."""
         return float(self.daemon.memory_info().rss) / 1e6

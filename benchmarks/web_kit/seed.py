@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import make_url
 
-from edge.model import Answer, Classification, Detection, Taxon
+from edge.model import SEVERITIES, Answer, Classification, Detection, Taxon
 from edge.store.engines import is_postgresql_url
 from edge.store.rows import detection_to_json
 from edge.store.sql import Store
@@ -184,7 +184,7 @@ class House:
         for pk, frame, where, at, _taxon in self._met():
             if pk % 4 == 0:
                 when, state = _text(at), ("sent", "sent", "sent", "dropped", "failed")[pk // 4 % 5]
-                to = ("alert", "eva@example.org", "eva", "screen", ("info", "warning", "alert")[pk % 3])
+                to = ("alert", "eva@example.org", "eva", "screen", SEVERITIES[pk % 3])
                 sent = when if state == "sent" else None
                 rest = (1, state, "", 1, when, when, sent, "", "", "")
                 yield (f"k{pk}", *to, where, "animals", 0, 0, 0, pk, frame, 0, *rest)
