@@ -208,9 +208,12 @@
 
   const typing = (at) => at.matches?.("input:not([type=checkbox], [type=radio], [type=range]), select, textarea, [contenteditable]");
 
+  // whether the dialog of keys is open; browsers without popovers show it at the foot of the page
+  const helped = () => "popover" in HTMLElement.prototype && document.querySelector("#keys:popover-open");
+
   document.addEventListener("keydown", (event) => {
     const { key, target } = event;
-    if (event.isComposing || event.altKey || event.metaKey || document.querySelector("#keys:popover-open")) return;
+    if (event.isComposing || event.altKey || event.metaKey || helped()) return;
     if (typing(target)) {
       if (key === "Escape") target.blur();
       return;
