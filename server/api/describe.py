@@ -16,7 +16,9 @@ Log in with a token: `Authorization: Bearer …`, made on your account's page. A
 and never more rights than you have; it sees your stations only: what lies outside is answered with 404.
 
 Lists answer `{"items": […], "next": cursor}`. Send `next` back for the items that follow, as `after`, `before` \
-or `cursor`, whichever the list has; it is null at the end. GET answers have an `ETag`: with `If-None-Match` nothing that has not changed is sent again (304).
+or `cursor`, whichever the list has; it is null at the end.
+
+GET answers have an `ETag`: with `If-None-Match` nothing that has not changed is sent again (304).
 
 Errors are `application/problem+json`: `title` says what happened, `detail` more."""
 

@@ -31,6 +31,6 @@ def test_stations_are_judged_as_on_sqlite(tmp_path, postgres):
             *(12.3, 12.2, 12.1, 12.0)
         ]
         page = client.get("/stations/cam-02").text
-    XX
+        assert page.count('class="heard l0"') == 4
         for path in ("/stations", "/stations/cam-02", "/metrics", "/readyz", "/export"):
             assert client.get(path).status_code == 200
