@@ -81,7 +81,7 @@ class Walk:
     reached: set = field(default_factory=set)
 
     def __post_init__(self):
-        found = iter_route_contexts(self.client.app.routes)
+        found = iter_route_contexts(self.client.app.app.routes)
         self.routes = [each for each in found if isinstance(each.original_route, APIRoute)]
         self._match = {id(each): compile_path(each.path)[0] for each in self.routes}
 
