@@ -40,8 +40,11 @@ def paint_s(page: Page, url: str) -> tuple[float, int]:
         "Network.loadingFinished", lambda event: sizes.update({event["requestId"]: int(event["encodedDataLength"])})
     )
     page.goto(url, wait_until="load")
-    page.wait_for_function(f"{PAINT} !== undefined")
-    took = float(page.evaluate(PAINT)) / 1000
+    for _look in range(100):  # not wait_for_function: the page's policy forbids what that does
+        if (painted := page.evaluate(PAINT)) is not None:
+            break
+        page.wait_for_timeout(50)
+    took = float(painted) / 1000
     client.detach()
     return took, sum(size for key, size in sizes.items() if kinds.get(key) not in {"Image", "Media", "EventSource"})
 

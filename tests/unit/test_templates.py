@@ -10,7 +10,25 @@ ROOM = Path(__file__).resolve().parents[2] / "server"
 TEMPLATES = sorted((ROOM / "templates").rglob("*.html"))
 JINJA = re.compile(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", re.DOTALL)
 WORDS = re.compile(r"[^\W\d_]{2,}")
-NAMES = {"Tigrillo", "px", "ms", "kbd", "Ctrl", "Esc", "Enter", "Shift", "YAML", "API", "OpenAPI", "SHA"}
+NAMES = {
+    "Tigrillo",
+    "px",
+    "ms",
+    "kbd",
+    "Ctrl",
+    "Esc",
+    "Enter",
+    "Shift",
+    "YAML",
+    "API",
+    "OpenAPI",
+    "SHA",
+    "OpenCL",
+    "ONNX",
+    "Runtime",
+    "site",
+    "yaml",
+}
 SPOKEN = {"alt", "title", "placeholder", "aria-label", "aria-description", "label"}
 
 
