@@ -7,7 +7,7 @@ import re
 
 from benchmarks.openapi import check
 
-SECONDS, EXAMPLES = 40, 3
+SECONDS, EXAMPLES = 30, 3
 
 
 def test_the_api_does_as_its_description_says_and_never_fails(tmp_path):
