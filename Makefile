@@ -34,10 +34,10 @@ demo:  ## frames from a simulated camera to alerts in a mailbox, on this machine
 	@rm -rf demo-out
 	@$(BIN)/tigrillo demo --keep demo-out $(ARGS)
 
-test: setup  ## everything: unit, contract, kernels, end to end, browser
+test: setup  ## everything: unit, contract, parts, kernels, end to end, browser
 	@scripts/apt.sh mosquitto:mosquitto dovecot-imapd:/usr/lib/dovecot/imap gammu:gammu modemmanager:mmcli dbus-daemon:dbus-daemon systemd:systemd-analyze ffmpeg:ffmpeg chromium:chromium postgresql-15:/usr/lib/postgresql/15/bin/postgres pocl-opencl-icd:/etc/OpenCL/vendors/pocl.icd $(FAULTS) $(GFX803)
 	@$(MAKE) models
-	@$(BIN)/python scripts/run_tests.py fast kernels e2e browser
+	@$(BIN)/python scripts/run_tests.py fast parts kernels e2e browser
 
 test-fast: setup  ## unit and contract tests, under a minute
 	@$(MAKE) models

@@ -24,6 +24,7 @@ from kit import REPO
 sys.path.insert(0, str(REPO))
 
 from edge.testing_megadetector import check_results
+from tests.parts.test_camtrap_export import check_package
 from tests.unit.export_rules import (
     check_darwin_core,
     check_gpx,
@@ -33,7 +34,6 @@ from tests.unit.export_rules import (
     check_yolo,
     rows_of,
 )
-from tests.unit.test_camtrap_export import check_package
 
 TABLES = ("deployments.csv", "media.csv", "observations.csv")
 

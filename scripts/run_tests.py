@@ -1,6 +1,6 @@
 """Run groups of tests, each in a process of its own, and close with one line of totals.
 
-    python scripts/run_tests.py fast kernels e2e browser
+    python scripts/run_tests.py fast parts kernels e2e browser
 
 A process for each group: a driver that crashes in `kernels` takes no other group's results with it. A group whose
 folder is empty or absent counts as done. Exits 1 when a test failed or a group broke off.
@@ -25,12 +25,13 @@ GROUPS = {
         "tests/contract",
     ],
     "fast": ["tests/unit", "tests/contract"],
+    "parts": ["tests/parts"],
     "kernels": ["tests/kernels"],
     "e2e": ["tests/e2e"],
     "browser": ["tests/browser"],
 }
 # Two files at a time: tests and compilers of OpenCL use one core each, processes wait for each other half of the time.
-AT_ONCE = {"fast": 2, "kernels": 2, "e2e": 2}
+AT_ONCE = {"fast": 2, "parts": 2, "kernels": 2, "e2e": 2}
 # Here what is marked `alone` comes first, a test at a time: seconds are bounded there, and a busy machine takes longer.
 WITH_ALONE = "e2e"
 # A file goes to one process as a whole. Where one of them takes a minute it is among the first, or the other process is

@@ -1,6 +1,6 @@
 """Every route says what right it needs: `Depends(Needs("see"))`, or is public: `Depends(public)`.
 
-The table of tests/unit/test_authorisation.py has a row for each route; one without `Needs` or `public` fails there.
+The table of tests/parts/test_authorisation.py has a row for each route; one without `Needs` or `public` fails there.
 `server/auth` answers who asks; tests hand `create_app` an answer of their own.
 """
 

@@ -3,7 +3,7 @@
     "GET /review": "see",        method and path as in the code: the right it needs, or "public"
 
 Then `python -m tests.authorisation` writes the table of docs/authorisation.md anew. That each row is true is requested,
-cell by cell, in tests/unit/test_authorisation.py.
+cell by cell, in tests/parts/test_authorisation.py.
 """
 
 from collections.abc import Mapping
@@ -184,7 +184,7 @@ ROUTES: Mapping[str, str] = {
 HEAD = """\
 # Who may do what on the web page
 
-Made by `python -m tests.authorisation` from the table that `tests/unit/test_authorisation.py` requests, cell by cell,
+Made by `python -m tests.authorisation` from the table that `tests/parts/test_authorisation.py` requests, cell by cell,
 of the running app; a route without a row fails there. *log in*: led to the log-in page, or 401; *no*: 403; *key*: a
 program's key that has the scope `see` alone, which counts below `/api/v1` and for `/metrics` only. A link of a message
 (`/v/…`) opens that one page and its picture, signed, and gives no right. Which role may see people unblurred and fetch

@@ -20,6 +20,12 @@ _VERSION = Table(
     PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
 )
 
+# The end of an index of SQLite is the row's pk anyhow; PostgreSQL would sort a station's frames to find its newest.
+_WITH_PK = (
+    "DROP INDEX ix_frames_station_boot_count_seq",
+    "CREATE INDEX ix_frames_station_boot_count_seq ON frames (station, boot_count, seq, pk)",
+)
+
 
 def create(connection: Connection, revision: str) -> None:
     """Make everything in an empty database, in the transaction of `connection`. revision: the newest migration's."""
@@ -27,7 +33,8 @@ def create(connection: Connection, revision: str) -> None:
         connection.execute(CreateTable(table))
         for index in sorted(table.indexes, key=_partial_last):
             connection.execute(CreateIndex(index))
-    for statement in trigger_statements(connection.dialect.name):
+    indices = _WITH_PK if is_postgresql(connection) else ()
+    for statement in (*indices, *trigger_statements(connection.dialect.name)):
         connection.exec_driver_sql(statement)
     connection.execute(insert(counters).values(name="waiting_bytes", value=0))
     _VERSION.create(connection)

@@ -4,7 +4,7 @@ import numpy as np
 
 from .kalman import F64
 
-# Chosen on synthetic crossings (other seeds than those of tests/unit/test_tracking_switches.py) at 2 to 30 pictures a
+# Chosen on synthetic crossings (other seeds than those of tests/parts/test_tracking_switches.py) at 2 to 30 pictures a
 # second, and on the boxes of tests/data/track_boxes.json.
 LEAST_IOU = 0.3  # that a box and a track share, as in SORT
 STEADY = 0.3  # added where the track was seen just now: in 1/30 s no animal becomes its neighbour …

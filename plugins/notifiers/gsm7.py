@@ -123,6 +123,8 @@ def _shorter(word: str) -> Iterator[str]:
 def _with_dots(words: Sequence[tuple[str, bool]], gone: set[int], first: int, short: str) -> Iterator[str]:
     for index, (word, _kept) in enumerate(words):
         if index == first:
-            yield f" {short}..." if short or index == 0 else "..."
+            # dots after a link or a code would be part of it for the phone that makes it something to tap
+            apart = short or index == 0 or words[index - 1][1]
+            yield f" {short}..." if apart else "..."
         elif index not in gone:
             yield f" {word}"

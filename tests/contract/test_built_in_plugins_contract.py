@@ -40,7 +40,7 @@ COVERED_ELSEWHERE = {
     "detect": "test_detection_stages_contract.py",
     "classify": "test_detection_stages_contract.py",
     "modem": "tests/e2e/test_modem.py, with the real gammu",
-    "upload": "tests/unit/test_upload_source.py, with a book of uploads",
+    "upload": "tests/parts/test_upload_source.py, with a book of uploads",
     "mqtt": "tests/e2e/test_agent_to_server.py and test_mqtt_alerts.py, with a real broker",
 }
 CAT = Detection(

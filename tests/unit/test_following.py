@@ -13,7 +13,7 @@ from edge.pipeline.runner import KEPT_CLASSES, Runner
 from edge.testing import spooled_frame
 from edge.tracking.follow import BEST_CROPS, Following
 from plugins.stages.rollup import RollupConfig, build
-from tests.unit.test_runner_and_worker import Pictures
+from tests.parts.test_runner_and_worker import Pictures
 
 BOX = (0.4, 0.4, 0.2, 0.2)
 

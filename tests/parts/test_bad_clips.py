@@ -14,7 +14,7 @@ from edge.model import Detection, Outcome
 from edge.pipeline.runner import Runner
 from edge.process import Failure, find_items, look_at_all
 from edge.testing import fake_services
-from tests.unit.test_media_clips import scene, sound_only, write_clip
+from tests.parts.test_media_clips import scene, sound_only, write_clip
 
 MEDIA = FileMedia(sample_fps=2.0)
 

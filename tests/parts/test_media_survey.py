@@ -8,7 +8,7 @@ import pytest
 
 from edge.media.opener import FileMedia
 from edge.media.survey import Coded, Shown, choose, route, survey
-from tests.unit.test_media_clips import scene, write_clip
+from tests.parts.test_media_clips import scene, write_clip
 
 EVERY = FileMedia(sample_fps=None)
 SECONDS, RATE, BUDGET = 40, 10, 24

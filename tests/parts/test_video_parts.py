@@ -18,7 +18,7 @@ from edge.model import Detection, Outcome
 from edge.pipeline.runner import Runner
 from edge.testing import spooled_frame
 from edge.video import Wishes, summary_of, write_parts
-from tests.unit.test_media_clips import scene, write_clip
+from tests.parts.test_media_clips import scene, write_clip
 
 RATE = 10
 MEDIA = FileMedia(sample_fps=2.0)

@@ -1,7 +1,7 @@
 """Whatever happens, in whatever order: what no alert may ever do. Real store, desk and outbox on a stepped clock.
 
 A life is a list of things that happen to a site: frames, answers, channels that fail, restarts, clocks that are set.
-`HYPOTHESIS_EXAMPLES=2000 pytest tests/unit/test_alert_properties.py` tries more of them.
+`HYPOTHESIS_EXAMPLES=2000 pytest tests/parts/test_alert_properties.py` tries more of them.
 """
 
 import os
