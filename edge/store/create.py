@@ -9,6 +9,7 @@ from sqlalchemy import Column, Connection, Index, MetaData, PrimaryKeyConstraint
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from . import web_schema
+from .dialects import is_postgresql
 from .schema import counters
 from .triggers import trigger_statements
 
