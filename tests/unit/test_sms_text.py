@@ -140,10 +140,9 @@ def test_a_cut_text_fits_and_keeps_link_and_code(words, place, most):
 
 
 def test_the_dots_of_a_cut_never_touch_a_link():
-    shown = cut(f"{LINK} " + "a" * 200, max_segments=1, keep=(LINK,))
+    shown = cut(" ".join(("x", LINK, "b" * 100, "c" * 100)), max_segments=1, keep=(LINK,))
 
-    assert shown.split()[0] == LINK
-    assert shown.endswith("...")
+    assert shown.split() == ["x", LINK, "..."]
 
 
 def test_a_cut_falls_between_words_and_says_so():
