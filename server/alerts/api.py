@@ -106,7 +106,7 @@ def alerts(
     station: Name = "",
     severity: Annotated[Severity, Query()] = "",
     kind: Annotated[Kind, Query()] = "",
-    before: Annotated[str, Query(max_length=400, description="`next` of the part before")] = "",
+    before: Annotated[str, Query(alias="cursor", max_length=400, description="`next` of the answer before")] = "",
     limit: Annotated[int, Query(ge=1, le=MOST)] = PAGE,
 ) -> AlertsOut:
     """A part of the list. A filter that finds little may give few, or none, and a `next` all the same."""

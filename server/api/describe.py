@@ -15,8 +15,8 @@ the picture, 0 to 1, left, top, width, height; scores are 0 to 1; sizes bytes; l
 Log in with a token: `Authorization: Bearer …`, made on your account's page. A token has the scopes it was made with \
 and never more rights than you have; it sees your stations only: what lies outside is answered with 404.
 
-Lists answer `{"items": […], "next": cursor}`. Send `next` back for the items that follow, as `after`, `before` \
-or `cursor`, whichever the list has; it is null at the end.
+Lists answer `{"items": […], "next": cursor}`. Send `next` back as `cursor` for the items \
+that follow; it is null at the end.
 
 GET answers have an `ETag`: with `If-None-Match` nothing that has not changed is sent again (304).
 

@@ -20,7 +20,10 @@ Key = Annotated[int, Path(ge=1, le=MOST)]
 After = Annotated[
     str,
     Query(
-        max_length=2000, pattern=r"^[A-Za-z0-9_-]*$", description="`next` of the answer before; empty for the first."
+        alias="cursor",
+        max_length=2000,
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="`next` of the answer before; empty for the first.",
     ),
 ]
 Limit = Annotated[int, Query(ge=1, le=500, description="Most items in one answer.")]

@@ -117,7 +117,7 @@ def encounters(
     station: Name = "",
     kind: Annotated[Literal["", "animal", "person", "vehicle"], Query()] = "",
     alerts: Annotated[Literal["", "1"], Query(description="1: only those that somebody was told of")] = "",
-    before: Annotated[str, Query(max_length=400, description="`next` of the part before")] = "",
+    before: Annotated[str, Query(alias="cursor", max_length=400, description="`next` of the answer before")] = "",
     limit: Annotated[int, Query(ge=1, le=MOST)] = PAGE,
 ) -> EncountersOut:
     """A part of the list. A filter that finds little may give few, or none, and a `next` all the same."""

@@ -74,7 +74,7 @@ def files(
     desk: Desk,
     principal: Uploader,
     upload_id: Id,
-    after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
+    after: Annotated[int, Query(alias="cursor", ge=0, le=2**31 - 1)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 500,
 ) -> FilesTold:
     """What has become of them, by number."""

@@ -154,7 +154,7 @@ def test_the_list_goes_on_where_a_part_ended_and_a_forged_cursor_is_refused(rig)
 
     seen, before = [], ""
     while True:
-        part = client.get(f"/api/v1/alerts?limit=4&before={before}").json()
+        part = client.get(f"/api/v1/alerts?limit=4&cursor={before}").json()
         seen += [each["id"] for each in part["items"]]
         if part["next"] is None:
             break
@@ -162,7 +162,7 @@ def test_the_list_goes_on_where_a_part_ended_and_a_forged_cursor_is_refused(rig)
 
     assert seen == sorted(set(seen), reverse=True)
     assert len(seen) == len(client.get("/api/v1/alerts?limit=200").json()["items"]) > 4
-    assert client.get("/api/v1/alerts?before=Zm9yZ2Vk").status_code == 400
+    assert client.get("/api/v1/alerts?cursor=Zm9yZ2Vk").status_code == 400
     assert client.get("/alerts?before=Zm9yZ2Vk").status_code == 400
 
 

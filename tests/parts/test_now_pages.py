@@ -113,7 +113,7 @@ def test_pages_go_on_where_the_last_ended_without_gaps_or_doubles(rig):
     # three pages of programs, of one who sees two stations by name
     scoped, seen, before = rig.client("viewer", stations=["cam-01", "cam-02"]), [], ""
     while True:
-        answer = scoped.get(f"/api/v1/encounters?limit=11&before={before}").json()
+        answer = scoped.get(f"/api/v1/encounters?limit=11&cursor={before}").json()
         seen += [each["uid"] for each in answer["items"]]
         if answer["next"] is None:
             break
@@ -126,7 +126,7 @@ def test_a_cursor_of_another_list_or_a_made_up_one_is_refused(rig):
 
     for forged in ("x", "AAAA", "é", "'; drop table frames; --"):
         assert rig.client("viewer").get("/", params={"before": forged}).status_code == 400
-        assert rig.client("viewer").get("/api/v1/encounters", params={"before": forged}).status_code == 400
+        assert rig.client("viewer").get("/api/v1/encounters", params={"cursor": forged}).status_code == 400
 
 
 def test_who_sees_some_stations_finds_nothing_of_the_others(rig):

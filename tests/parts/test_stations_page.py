@@ -235,13 +235,13 @@ def test_a_change_through_the_api_needs_what_is_there_now(rig):
 def test_lists_go_on_with_their_cursor(rig):
     client, names, after = rig.client("viewer"), [], ""
     for _page in range(5):
-        found = client.get("/api/v1/stations", params={"limit": 2, "after": after}).json()
+        found = client.get("/api/v1/stations", params={"limit": 2, "cursor": after}).json()
         names += [each["name"] for each in found["items"]]
         if not (after := found["next"]):
             break
 
     assert names == ["cam-01", "cam-02", "cam-03"]
-    assert client.get("/api/v1/stations", params={"after": "AAAA"}).status_code == 400
+    assert client.get("/api/v1/stations", params={"cursor": "AAAA"}).status_code == 400
 
 
 def test_tiles_come_in_ranges_and_only_from_a_file_that_is_one(tmp_path):

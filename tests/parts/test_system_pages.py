@@ -190,13 +190,14 @@ def test_lists_go_on_with_a_cursor_and_a_forged_one_is_refused(rig):
     client = rig.client("admin")
 
     first = client.get("/api/v1/system/audit?limit=3").json()
-    rest = client.get(f"/api/v1/system/audit?limit=3&after={first['next']}").json()
+    rest = client.get(f"/api/v1/system/audit?limit=3&cursor={first['next']}").json()
 
     assert [row["subject"] for row in first["items"] + rest["items"]] == ["s4", "s3", "s2", "s1", "s0"]
     assert rest["next"] is None
-    for path in ("/system/audit", "/system/quarantine", "/api/v1/system/audit", "/api/v1/system/quarantine"):
+    for path in ("/system/audit", "/system/quarantine"):
         assert client.get(f"{path}?after=AAAA").status_code == 400
-    other = client.get(f"/api/v1/system/quarantine?after={first['next']}")
+        assert client.get(f"/api/v1{path}?cursor=AAAA").status_code == 400
+    other = client.get(f"/api/v1/system/quarantine?cursor={first['next']}")
     assert other.status_code == 400  # a cursor of another list
 
 
@@ -207,7 +208,7 @@ def test_a_name_that_stands_nowhere_is_looked_for_in_parts(rig, monkeypatch):
             connection.execute(insert(audit).values(at=NOW, who=who, action="x", subject=f"s{number}"))
     client, found, after = rig.client("admin"), [], ""
     for _part in range(3):
-        said = client.get(f"/api/v1/system/audit?who=rare&after={after}").json()
+        said = client.get(f"/api/v1/system/audit?who=rare&cursor={after}").json()
         found.append([row["subject"] for row in said["items"]])
         after = said["next"]
 
