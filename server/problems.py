@@ -1,6 +1,7 @@
 """Errors → a page that says what happened and what to do, or JSON as of RFC 9457 for the API."""
 
 import contextlib
+from http import HTTPStatus
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
@@ -50,7 +51,7 @@ def problem(request: Request, status: int, detail: str = "", *, words: tuple[str
     words: headline and advice, marked; those of the status when left out.
     """
     headline, advice = words or WORDS.get(status, WORDS[500 if status >= 500 else 400])
-    detail = redacted(detail)
+    detail = "" if detail in {each.phrase for each in HTTPStatus} else redacted(detail)
     if request.url.path.startswith("/api/"):
         body = {"type": "about:blank", "title": headline, "status": status, "detail": detail}
         headers = {"www-authenticate": "Bearer"} if status == 401 else {}

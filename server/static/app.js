@@ -26,4 +26,7 @@ document.addEventListener("htmx:responseError", (event) => {
 // `HX-Trigger: {"toast": "text"}` in an answer.
 document.addEventListener("toast", (event) => toast(event.detail.value ?? event.detail));
 
+// On a phone the head has room for a few pages: the one that is open is among them.
+document.querySelector(".nav a[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
 window.tigrillo = { toast };
