@@ -99,9 +99,9 @@ def _follow(trial: Trial, site: Path, text: str, rule: str) -> None:
     try:
         assert process.stdin is not None
         assert process.stdout is not None
-        with process.stdin:
-            process.stdin.write(json.dumps({"text": text, "rule": rule}))
-        with process.stdout:
+        with process.stdout:  # around the other, whose end may find nobody there any more
+            with process.stdin:
+                process.stdin.write(json.dumps({"text": text, "rule": rule}))
             for line in process.stdout:
                 _take(trial, json.loads(line))
         process.wait()
