@@ -1,5 +1,6 @@
 """`python -m server SITE.yaml`: the web page of a site, until SIGTERM. `tigrillo run` keeps one running."""
 
+import gc
 import socket
 import sys
 import threading
@@ -45,6 +46,9 @@ def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
     stop = threading.Event()
     with open_web(plan, registry, log=log, clock=SystemClock()) as web, background(web, stop) as threads:
         server = _Server(_uvicorn(config, web, threads), web)
+        # what is here by now stays: looking through all of it again and again would hold every request up
+        gc.collect()
+        gc.freeze()
         log.info("web.started", listen=config.listen, port=config.port)
         announce(web)
         try:
