@@ -98,6 +98,7 @@ def _tell(console: Console, folder: Path, ended: "Ended", *, expected: int) -> N
         (_("{count} annotated pictures").format(count=ended.pictures), folder / "annotated"),
         (_("results (MegaDetector 1.6)"), folder / "results.json"),
         (_("{count} mails").format(count=ended.mails), folder / "mail"),
+        (_("all of it on the web page"), f"tigrillo web {folder / 'site.yaml'}"),
     ):
         console.print(f"  {what}: {place}", highlight=False, soft_wrap=True)
     if not agree or not delivered or ended.shown != counts.recorded:
