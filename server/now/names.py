@@ -1,10 +1,11 @@
-"""The names of a site's stations, for filters: those it names, and those that pictures came from."""
+"""The names of a site's stations, to choose from: those it names or somebody added, and those pictures came from."""
 
 import threading
 import time
 
 from sqlalchemy import Connection
 
+from edge.export import known_stations
 from edge.store.summaries import stations_with_frames
 
 from ..rights import Principal
@@ -23,7 +24,7 @@ def station_names(web: Web, connection: Connection, principal: Principal) -> lis
     with _lock:
         at_s, seen = _known.get(url, (float("-inf"), frozenset[str]()))
         if now_s - at_s > GOOD_FOR_S:
-            seen = frozenset(stations_with_frames(connection))
+            seen = frozenset((*known_stations(web.plan, web.clock), *stations_with_frames(connection)))
             _known.clear()  # one site a process; tests have many
             _known[url] = now_s, seen
-    return sorted(name for name in {*web.plan.stations, *seen} if principal.sees(name))
+    return sorted(name for name in seen if principal.sees(name))

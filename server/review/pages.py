@@ -16,11 +16,11 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 
 from edge.i18n import mark
-from edge.store import summaries
 from edge.store.reviews import Said, find_action
 
 from ..api import cursor
 from ..needs import Reviewer, Viewer
+from ..now.names import station_names
 from ..page import render, speech_of
 from ..rights import Principal
 from ..speech import Speech
@@ -40,7 +40,6 @@ GIVEN = re.compile(r"[A-Za-z0-9_-]{8,48}")  # by a form, or by a script
 PAGE = 40  # cards
 KEYS = 9  # species that have a number
 LISTED = 200  # species that are offered before the whole list is there
-STATIONS_S = 60.0  # how long the list of stations is good
 PROGRESS_S = 15.0  # and what is left to do
 JUMPS, JUMP_SCORE = 12, 0.2  # into a clip
 LIST = "review"  # the cursor's
@@ -253,7 +252,7 @@ def _around(
     return {
         "numbered": queries.with_numbers(taxa, KEYS),
         "listed": [both_names(each, speech) for each in taxa[:LISTED]],
-        "stations": _stations(request, web, connection, principal, filters),
+        "stations": _stations(web, connection, principal, filters),
     }
 
 
@@ -279,13 +278,10 @@ def _progress(request: Request, web: Web) -> list[queries.Progress]:
     return list(rows)
 
 
-def _stations(request: Request, web: Web, connection: Connection, principal: Principal, filters: Filters) -> list[str]:
-    """Stations that may be chosen: of the site, and those that ever sent a frame; kept for a minute."""
-    until, names = getattr(request.app.state, "review_stations", (0.0, ()))
-    if time.monotonic() > until:
-        names = tuple(summaries.stations_with_frames(connection))
-        request.app.state.review_stations = (time.monotonic() + STATIONS_S, names)
-    return sorted(each for each in {*names, *web.plan.stations, *filters.stations} if principal.sees(each))
+def _stations(web: Web, connection: Connection, principal: Principal, filters: Filters) -> list[str]:
+    """Stations that may be chosen, with those that the address names."""
+    asked = (each for each in filters.stations if principal.sees(each))
+    return sorted({*station_names(web, connection, principal), *asked})
 
 
 def _changed(request: Request, web: Web, done: answers.Done, text: str) -> HTMLResponse:

@@ -10,10 +10,10 @@ from starlette.datastructures import UploadFile as Sent
 from starlette.exceptions import HTTPException
 
 from edge.i18n import mark
-from edge.store.summaries import stations_with_frames
 from edge.wire import CLIP_SUFFIXES, STILL_SUFFIXES
 
 from ..needs import Uploader
+from ..now.names import station_names
 from ..page import render
 from ..rights import Principal
 from ..web import Site, Web
@@ -174,8 +174,7 @@ def _state(far: Progress) -> str:
 def _stations(web: Web, principal: Principal) -> list[str]:
     """Names to choose from."""
     with web.readers.read() as connection:
-        known = set(stations_with_frames(connection))
-    return sorted(each for each in known | set(web.plan.stations) if principal.sees(each))
+        return station_names(web, connection, principal)
 
 
 # What static/upload.js says; {…} is filled in there.

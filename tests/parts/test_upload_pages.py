@@ -1,10 +1,14 @@
 """The upload page: a plain form that works without JS, the list of what was sent, one upload with its reasons."""
 
 import pytest
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+from edge.stations.book import Book, StationRow
+from edge.stations.folders import Folders
 from edge.uploads import NewFile, UploadBook
 from server.upload import pages
-from tests.web_rig import WebRig
+from tests.web_rig import NOW, WebRig
 
 BODY = b"\xff\xd8\xff\xe0 picture"
 
@@ -101,3 +105,24 @@ def test_an_open_upload_can_be_cancelled_and_ended_by_buttons(rig):
 def test_who_may_not_upload_does_not_see_the_page(rig):
     assert rig.client("reviewer").get("/upload").status_code == 403
     assert send(rig.client("viewer"), ("a.jpg", BODY)).status_code == 403
+
+
+def test_stations_to_choose_from_are_looked_up_once_for_all_pages_and_have_those_that_were_added(rig):
+    Book(Folders.of(rig.web.state_dir).book).add(StationRow("cam-new", None, None, None, "", NOW, None))
+    rig.record("cam-by-card", "f1")
+    client, asked = rig.client("manager"), []
+
+    def note(*args):
+        asked.append(args[2])
+
+    first = client.get("/upload").text
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        others = [client.get(each).text for each in ("/alerts", "/export", "/review", "/upload?fault=no-files")]
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+
+    assert all(f'value="{each}"' in first for each in ("cam-01", "cam-by-card", "cam-new"))
+    assert all("cam-new" in each for each in others)
+    assert asked, "the pages ask the database for other things"
+    assert not [each for each in asked if "min(frames.station)" in each]
