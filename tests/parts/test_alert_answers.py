@@ -257,7 +257,7 @@ def test_a_photo_comes_as_a_message_of_its_own_and_takes_no_update_away(site):
     here = site(settings=AlertSettings(updates=1))
     code = here.cat()
 
-    assert here.say("FOTO") == "La imagen va en camino."
+    assert here.say("FOTO") == "La foto va en camino."
     here.rig.send()
     here.say(f"foto {code}")
     here.rig.send()

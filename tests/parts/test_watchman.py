@@ -451,7 +451,7 @@ def test_each_is_told_in_their_own_language(tmp_path):
 
     assert trap.look(25 * HOUR) == [
         "cam-03: silent, last heard 25 h ago, 2026-01-01 01:00",
-        "cam-03: en silencio, última señal hace 25 h, 2025-12-31 20:00",
+        "cam-03: sin señales, la última hace 25 h, 2025-12-31 20:00",
     ]
 
 
