@@ -12,6 +12,7 @@ from ..links import Signer, frame_path
 from ..media.alert_picture import Candidate, alert_picture
 from ..model import Detection
 from ..notices import Notice, PictureLimits, Wording
+from ..privacy.hidden import hidden_on
 from ..services import Services
 from ..store import encounters
 from ..store.notices import NoticeRow
@@ -83,16 +84,15 @@ class Composer:
 
         People in it can't be told apart unless the rule shows people and the addressee may see them.
         """
-        return alert_picture(
-            self.services.media,
-            self._candidates(row),
-            language=to.language,
-            limits=limits,
-            blur_people=not (row.shows_people and to.sees_people),
-        )
+        blur = not (row.shows_people and to.sees_people)
+        found = self._candidates(row, blur=blur)
+        return alert_picture(self.services.media, found, language=to.language, limits=limits, blur_people=blur)
 
-    def _candidates(self, row: NoticeRow) -> list[Candidate]:
-        """The message's own picture first, then others of its encounter."""
+    def _candidates(self, row: NoticeRow, *, blur: bool) -> list[Candidate]:
+        """The message's own picture first, then others of its encounter.
+
+        blur: none on which somebody has seen people since whom no box shows: there is nothing to blur.
+        """
         alert = row.alert()
         if alert is None or row.frame_pk is None:
             return []
@@ -105,10 +105,10 @@ class Composer:
             for frame_pk, number, path, kind in dict.fromkeys(found):
                 seen = [detection_from_json(each) for each in encounters.detections_in(connection, frame_pk, number)]
                 shown = alert.detection if (frame_pk, number) == found[0][:2] else _of_its_kind(seen, alert.detection)
-                if shown is not None:
-                    candidates.append(
-                        Candidate(path, kind, number, shown, tuple(each for each in seen if each != shown))
-                    )
+                hidden = hidden_on(connection, frame_pk)
+                if shown is not None and not (blur and hidden.everything):
+                    others = *(each for each in seen if each != shown), *hidden.boxes.get(number, ())
+                    candidates.append(Candidate(path, kind, number, shown, others))
         return candidates
 
     def _link(self, row: NoticeRow, now: datetime) -> str:

@@ -96,7 +96,10 @@ class Kept:
         found: list[tuple[float, int, Path]] = []
         for shard in self.folder.iterdir():
             for entry in os.scandir(shard) if shard.is_dir() else ():
-                status = entry.stat(follow_symlinks=False)
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:  # written or forgotten meanwhile, as others go on
+                    continue
                 if entry.name.startswith(".new-") and time.time() - status.st_mtime > TOUCH_S:
                     Path(entry.path).unlink(missing_ok=True)  # what a kill left
                 else:

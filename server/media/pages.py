@@ -30,9 +30,9 @@ Number = Annotated[int, Path(ge=0, le=2**31 - 1)]
 Room = Annotated[Darkroom, Depends(darkroom_of)]
 WAIT_S = 6.0  # for a clip that is being made, before the answer is that it is: short ones are there by then
 AGAIN_S = 3
-# An hour without asking, and a week in which the old one is shown while the new one is asked for: pages on a bad link.
-# What is hidden may change, but who got a picture has seen it.
-CACHE = "private, max-age=3600, stale-while-revalidate=604800"
+# Browsers keep a picture and ask each time whether it is still so, which is a few hundred bytes: somebody may have
+# been marked on it since, or the reader have logged out.
+CACHE = "private, no-cache"
 
 
 @router.get("/media/{frame_pk}/open-{size}-{number}.webp", response_class=Response)
@@ -78,7 +78,7 @@ async def picture(
 
 
 @router.get("/media/{frame_pk}/clip.mp4", response_class=Response)
-async def clip(web: Site, principal: Viewer, room: Room, frame_pk: FramePk) -> Response:
+async def clip(request: Request, web: Site, principal: Viewer, room: Room, frame_pk: FramePk) -> Response:
     """A clip that browsers play, people hidden; 202 while it is being made. Ranges are answered."""
     known = await run_in_threadpool(known_frame, web, principal, frame_pk)
     if known is None or known.kind != "clip":
@@ -99,6 +99,8 @@ async def clip(web: Site, principal: Viewer, room: Room, frame_pk: FramePk) -> R
         return JSONResponse({"state": "being made"}, 202, headers)
     await run_in_threadpool(room.kept.used, path, status.st_mtime)
     headers = {"etag": f'"{path.name}"', "cache-control": CACHE}
+    if is_same(request.headers.get("if-none-match", ""), headers["etag"]):
+        return Response(status_code=304, headers=headers)
     kind = "video/mp4" if path.suffix == ".mp4" else "video/webm"
     return FileResponse(path, headers=headers, media_type=kind, stat_result=status)
 
@@ -121,7 +123,7 @@ def original(web: Site, principal: WithOriginals, frame_pk: FramePk) -> Response
     headers = {
         "content-disposition": disposition(known.name),
         "etag": f'"{known.sha256[:32]}"',
-        "cache-control": "no-store" if known.people else "private, max-age=3600",
+        "cache-control": "no-store" if known.people else CACHE,
         "content-security-policy": "default-src 'none'; sandbox",
     }
     return FileResponse(path, headers=headers, media_type=kind, stat_result=status)

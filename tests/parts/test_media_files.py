@@ -3,6 +3,7 @@
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -10,10 +11,12 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from edge.model import CaptureTime, Detection, Outcome, PictureResult, SpooledFrame
-from edge.store.schema import audit, frames
+from edge.store import reviews
+from edge.store.reviews import New, Said
+from edge.store.schema import audit, frames, observations
 from server.media import clips
 from server.media.darkroom import close_darkroom
 from server.media.originals import disposition, safe_name
@@ -178,6 +181,29 @@ def test_a_clip_becomes_one_that_browsers_play_with_its_people_hidden_and_comes_
     assert (part.status_code, len(part.content)) == (206, 1)
     assert client.get(f"/media/{pk}/card-10.webp").status_code == 200
     assert client.get(f"/media/{pk}/card-11.webp").status_code == 404
+
+
+def test_what_moves_through_a_clip_is_hidden_all_the_way_once_somebody_calls_one_of_its_boxes_a_person(rig, tmp_path):
+    moving = [(number, number / 10, [replace(animal(side=0.5), track=track)]) for number, track in ((0, 1), (20, 1))]
+    other = [(29, 2.9, [replace(animal(side=0.5), track=2)])]
+    pk = record_clip(rig, speckled_clip(tmp_path / "a.mp4"), moving + other)
+    client = rig.client()
+    shown = client.get(f"/media/{pk}/clip.mp4")
+    with rig.store.transaction() as connection:
+        first = connection.scalar(select(func.min(observations.c.pk)).where(observations.c.frame_pk == pk))
+        said = New(pk, Said("human"), first)
+        reviews.add(connection, [said], action="a-review", by="ana", at=NOW)
+
+    had = {"if-none-match": shown.headers["etag"]}
+    hidden = client.get(f"/media/{pk}/clip.mp4", headers=had)
+
+    assert (shown.headers["cache-control"], hidden.status_code) == ("private, no-cache", 200)
+    before, after = (pictures_of(each.content, tmp_path / f"{at}.mp4") for at, each in enumerate((shown, hidden)))
+    assert roughness(after[0]) < roughness(before[0]) / 4
+    assert roughness(after[20]) < roughness(before[20]) / 4
+    assert roughness(after[29]) > roughness(before[29]) / 2
+    again = client.get(f"/media/{pk}/clip.mp4", headers={"if-none-match": hidden.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
 
 
 def test_a_clip_becomes_webm_where_nothing_makes_h264(rig, tmp_path, monkeypatch):

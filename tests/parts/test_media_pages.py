@@ -5,6 +5,7 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
@@ -50,13 +51,10 @@ def roughness(pixels: np.ndarray, box=(0.3, 0.3, 0.4, 0.4)) -> float:
     return float(np.abs(np.diff(part, axis=1)).mean())
 
 
-def say(rig, pk: int, kind: str, *, box: int | None = None, undone: bool = False) -> None:
+def say(rig, pk: int, kind: str, *, box: int | None = None, count: int = 1) -> None:
     with rig.store.transaction() as connection:
-        connection.execute(
-            insert(reviews).values(
-                frame_pk=pk, observation_pk=box, kind=kind, by="ana", at=NOW, undone_at=NOW if undone else None
-            )
-        )
+        values = {"frame_pk": pk, "observation_pk": box, "kind": kind, "count": count}
+        connection.execute(insert(reviews).values(**values, by="ana", at=NOW))
 
 
 def test_a_picture_is_as_wide_as_its_size_says_and_never_enlarged(rig, tmp_path):
@@ -66,7 +64,7 @@ def test_a_picture_is_as_wide_as_its_size_says_and_never_enlarged(rig, tmp_path)
     for size, width in (("thumb", 320), ("card", 640), ("view", 800)):
         answer = client.get(f"/media/{pk}/{size}-0.webp")
         assert pixels(answer).shape == (width * 3 // 4, width)
-        assert answer.headers["cache-control"].startswith("private, max-age=")
+        assert answer.headers["cache-control"] == "private, no-cache"  # else it outlives what hides somebody on it
 
 
 @pytest.mark.skipif(not MEDIA.is_dir(), reason="needs ../shared/media")
@@ -136,6 +134,25 @@ def test_a_picture_that_somebody_says_shows_people_is_hidden_whole_where_no_box_
     hidden = pixels(rig.client("admin").get(f"/media/{pk}/view-0.webp"))
 
     assert roughness(hidden, (0, 0, 1, 1)) < 1.5
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said", "count", "whole"),
+    [
+        ([person()], "human", 1, False),
+        ([person()], "human", 2, True),  # one of them has no box
+        ([replace(person(), category="vehicle")], "human", 1, True),
+        ([person()], "vehicle", 1, True),
+        ([replace(person(), category="vehicle")], "vehicle", 1, False),
+    ],
+)
+def test_whoever_has_no_box_is_hidden_with_the_whole_picture(rig, tmp_path, boxes, said, count, whole):
+    pk = rig.record("cam-01", "a", boxes, path=speckled(tmp_path / "a.jpg"))
+    say(rig, pk, said, count=count)
+
+    edge = roughness(pixels(rig.client("admin").get(f"/media/{pk}/card-0.webp")), (0.85, 0.0, 0.15, 1.0))
+
+    assert (edge < 3) == whole
 
 
 def test_a_thumbnail_is_hidden_where_its_full_picture_has_people(rig, tmp_path):

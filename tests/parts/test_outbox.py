@@ -13,8 +13,11 @@ from PIL import Image
 from edge.alerts.desk import AlertSettings
 from edge.alerts.rules import Rule
 from edge.errors import NoticeRefused, NotifyError, StoreBusy
+from edge.fakes import ArrayPicture
 from edge.notices import Receipt
 from edge.pipeline.lanes import Outlet, retry_pause_s
+from edge.store import reviews
+from edge.store.reviews import New, Said
 from edge.testing import FakeClip, grey_picture
 from tests.alert_rig import SOON_S, Inbox, Rig, animal
 
@@ -341,6 +344,26 @@ def test_a_message_goes_without_its_picture_when_that_can_not_be_read_any_more(r
 
     assert rig.inboxes["mail"].pictures == [b""]
     assert "frame-1" in rig.events[0].fields["no_picture"]
+
+
+@pytest.mark.parametrize(("boxed", "goes"), [(True, True), (False, False)])
+def test_whom_somebody_has_seen_on_a_picture_since_is_not_on_the_one_that_is_sent(rig, boxed, goes):
+    stripes = np.tile(np.repeat(np.array([20, 230], np.uint8), 16), 10)  # which blurring makes even
+    rig.media.clips["frame-1"] = FakeClip([ArrayPicture(np.repeat(stripes[None, :, None], 240, 0).repeat(3, 2))])
+    queue(rig, "mail", frame_id="frame-1")
+    said = New(1, Said("human"), 1) if boxed else New(1, Said("human"))
+    with rig.store.transaction() as connection:
+        reviews.add(connection, [said], action="a-review", by="ana", at=rig.clock.now())
+
+    assert rig.send() == 1
+
+    [sent] = rig.inboxes["mail"].pictures
+    assert bool(sent) == goes
+    if goes:
+        grey = np.asarray(Image.open(io.BytesIO(sent)).convert("L")).astype(int)
+        height, width = grey.shape
+        inside = grey[int(height * 0.4) : int(height * 0.6), int(width * 0.4) : int(width * 0.6)]
+        assert np.ptp(inside) < 60 < np.ptp(grey[int(height * 0.05), : width // 5])
 
 
 class BusyAfterwards:

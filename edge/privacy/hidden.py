@@ -1,0 +1,90 @@
+"""Who is on a frame, and where: what every picture of it hides, by the machine's boxes and by what people said.
+
+Read anew for each picture that is made: somebody whom a reviewer has just marked is hidden in the next one.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, or_, select
+
+from ..model import Category, Detection
+from ..models.lineages import HUMAN
+from ..store.rows import detection_from_json
+from ..store.schema import frames, observations, reviews
+
+CATEGORIES: Mapping[str, Category] = {"human": "person", "vehicle": "vehicle"}  # a review's kind → the machine's word
+HIDING = tuple(CATEGORIES.values())
+FRAME = tuple(frames.c[name] for name in ("pk", "kind", "people", "full_pk"))
+Boxes = Mapping[int, tuple[Detection, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Hidden:
+    """What is hidden on a frame. boxes: by the picture's number, all of them of category person or vehicle.
+
+    everything: somebody is on it of whom no box says where. people: whether anybody is on it at all.
+    """
+
+    boxes: Boxes
+    everything: bool
+    people: bool
+
+
+def hidden_on(connection: Connection, frame_pk: int) -> Hidden:
+    """What is hidden on a frame. Raises NoResultFound when there is no such frame."""
+    return hidden_of(connection, connection.execute(select(*FRAME).where(frames.c.pk == frame_pk)).mappings().one())
+
+
+def hidden_of(connection: Connection, frame: RowMapping) -> Hidden:
+    """The same of a row of `frames` that was read already; it has the columns FRAME."""
+    said = _said(connection, frame["pk"])
+    boxes = _boxes(connection, [frame["pk"]], {each.observation_pk: each.kind for each in said})
+    if frame["people"] and not boxes:
+        boxes = _of_the_other(connection, frame)
+    whole = [each for each in said if each.observation_pk is None]
+    everything = any(_found(boxes, each.kind) < max(1, each.count or 1) for each in whole)
+    everything = everything or (bool(frame["people"]) and not boxes)
+    return Hidden(boxes, everything, bool(frame["people"] or whole or boxes))
+
+
+def _said(connection: Connection, frame_pk: int) -> Sequence[Any]:
+    """Answers that name people or vehicles, none of them undone."""
+    query = select(reviews.c.observation_pk, reviews.c.kind, reviews.c.count).where(
+        reviews.c.frame_pk == frame_pk, reviews.c.kind.in_(CATEGORIES), reviews.c.undone_at.is_(None)
+    )
+    return connection.execute(query).all()
+
+
+def _boxes(connection: Connection, frame_pks: Sequence[int], said: Mapping[int | None, str]) -> Boxes:
+    """Boxes that hide. said: box → what somebody calls it; then whatever is of its track in a clip is that, too."""
+    table = observations.c
+    columns = (table.pk, table.number, table.category, table.taxon, table.track, table.detection)
+    meant = [pk for pk in said if pk is not None]
+    tracks = select(table.track).where(table.pk.in_(meant), table.track.is_not(None))
+    hiding = or_(table.category.in_(HIDING), table.taxon == HUMAN, table.pk.in_(meant), table.track.in_(tracks))
+    rows = connection.execute(select(*columns).where(table.frame_pk.in_(frame_pks), hiding).order_by(table.pk)).all()
+    by_track = {row.track: said[row.pk] for row in rows if row.pk in said and row.track is not None}
+    found: dict[int, list[Detection]] = {}
+    for row in rows:
+        detection = detection_from_json(row.detection)
+        if row.category not in HIDING:
+            kind = said.get(row.pk) or by_track.get(row.track, "human")
+            detection = replace(detection, category=CATEGORIES[kind], answer=None)
+        found.setdefault(row.number, []).append(detection)
+    return {number: tuple(each) for number, each in found.items()}
+
+
+def _of_the_other(connection: Connection, frame: RowMapping) -> Boxes:
+    """Boxes of the full frame of a thumbnail, or of a full frame's thumbnail: the same picture in another size."""
+    if frame["kind"] != "still":
+        return {}
+    thumbnails = select(frames.c.pk).where(frames.c.full_pk == frame["pk"])
+    wanted = [frame["full_pk"]] if frame["full_pk"] else list(connection.scalars(thumbnails))
+    return _boxes(connection, wanted, {}) if wanted else {}
+
+
+def _found(boxes: Boxes, kind: str) -> int:
+    """How many boxes there are of what a review calls so, in all pictures together."""
+    return sum(each.category == CATEGORIES[kind] for found in boxes.values() for each in found)
