@@ -11,6 +11,7 @@ from edge.clock import SteppedClock
 from edge.services import Station
 from edge.store.dialects import day_of
 from edge.store.readers import Readers
+from edge.store.reviews import mark_full_frames
 from edge.store.schema import frames, observations, reviews, suspects
 from edge.store.sql import Store
 from edge.store.summaries import mark_stale
@@ -80,11 +81,14 @@ class Record:
         row = {"frame_pk": frame, "observation_pk": box, "kind": kind, "taxon": taxon, "count": count}
         with self.store.transaction() as connection:
             added = insert(reviews).values({**row, "by": "ana", "at": START, **columns})
-            return connection.execute(added).inserted_primary_key[0]
+            pk = connection.execute(added).inserted_primary_key[0]
+            mark_full_frames(connection, [frame])
+            return pk
 
     def undo(self, review):
         with self.store.transaction() as connection:
             connection.execute(update(reviews).where(reviews.c.pk == review).values(undone_by="ana", undone_at=START))
+            mark_full_frames(connection, [connection.scalar(select(reviews.c.frame_pk).where(reviews.c.pk == review))])
 
     def change(self, pk, **columns):
         with self.store.transaction() as connection:
@@ -188,7 +192,10 @@ class Record:
 
     def _full(self, chance, known, _said):
         thumbnail, full = chance.choice(known), chance.choice(known)
+        before = self.rows(frames, frames.c.pk == thumbnail)[0]["full_pk"]
         self.change(thumbnail, full_pk=full if full != thumbnail else None)
+        for each in {full, before} - {None}:  # a thumbnail is known before its full frame is recorded
+            self.change(each, state="recorded")
 
     def _suppress(self, chance, known, _said):
         with self.store.transaction() as connection:
@@ -204,6 +211,7 @@ class Record:
                 connection.execute(insert(favourites).values(frame_pk=pk, by="ana", at=START))
             # as the page does, which makes the row of its sequence at once
             connection.execute(update(frames).where(frames.c.pk == pk).values(people=False))
+            mark_full_frames(connection, [pk])
 
 
 def box_row(frame, category, taxon="", score=0.9, number=0, size=0.2):

@@ -49,6 +49,7 @@ from .said import in_force
 from .schema import deployments, encounters, frames, imported_events, observations, quarantine, reviews
 from .sql import Store
 from .suspects import counts
+from .thumbnails import read_marked, read_said
 
 # As text, because pydantic reads JSON itself in a quarter of the time.
 WHOLE = (json_text(observations.c.detection),)
@@ -264,7 +265,7 @@ def _paged(
                 return
             observed = connection.execute(of_frames, {"pks": [row[-1] for row in rows]}).all()
             reviewed = _reviews_of(connection, rows)
-            marked = set(connection.scalars(MARKED, {"pks": [row[-1] for row in rows]}))
+            marked = read_marked(connection, MARKED, [row[-1] for row in rows])
             said = _details_of(connection, [row[-1] for row in rows if row[31] not in NO_DETAILS])
         by_frame: dict[int, list[Any]] = {}
         for each in observed:
@@ -280,11 +281,10 @@ def _paged(
 
 
 def _reviews_of(connection: Connection, rows: Sequence[Any]) -> dict[int, tuple[Review, ...]]:
-    """The reviews in force of these frames (said.py), by frame, oldest first."""
+    """The reviews in force of these frames (said.py, thumbnails.py), by frame, oldest first."""
     query = select(*REVIEW_COLUMNS).where(reviews.c.frame_pk.in_(FRAMES_MEANT), reviews.c.undone_at.is_(None))
-    pks = {"pks": [row[-1] for row in rows]}
     said: dict[int, list[Review]] = {}
-    for frame, *columns in connection.execute(query.order_by(reviews.c.pk), pks):
+    for frame, *columns in read_said(connection, query.order_by(reviews.c.pk), [row[-1] for row in rows]):
         said.setdefault(frame, []).append(Review(*columns))
     found = {
         frame: in_force(each, about=lambda one: one.observation, imported=lambda one: bool(one.details))

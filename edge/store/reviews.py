@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     insert,
     literal_column,
     not_,
@@ -24,9 +25,11 @@ from sqlalchemy import (
     update,
 )
 
-from .dialects import upsert
+from .dialects import day_of, upsert
 from .people import mark_people
-from .schema import frames, observations, reviews
+from .schema import Utc, frames, observations, reviews
+from .summaries import mark_stale
+from .thumbnails import full_frames_of, thumbnails_of
 from .web_schema import favourites
 
 KINDS = ("animal", "human", "vehicle", "blank", "unknown")
@@ -105,6 +108,7 @@ def add(connection: Connection, new: Sequence[New], *, action: str, by: str, at:
         connection.execute(insert(reviews), rows)
     for frame in sorted({each.frame for each in new if each.said.kind in PEOPLE}):
         mark_people(connection, frame)
+    mark_full_frames(connection, {each.frame for each in new})
 
 
 def find_action(connection: Connection, action: str) -> Action | None:
@@ -126,15 +130,27 @@ def undo(connection: Connection, action: Action, *, by: str, at: datetime) -> bo
     done = connection.execute(update(reviews).where(mine).values(undone_by=by, undone_at=at)).rowcount
     for few in _few(sorted(people)):
         _unmark_people(connection, few)
+    mark_full_frames(connection, action.frames)
     return bool(done)
 
 
+def mark_full_frames(connection: Connection, frame_pks: Iterable[int]) -> None:
+    """Have the days of full frames summed up anew whose thumbnails these are: triggers know the thumbnails' days."""
+    at = func.coalesce(frames.c.captured_utc, frames.c.received_at, type_=Utc())
+    of_fulls = select(frames.c.station, day_of(at)).where(frames.c.pk.in_(_pks()), frames.c.state == "recorded")
+    for few in _few(sorted(frame_pks)):
+        if fulls := full_frames_of(connection, few):
+            found = connection.execute(of_fulls, {"pks": sorted(set(fulls.values()))})
+            mark_stale(connection, {(station, day) for station, day in found})
+
+
 def newest_in(connection: Connection, frame_pks: Iterable[int]) -> tuple[int, str] | None:
-    """(pk, by) of what was said last of any of these frames and not undone; None when nothing was."""
+    """(pk, by) of what was said last of these frames or their thumbnails and not undone; None when nothing was."""
     found: list[tuple[int, str]] = []
     query = select(reviews.c.pk, reviews.c.by).where(reviews.c.frame_pk.in_(_pks()), reviews.c.undone_at.is_(None))
     for few in _few(sorted(frame_pks)):
-        row = connection.execute(query.order_by(reviews.c.pk.desc()).limit(1), {"pks": few}).first()
+        both = [*few, *thumbnails_of(connection, few)]
+        row = connection.execute(query.order_by(reviews.c.pk.desc()).limit(1), {"pks": both}).first()
         found += [(row[0], row[1])] if row else []
     return max(found, default=None)
 
@@ -147,9 +163,10 @@ def set_favourites(connection: Connection, frame_pks: Collection[int], *, by: st
 
 
 def unset_favourites(connection: Connection, frame_pks: Iterable[int]) -> None:
-    """Take marks away, whoever made them."""
+    """Take marks away, whoever made them, and those of thumbnails."""
     for few in _few(sorted(frame_pks)):
-        connection.execute(delete(favourites).where(favourites.c.frame_pk.in_(_pks())), {"pks": few})
+        both = [*few, *thumbnails_of(connection, few)]
+        connection.execute(delete(favourites).where(favourites.c.frame_pk.in_(_pks())), {"pks": both})
 
 
 def _unmark_people(connection: Connection, frame_pks: Sequence[int]) -> None:

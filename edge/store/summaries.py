@@ -29,6 +29,7 @@ from sqlalchemy import (
 from .dialects import day_of, json_text, json_value, upsert
 from .schema import Utc, deployments, frames, observations, reviews
 from .suspects import counts
+from .thumbnails import read_marked, read_said
 from .web_schema import days, favourites, sequence_frames, sequences, stale_days, summary_state, tallies
 
 FEW = 500  # values of one IN: SQLite and the statement cache like lists of one length
@@ -236,18 +237,18 @@ def boxes_of(connection: Connection, frame_pks: Iterable[int]) -> dict[int, list
 
 
 def reviews_of(connection: Connection, frame_pks: Iterable[int]) -> dict[int, list[ReviewRow]]:
-    """What people said of these frames and have not undone, by frame, oldest first."""
+    """What people said of these frames or their thumbnails and have not undone, by frame, oldest first."""
     found: dict[int, list[ReviewRow]] = {}
     for few in _few(frame_pks):
-        for frame, *said in connection.execute(REVIEWS, {"pks": few}):
+        for frame, *said in read_said(connection, REVIEWS, few):
             found.setdefault(frame, []).append(ReviewRow(frame, *said))
     return found
 
 
 def favourites_in(connection: Connection, frame_pks: Iterable[int]) -> set[int]:
-    """Those of these frames that somebody marked."""
+    """Those of these frames that somebody marked, or their thumbnails."""
     query = select(favourites.c.frame_pk).where(favourites.c.frame_pk.in_(PKS))
-    return {pk for few in _few(frame_pks) for pk in connection.scalars(query, {"pks": few})}
+    return {pk for few in _few(frame_pks) for pk in read_marked(connection, query, few)}
 
 
 def lineage_on_record(connection: Connection, taxon: str) -> tuple[str, ...]:

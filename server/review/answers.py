@@ -24,6 +24,7 @@ from edge.summaries.verdicts import Lineages, verdict
 
 from ..rights import Principal
 from ..web import Web
+from .queries import sequences_now
 
 MOST_SEQUENCES, MOST_FRAMES = 500, 5_000  # of one action
 NOTHING_MEANT = mark("Choose pictures first.")
@@ -97,9 +98,10 @@ def favourite(web: Web, principal: Principal, *, frame: int = 0, of_sequences: S
     if len(of_sequences) > MOST_SEQUENCES:
         raise HTTPException(422, TOO_MANY)
     with web.readers.read() as connection:
-        members = [pk for each in summaries.members_of(connection, of_sequences).values() for pk in each]
+        now = sorted(set(sequences_now(connection, of_sequences).values()))
+        members = [pk for each in summaries.members_of(connection, now).values() for pk in each]
         of_best = select(sequences.c.best_frame_pk).where(sequences.c.pk.in_(_PKS))
-        best = list(connection.scalars(of_best, {"pks": list(of_sequences)}))
+        best = list(connection.scalars(of_best, {"pks": now}))
         pks = [frame] if frame else best if on else members
         if not pks or not _all_seen(connection, pks, principal.stations):
             raise HTTPException(404, "no such picture")
@@ -117,9 +119,10 @@ def _targets(connection: Connection, asked: Asked, scope: Collection[str] | None
         raise HTTPException(422, NOTHING_MEANT)
     if len(asked.sequences) > MOST_SEQUENCES or len(asked.frames) + len(asked.boxes) > MOST_FRAMES:
         raise HTTPException(422, TOO_MANY)
-    members = summaries.members_of(connection, asked.sequences)
-    if len(members) < len(set(asked.sequences)):
+    now = sequences_now(connection, asked.sequences)
+    if len(now) < len(set(asked.sequences)):
         raise HTTPException(404, "no such sequence")
+    members = summaries.members_of(connection, set(now.values()))
     whole = dict.fromkeys([*(pk for each in members.values() for pk in each), *asked.frames])
     boxes = _frames_of(connection, asked.boxes)
     if len(boxes) < len(set(asked.boxes)):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, bindparam, select
+from sqlalchemy import BindParameter, Connection, bindparam, select, union_all
 
 from edge.store.schema import frames, observations, reviews
 from edge.store.suspects import counts
-from edge.store.web_schema import favourites, sequence_frames
+from edge.store.web_schema import sequence_frames
 
 CATEGORY_KINDS = {"animal": "animal", "person": "human", "vehicle": "vehicle"}
 MOST_BOXES = 60  # of one picture; a swarm of bats may have hundreds
@@ -104,22 +104,20 @@ def boxes_of(connection: Connection, pks: Iterable[int]) -> dict[int, list[Box]]
 
 def _said(connection: Connection, pks: Sequence[int]) -> dict[int, tuple[tuple[str, ...], int]]:
     """Sequence → (who has answered, newest first, and not been undone; pk of the newest answer)."""
-    query = (
-        select(sequence_frames.c.sequence_pk, reviews.c.pk, reviews.c.by)
-        .join_from(sequence_frames, reviews, reviews.c.frame_pk == sequence_frames.c.frame_pk)
-        .where(sequence_frames.c.sequence_pk.in_(_PKS), reviews.c.undone_at.is_(None))
+    answer = (sequence_frames.c.sequence_pk, reviews.c.pk, reviews.c.by)
+    here = (sequence_frames.c.sequence_pk.in_(_PKS), reviews.c.undone_at.is_(None))
+    of_frames = select(*answer).join(reviews, reviews.c.frame_pk == sequence_frames.c.frame_pk).where(*here)
+    of_thumbnails = (
+        select(*answer)
+        .join(frames, frames.c.full_pk == sequence_frames.c.frame_pk)
+        .join(reviews, reviews.c.frame_pk == frames.c.pk)
+        .where(*here)
     )
     found: dict[int, dict[str, int]] = {}
-    for sequence, pk, by in connection.execute(query, {"pks": list(pks)}):
+    for sequence, pk, by in connection.execute(union_all(of_frames, of_thumbnails), {"pks": list(pks)}):
         mine = found.setdefault(sequence, {})
         mine[by] = max(mine.get(by, 0), pk)
     return {
         sequence: (tuple(sorted(names, key=lambda name: -names[name])), max(names.values()))
         for sequence, names in found.items()
     }
-
-
-def favourites_among(connection: Connection, pks: Iterable[int]) -> set[int]:
-    """Those of these frames that somebody marked."""
-    query = select(favourites.c.frame_pk).where(favourites.c.frame_pk.in_(_PKS))
-    return set(connection.scalars(query, {"pks": list(pks)}))

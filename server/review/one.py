@@ -10,11 +10,12 @@ from sqlalchemy import BindParameter, Connection, bindparam, select
 from edge.deployed import Deployment
 from edge.store import deployments, summaries
 from edge.store.schema import clock_corrections, frames, reviews
+from edge.store.thumbnails import thumbnails_of
 from edge.store.web_schema import sequence_frames
 from edge.summaries.making import Names
 from edge.summaries.verdicts import Seen, verdict
 
-from .cards import WIDE, Box, boxes_of, favourites_among
+from .cards import WIDE, Box, boxes_of
 from .queries import sequence_of
 
 STRIP = 60  # frames of the strip at once
@@ -165,7 +166,7 @@ def read_pictures(connection: Connection, pks: Sequence[int]) -> tuple[Picture, 
     facts = {row.pk: row for row in connection.execute(query, {"pks": list(pks)})}
     boxes = boxes_of(connection, pks)
     rows, said = summaries.boxes_of(connection, pks), summaries.reviews_of(connection, pks)
-    marked = favourites_among(connection, pks)
+    marked = summaries.favourites_in(connection, pks)
     lineage_of = Names().of(connection)
     found = []
     for pk in pks:
@@ -181,11 +182,12 @@ def read_pictures(connection: Connection, pks: Sequence[int]) -> tuple[Picture, 
 
 
 def read_history(connection: Connection, pks: Sequence[int]) -> tuple[Past, ...]:
-    """What people said of these frames, the newest first, also what was undone."""
+    """What people said of these frames or their thumbnails, the newest first, also what was undone."""
     query = select(reviews.c.pk, reviews.c.observation_pk, *(reviews.c[name] for name in (*SAID, *UNDONE)))
     rows: list[Any] = []
     for few in (pks[start : start + FEW] for start in range(0, len(pks), FEW)):
-        rows += connection.execute(query.where(reviews.c.frame_pk.in_(_PKS)), {"pks": list(few)}).all()
+        both = [*few, *thumbnails_of(connection, few)]
+        rows += connection.execute(query.where(reviews.c.frame_pk.in_(_PKS)), {"pks": both}).all()
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for row in sorted(rows, key=lambda each: -each.pk):
         same = (getattr(row, name) for name in (*SAID, *UNDONE) if name not in {"at", "undone_at"})

@@ -126,12 +126,16 @@ def one(
     start: Annotated[int | None, Query(ge=0, le=10**6)] = None,
     done: Annotated[str, Query(max_length=64)] = "",
     others: Annotated[str, Query(max_length=200)] = "",
-) -> HTMLResponse:
-    """One sequence, with all that is known of it and the form."""
+) -> Response:
+    """One sequence, with all that is known of it and the form; one that has another name by now leads there."""
     speech = speech_of(request)
     with web.readers.read() as connection:
         shown = read_one(connection, pk, principal.stations, frame=frame, start=start)
         if shown is None:
+            now = queries.sequences_now(connection, [pk]).get(pk, pk)
+            if now != pk and queries.sequence_of(connection, now, principal.stations):
+                rest = urlencode([*filters.pairs(), *([("frame", frame)] if frame else [])])
+                return RedirectResponse(f"/review/{now}?{rest}" if rest else f"/review/{now}", 303)
             raise HTTPException(404, "no such sequence")
         key = (shown.row["started_at"], shown.row["pk"])
         beside = {

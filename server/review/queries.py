@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select, true, tuple_
 
 from edge.models.taxa import all_taxa
+from edge.store import summaries
+from edge.store.thumbnails import full_frames_of
 from edge.store.web_schema import days, sequences, tallies
 
 from .filters import UNNAMED, Filters
@@ -87,6 +89,17 @@ def sequence_of(connection: Connection, pk: int, scope: Collection[str] | None) 
     """One sequence; None when there is none, or it may not be seen."""
     row = connection.execute(select(sequences).where(sequences.c.pk == pk)).mappings().first()
     return dict(row) if row is not None and (scope is None or row["station"] in scope) else None
+
+
+def sequences_now(connection: Connection, pks: Collection[int]) -> dict[int, int]:
+    """Sequence → the one that has its first frame now, or the full frame of that; only of those that are anywhere.
+
+    A sequence has its first frame's pk, and while somebody looks at a page an earlier frame may come, or the full one.
+    """
+    full_of = full_frames_of(connection, pks)
+    owners = summaries.owners_of(connection, {*pks, *full_of.values()})
+    found = {pk: owners.get(pk) or owners.get(full_of.get(pk, 0)) for pk in pks}
+    return {pk: owner[0] for pk, owner in found.items() if owner}
 
 
 def streams(filters: Filters, stations: Sequence[str] | None, taxa: Sequence[str]) -> list[ColumnElement[bool]]:

@@ -120,7 +120,13 @@
       kept(page) {
         const told = page.getElementById("said");
         swap(page);
-        for (const card of here()) card.removeAttribute("aria-busy");
+        for (const card of here()) {
+          card.removeAttribute("aria-busy");
+          if (path === "/review/answer" && !page.getElementById(card.id)) {
+            card.dataset.unreviewed = 0; // its sequence has another number by now, of its full frame for instance
+            card.classList.add("answered");
+          }
+        }
         if (back) done.push({ ...back(told?.dataset.action ?? ""), pks });
         document.getElementById("undo").disabled = !done.length;
         tell(told?.textContent ?? "", told?.dataset.loud === "1");
