@@ -52,8 +52,8 @@ def fault_of(password: str, name: str = "") -> str:
 
 
 def normal(password: str) -> str:
-    """The same letters however a keyboard sends them (NFC)."""
-    return unicodedata.normalize("NFC", password)
+    """The same letters however a keyboard sends them (NFC); of a longer one than is taken, as many as make no work."""
+    return unicodedata.normalize("NFC", password[: 4 * LONGEST])
 
 
 class TooManyLogIns(RetryableError):
@@ -71,13 +71,13 @@ class Hasher:
     def hash(self, password: str) -> str:
         """The text to keep."""
         with self._turn():
-            return self._argon.hash(normal(password)[: 4 * LONGEST])
+            return self._argon.hash(normal(password))
 
     def verify(self, kept: str, password: str) -> bool:
         """Whether this is the password; with kept "" (nobody, or no password set) False after the same work."""
         with self._turn():
             try:
-                return self._argon.verify(kept or self._nobody, normal(password)[: 4 * LONGEST]) and bool(kept)
+                return self._argon.verify(kept or self._nobody, normal(password)) and bool(kept)
             except (VerificationError, InvalidHashError):
                 return False
 

@@ -25,6 +25,7 @@ from edge.summaries.work import Summariser
 
 from .app import create_app
 from .auth.setup_code import announce
+from .connections import MOST, PATIENCE_S, Connection
 from .live.watch import watch
 from .media.darkroom import close_darkroom
 from .web import Web
@@ -110,10 +111,11 @@ def _uvicorn(config: WebConfig, web: Web, threads: list[threading.Thread]) -> uv
         forwarded_allow_ips=list(config.proxies) or None,
         server_header=False,
         access_log=False,
-        log_level="warning",
+        log_level="error",  # warnings tell of strangers' broken requests, a line each
         timeout_graceful_shutdown=GRACE_S,
-        timeout_keep_alive=30,
-        limit_concurrency=500,
+        timeout_keep_alive=int(PATIENCE_S),
+        limit_concurrency=MOST,
+        http=Connection,
         h11_max_incomplete_event_size=32_768,
         lifespan="off",
     )

@@ -15,7 +15,7 @@ from edge.i18n import mark
 from edge.redaction import redacted
 
 from .api.allow import methods_of
-from .guard import TooLongError
+from .guard import RefusedError
 from .needs import Forged, NotKnown
 from .page import render, speech_of
 from .web import web_of
@@ -116,7 +116,7 @@ class Bugs:
 
         try:
             await self.app(scope, receive, watched)
-        except TooLongError:
+        except RefusedError:
             raise
         except Exception as error:  # because this is the one place that answers for bugs
             if scope["type"] != "http":

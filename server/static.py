@@ -1,6 +1,7 @@
 """Files of server/static, under an address that has their hash: kept by browsers for good."""
 
 import mimetypes
+from functools import cache
 from typing import Annotated
 
 from fastapi import APIRouter, Path
@@ -21,12 +22,12 @@ def file(
 ) -> FileResponse:
     """A file as it is; 404 for what is not there or outside, 404 for another version than ours."""
     del principal
-    path = (STATIC / name).resolve()
-    if (
-        "\0" in name
-        or not path.is_relative_to(STATIC)
-        or not path.is_file()
-        or asset(name) != f"/static/{version}/{name}"
-    ):
+    if name not in _names() or asset(name) != f"/static/{version}/{name}":
         raise HTTPException(404, "no such file")
-    return FileResponse(path, headers={"cache-control": FOR_GOOD})
+    return FileResponse(STATIC / name, headers={"cache-control": FOR_GOOD})
+
+
+@cache
+def _names() -> frozenset[str]:
+    """What may be asked for: the files that are there at the first request, by their path below the folder."""
+    return frozenset(each.relative_to(STATIC).as_posix() for each in STATIC.rglob("*") if each.is_file())

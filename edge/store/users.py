@@ -47,13 +47,18 @@ class User:
 
 
 def key_of(name: str) -> str:
-    """What two spellings of one name have in common; without NUL, which PostgreSQL takes in no text."""
+    """What two spellings of one name have in common; without NUL, which PostgreSQL takes in no text.
+
+    Of a text that is far too long for a name only its beginning: a million accents take long to put in order.
+    """
+    name = name[: 4 * LONGEST_EMAIL]
     return unicodedata.normalize("NFKC", name).replace("\0", "\N{REPLACEMENT CHARACTER}").strip().casefold()
 
 
 def checked_name(name: str) -> str:
     """The name as it is kept. Raises UserRefused for one that is empty, long, or shows as another."""
-    name = unicodedata.normalize("NFC", name).strip()
+    name = unicodedata.normalize("NFC", name[: 4 * LONGEST_NAME]).strip()
+    name = " ".join(filter(None, name.split(" ")))  # two blanks look like one
     if not name or len(name) > LONGEST_NAME or len(key_of(name)) > LONGEST_NAME:
         raise UserRefused(mark("A name has 1 to 64 letters."))
     if not name.isprintable() or not key_of(name).isprintable() or set(name) & set('<>"/\\'):

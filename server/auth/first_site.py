@@ -14,8 +14,8 @@ from edge.paths import is_safe_name
 
 from ..web import Web
 
-POSITION = re.compile(r"\s*([+-]?\d{1,2}(?:[.,]\d+)?)\s*°?\s*[;,\s]\s*([+-]?\d{1,3}(?:[.,]\d+)?)\s*°?\s*")
-LONGEST = 100
+POSITION = re.compile(r"([+-]?\d{1,2}(?:[.,]\d+)?)[\s°]*[;,\s][\s°]*([+-]?\d{1,3}(?:[.,]\d+)?)[\s°]*", re.ASCII)
+LONGEST = 100  # of a site's name, and of a position
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def _entry(site: FirstSite) -> dict[str, object]:
 
 
 def _point(text: str) -> tuple[float, float] | None:
-    found = POSITION.fullmatch(text)
+    found = POSITION.fullmatch(text.strip()) if len(text) <= LONGEST else None
     if found is None:
         return None
     latitude, longitude = (float(each.replace(",", ".")) for each in found.groups())

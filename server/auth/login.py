@@ -24,7 +24,9 @@ from .leading import local_path
 router = APIRouter()
 WRONG = mark("Name and password don't go together. Both are as they were given to you, or as you chose them.")
 YEAR_S = 366 * 86_400
-Text = Annotated[str, Form()]
+# A name, an address, a password, a list of stations: nobody's is longer. What is compared letter by letter is bounded
+# before that: putting a million accents in order (NFC) takes a quarter of an hour, and all other requests wait.
+Text = Annotated[str, Form(max_length=2000)]
 Pk = Annotated[int, Path(ge=0, lt=2**63)]  # more than a database can count to is no row's number
 
 

@@ -4,7 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from edge.passwords import MOST_WAITING, Hasher, TooManyLogIns
+from edge.passwords import MOST_WAITING, Hasher, TooManyLogIns, fault_of
+from edge.store.users import UserRefused, checked_name, key_of
+from server.auth.first_site import FirstSite
+from server.auth.first_site import fault_of as fault_of_site
 from server.auth.throttle import network_of
 from tests.auth_rig import PASSWORD, AuthRig
 from tests.web_rig import SITE
@@ -138,7 +141,7 @@ def test_the_page_says_in_the_readers_language_when_to_try_again(rig):
     codes, last = guess(rig, browser=browser)
 
     assert codes == [429]
-    assert "Inténtelo de nuevo a las 10:00:01, en 1 segundo" in last.text
+    assert "Inténtelo de nuevo a las 10:00:01, dentro de 1 segundo" in last.text
 
 
 def test_tries_are_counted_before_the_password_is_looked_at(rig):
@@ -254,3 +257,37 @@ def test_a_flood_is_answered_with_503(rig):
         rig.desk.hasher._places.acquire()
 
     assert guess(rig)[0] == [503]
+
+
+# requests that would keep the whole page busy
+
+
+ACCENTS = "a" + "\u0301\u0316" * 50_000  # put in order within ten seconds, in which nobody else is answered
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [("/login", "name"), ("/login", "password"), ("/forgot", "email"), ("/language", "language")],
+)
+def test_a_text_that_no_form_asks_for_is_refused_before_its_letters_are_compared(rig, path, field):
+    browser = rig.browser()
+    browser.get("/login")
+
+    answer = browser.post(path, {field: ACCENTS})
+
+    assert answer.status_code == 422
+    assert "at most 2000" in answer.text
+
+
+def test_names_and_passwords_of_any_length_are_compared_at_once(rig):
+    """By the command line, a plugin, a file: whatever bounds a form has."""
+    assert key_of(ACCENTS)
+    assert not rig.hasher.verify("", ACCENTS)
+    assert fault_of(ACCENTS)
+    with pytest.raises(UserRefused):
+        checked_name(ACCENTS)
+
+
+def test_a_position_of_blanks_is_none_at_once():
+    assert fault_of_site(FirstSite("a", "en", "UTC", "x", "1" + " " * 100_000 + "x"))[0] == "position"
+    assert fault_of_site(FirstSite("a", "en", "UTC", "x", "1" + " " * 98 + "x"))[0] == "position"

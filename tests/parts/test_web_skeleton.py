@@ -64,6 +64,8 @@ def test_static_files_are_kept_for_good_under_their_hash_and_nothing_outside_is_
         f"/static/{version}/..%2fpage.py",
         "/static/0/app.css",
         f"/static/{version}/x.css",
+        f"/static/{version}/%00",
+        f"/static/{version}/app.css%00",
     ):
         assert client.get(path).status_code == 404
 
