@@ -271,10 +271,14 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The row of a detection: its pk, and what an imported record says beside its columns."""
+    """The row of a detection: its pk, and what an imported record says beside its columns.
+
+    review: of exports that state what counts now, what a person said it is; pk: 0 there.
+    """
 
     pk: int
     details: Mapping[str, Any] | None = None
+    review: Review | None = None
 
 
 @dataclass(frozen=True, slots=True)

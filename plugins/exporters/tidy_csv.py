@@ -6,9 +6,10 @@ A frame on which nothing was found has no row. Columns: docs/exports.md.
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC
+from itertools import zip_longest
 from pathlib import Path
 
-from edge.api import Exporter, ExporterSpec, Outcome, Services, hookimpl, light_at, mark, open_atomically
+from edge.api import Exporter, ExporterSpec, Outcome, Review, Services, hookimpl, light_at, mark, open_atomically
 
 from .found import SCORE_DIGITS, Table, box, later, local, position, ranks_of
 
@@ -17,8 +18,10 @@ COLUMNS = (
     *("received_utc", "picture", "seconds", "width", "height", "category", "score", "x", "y", "w", "h"),
     *("label", "taxon", "rank", "taxon_score", "english", "spanish", "kingdom", "class", "order", "family", "genus"),
     *("light", "infrared", "camera", "burst"),
+    *("reviewed_by", "reviewed_utc", "sex", "life_stage", "behaviour", "comments"),
 )
 UNKNOWN = ("",) * 10
+NOBODY = ("",) * 6
 
 
 class RowWriter:
@@ -39,7 +42,8 @@ class RowWriter:
         of_frame = (spooled.station, *place, spooled.id, spooled.name, spooled.kind)
         received = local(spooled.received_at, "UTC")
         looks = "" if outcome.infrared is None else int(outcome.infrared)
-        for picture, each in detections:
+        observed = outcome.beside.observed if outcome.beside else ()
+        for (picture, each), row in zip_longest(detections, observed):
             times, light = ("", ""), ""
             if captured.utc is not None:
                 at = later(captured.utc, picture.time_s)
@@ -60,10 +64,19 @@ class RowWriter:
             what = (each.category, round(each.score, SCORE_DIGITS), *box(each), each.label)
             seen = (captured.origin, received, picture.number, f"{picture.time_s:g}", outcome.width, outcome.height)
             named = (taxon, rank, score, english, spanish, *ranks)
-            self._table.add((*of_frame, *times, *seen, *what, *named, light, looks, spooled.camera, spooled.burst))
+            of_picture = (light, looks, spooled.camera, spooled.burst)
+            self._table.add((*of_frame, *times, *seen, *what, *named, *of_picture, *_by_whom(row and row.review)))
 
     def fail(self, name: str, reason: str) -> None:
         """Take nothing: nothing was detected."""
+
+
+def _by_whom(review: Review | None) -> tuple[str, ...]:
+    """Who said what it is, when, and what else; empty where nobody did."""
+    if review is None:
+        return NOBODY
+    traits = (review.sex, review.life_stage, review.behaviour, review.comments)
+    return (review.by, local(review.at.astimezone(UTC), "UTC"), *traits)
 
 
 @contextmanager

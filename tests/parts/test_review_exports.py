@@ -2,6 +2,7 @@
 
 import csv
 import json
+from datetime import timedelta
 
 from edge.export import Wanted, context_of, write_export
 from edge.registry import load_registry
@@ -75,5 +76,31 @@ def test_other_formats_state_what_counts_now(tmp_path):
         ("fresh5-0", "animal", "Puma concolor", "0.7"),
         ("fresh5-0", "person", "", "1.0"),
     ]
+    by_whom = {(each["frame_id"], each["category"]): each["reviewed_by"] for each in rows_of(tmp_path / "out.csv")}
+    assert by_whom == {
+        ("fresh1-0", "animal"): "ana",
+        ("fresh2-0", "animal"): "",
+        ("fresh4-0", "animal"): "ana",
+        ("fresh5-0", "animal"): "",
+        ("fresh5-0", "person"): "ana",
+    }
     machine = json.loads((tmp_path / "out.json").read_text("utf-8"))["annotations"]
     assert len([each for each in machine if "bbox" in each]) == 6
+
+
+def test_the_table_for_spreadsheets_says_who_said_it_when_and_what_besides(tmp_path):
+    with review_rig(tmp_path) as rig:
+        pk = rig.fresh((animal(PUMA, 0.8), animal(PUMA, 0.6, side=0.1)))
+        traits = {"sex": "female", "life_stage": "adult", "behaviour": "drinking", "comments": "a scar, left\nside"}
+        said = {"action": "for-the-table", "sequences": [pk], "kind": "animal", "species": "jaguar", "count": 2}
+        at = rig.clock.now()
+        rig.client("reviewer", name="ana").post("/api/v1/reviews", json=said | traits)
+        services = fake_services(stations=STATIONS, clock=rig.clock, exporting=context_of(rig.store, Span()))
+        wanted = Wanted(taxa=frozenset({"Panthera onca"}), independent=timedelta(minutes=30))
+
+        write_export(rig.store, load_registry().exporters["csv"], tmp_path / "out.csv", services, wanted)
+    rows = rows_of(tmp_path / "out.csv")
+    assert [each["taxon"] for each in rows] == ["Panthera onca"] * 2
+    for each in rows:
+        assert {name: each[name] for name in traits} == traits
+        assert (each["reviewed_by"], each["reviewed_utc"]) == ("ana", at.isoformat(timespec="seconds"))
