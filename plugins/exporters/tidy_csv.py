@@ -65,7 +65,9 @@ class RowWriter:
             seen = (captured.origin, received, picture.number, f"{picture.time_s:g}", outcome.width, outcome.height)
             named = (taxon, rank, score, english, spanish, *ranks)
             of_picture = (light, looks, spooled.camera, spooled.burst)
-            self._table.add((*of_frame, *times, *seen, *what, *named, *of_picture, *_by_whom(row and row.review)))
+            self._table.add(
+                (*of_frame, *times, *seen, *what, *named, *of_picture, *_by_whom(row.review if row else None))
+            )
 
     def fail(self, name: str, reason: str) -> None:
         """Take nothing: nothing was detected."""

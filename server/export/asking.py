@@ -10,6 +10,7 @@ from edge.export import read_options, read_taxa
 from edge.i18n import _, mark, speaking
 from edge.store.schema import audit
 
+from ..review.queries import site_taxa
 from ..rights import Principal
 from ..web import Web
 from .child import wanted_of
@@ -55,6 +56,12 @@ def offered(web: Web, principal: Principal) -> list[str]:
     return [name for name in sorted(web.registry.exporters) if name not in WITH_FILES or principal.may("originals")]
 
 
+def record_taxa(web: Web, principal: Principal) -> frozenset[str]:
+    """The names of animals on record where this person sees them; some are in no table of ours."""
+    with web.readers.read() as connection:
+        return frozenset(site_taxa(connection, [""] if principal.stations is None else sorted(principal.stations)))
+
+
 def note(web: Web, principal: Principal, action: str, job: Job) -> None:
     """A row of `audit`: data left the site."""
     asked = job.asked
@@ -83,7 +90,8 @@ def _faults(web: Web, principal: Principal, asked: Asked, known: Sequence[str]) 
     if hidden:
         yield "options", _("{name}: not here").format(name=min(hidden))
     yield from _unreadable(web, asked)
-    _taxa, wrong = read_taxa(asked.taxa)
+    record = record_taxa(web, principal)
+    _taxa, wrong = read_taxa(each for each in asked.taxa if each not in record)
     if wrong:
         yield "taxon", "; ".join(wrong)
 

@@ -1,5 +1,6 @@
 """The page of exports: what to choose, what is being made, what is ready."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -8,15 +9,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
-from edge.i18n import mark
+from edge.i18n import _, mark
 
 from ..needs import Exporter
 from ..now.names import station_names
 from ..page import render, speech_of
 from ..rights import Principal
 from ..web import Site, Web
-from .asking import CATEGORIES, NOT_OFFERED, Refused, ask, note, offered
+from .asking import CATEGORIES, NOT_OFFERED, Refused, ask, note, offered, record_taxa
 from .jobs import ID, KEPT, OPEN, Asked, Job, folder_of, may_see, remove_job
+from .linked import USUAL, Known, read_link
 from .runner import runner_of
 
 router = APIRouter()
@@ -49,8 +51,10 @@ FIRST = tuple(WHAT_FOR)  # the order on the page; what plugins add comes after
 
 @router.get("/export")
 def export_page(request: Request, web: Site, principal: Exporter) -> HTMLResponse:
-    """The form, and this person's exports."""
-    return _page(request, web, principal, Asked("report"), {})
+    """The form, filled in as a link says, and this person's exports."""
+    known = Known(offered(web, principal), _names(web, principal), record_taxa(web, principal))
+    asked, left_out = read_link(request.query_params.multi_items(), known)
+    return _page(request, web, principal, asked, {}, left_out=left_out, linked=asked != USUAL)
 
 
 @router.get("/export/list")
@@ -84,7 +88,7 @@ def remove(web: Site, principal: Exporter, number: Number) -> Response:
     """Delete one that is over."""
     job = find(web, principal, number)
     if job.state in OPEN:
-        raise HTTPException(409, "it is being made: cancel it first")
+        raise HTTPException(409, mark("it is being made: cancel it first"))
     remove_job(web, job)
     return RedirectResponse("/export#made", 303)
 
@@ -94,7 +98,7 @@ def find(web: Web, principal: Principal, number: str) -> Job:
     for job in runner_of(web).jobs():
         if job.id == number and may_see(principal, job):
             return job
-    raise HTTPException(404, "no such export")
+    raise HTTPException(404, mark("no such export"))
 
 
 def file_of(web: Web, principal: Principal, number: str) -> FileResponse:
@@ -102,9 +106,9 @@ def file_of(web: Web, principal: Principal, number: str) -> FileResponse:
     job = find(web, principal, number)
     path = folder_of(web) / job.id / job.name
     if job.state != "done":
-        raise HTTPException(409, "it is not ready")
+        raise HTTPException(409, mark("it is not ready"))
     if not path.is_file():
-        raise HTTPException(404, "its file is gone")
+        raise HTTPException(404, mark("its file is gone"))
     note(web, principal, "export.download", job)
     headers = {"cache-control": "private, no-store"}
     return FileResponse(path, filename=job.name, media_type="application/octet-stream", headers=headers)
@@ -122,7 +126,7 @@ def _asked(form: FormData) -> Asked:
     texts: dict[str, list[str]] = {}
     for name, value in form.multi_items():
         if not isinstance(value, str) or len(value) > 2000 or "\0" in value:
-            raise HTTPException(422, f"{name[:40]}: no text, or too long")
+            raise HTTPException(422, _("{name}: no text, or too long").format(name=name[:40]))
         if value.strip():
             texts.setdefault(name, []).append(value.strip())
     chosen = texts.get("format", [""])[0]
@@ -131,7 +135,7 @@ def _asked(form: FormData) -> Asked:
     try:
         least = min(1.0, max(0.0, float(score)))
     except ValueError as exc:
-        raise HTTPException(422, f"{score[:20]}: no number") from exc
+        raise HTTPException(422, _("{name}: write a number from 0 to 1").format(name=score[:20])) from exc
     return Asked(
         chosen,
         {name.removeprefix(prefix): values[0] for name, values in texts.items() if name.startswith(prefix)},
@@ -147,14 +151,25 @@ def _asked(form: FormData) -> Asked:
 
 
 def _page(
-    request: Request, web: Web, principal: Principal, asked: Asked, faults: dict[str, str], *, status: int = 200
+    request: Request,
+    web: Web,
+    principal: Principal,
+    asked: Asked,
+    faults: dict[str, str],
+    *,
+    status: int = 200,
+    linked: bool = False,
+    left_out: Sequence[str] = (),
 ) -> HTMLResponse:
+    """linked: something was filled in as a link says. left_out: what could not be."""
     names = offered(web, principal)
     ordered = [*(name for name in FIRST if name in names), *(name for name in names if name not in FIRST)]
     values: dict[str, Any] = {
         "formats": [_format(web, name) for name in ordered],
         "asked": asked,
         "faults": faults,
+        "linked": linked,
+        "left_out": left_out,
         "stations": _names(web, principal),
         "categories": CATEGORIES,
         **_listed(web, principal),

@@ -2,12 +2,15 @@
 
 import csv
 import json
+import re
 from datetime import timedelta
+from html import unescape
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from edge.store.schema import audit
+from edge.store.web_schema import tallies
 from server.export import runner as runners
 from server.export.jobs import KEPT, Asked, end_job, folder_of, forget_old, new_job, read_job
 from server.export.runner import runner_of
@@ -194,3 +197,69 @@ def test_a_site_with_a_strange_name_has_files_with_plain_ones(tmp_path):
 
     assert job.name == "a-b-X-csv-2026-03-10.csv"
     assert json.loads((folder_of(rig.web) / job.id / "job.json").read_bytes())["name"] == job.name
+
+
+def form_of(client, query):
+    """Name → values of the fields as the page shows them filled in, and the page."""
+    page = client.get(f"/export?{query}").text
+    fields = {name: re.search(rf'name="{name}"[^>]* value="([^"]*)"', page)[1] for name in ("since", "until", "taxon")}
+    return fields | {"station": re.findall(r"<option selected>([^<]+)", page)}, page
+
+
+def test_a_link_fills_the_form_in(rig, waiting):
+    query = "taxon=Puma+concolor&taxon=Felidae&station=cam-01&since=2026-01-01&until=2026-02-28&format=csv"
+
+    fields, page = form_of(rig.client("reviewer"), query)
+
+    assert fields == {
+        "taxon": "Puma concolor, Felidae",
+        "station": ["cam-01"],
+        "since": "2026-01-01",
+        "until": "2026-02-28",
+    }
+    assert re.search(r'value="csv" checked', page)
+    assert "Left out" not in page
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "since=ayer",
+        "until=9999-01-01",
+        "taxon=unicornio",
+        "station=cam-99",
+        "format=exe",
+        "min_score=nan",
+        "min_score=7",
+        "category=ghost",
+        "independent=soon",
+        "station=%00",
+    ],
+)
+def test_what_a_link_says_and_nobody_can_use_is_left_out_and_told(rig, part):
+    answer = rig.client("reviewer").get(f"/export?{part}&taxon=Puma+concolor")
+
+    assert answer.status_code == 200
+    assert "Left out of the link" in answer.text
+    assert part.partition("=")[0] + "=" in unescape(answer.text)
+    assert 'value="Puma concolor"' in answer.text
+
+
+def test_a_link_with_markup_or_another_stations_name_gives_nothing_away(rig):
+    client = rig.client("reviewer", stations=["cam-01"])
+
+    page = client.get("/export?station=cam-02&taxon=<script>alert(1)</script>").text
+
+    assert "<script>alert" not in page
+    assert "<option>cam-02" not in page
+    assert "<option selected>" not in page
+
+
+def test_a_name_that_only_the_record_has_can_be_exported(rig, waiting):
+    with rig.store.transaction() as connection:
+        at = {"first_at": NOW, "last_at": NOW, "hours": [0] * 24, "events": 1, "frames": 1, "individuals": 1}
+        connection.execute(insert(tallies).values(station="", period="", kind="animal", taxon="Mazama rufa", **at))
+    client = rig.client("reviewer", follow_redirects=False)
+
+    assert 'value="Mazama rufa"' in client.get("/export?taxon=Mazama+rufa").text
+    assert client.post("/export", data={"format": "csv", "taxon": "Mazama rufa"}).status_code == 303
