@@ -153,6 +153,7 @@ def change_role(
         _keep_an_admin(connection, user)
     connection.execute(update(users).where(users.c.pk == user.pk).values(role=role, stations=scope))
     end_sessions(connection, user.pk)
+    _end_links_of(connection, user)
     note(connection, "user.role", user.name, now=now, who=who, details={"role": role, "stations": scope})
 
 
@@ -161,6 +162,7 @@ def change_active(connection: Connection, user: User, *, active: bool, now: date
     if not active:
         _keep_an_admin(connection, user)
         end_sessions(connection, user.pk)
+        _end_links_of(connection, user)
     connection.execute(update(users).where(users.c.pk == user.pk).values(active=active))
     note(connection, "user.enable" if active else "user.disable", user.name, now=now, who=who)
 
@@ -199,6 +201,12 @@ def end_sessions(connection: Connection, user_pk: int, *, but: int = 0) -> int:
     """End what somebody is logged in to; but: the pk of the session that stays. Returns how many there were."""
     query = delete(sessions).where(sessions.c.user_pk == user_pk, sessions.c.pk != but)
     return int(connection.execute(query).rowcount)
+
+
+def _end_links_of(connection: Connection, user: User) -> None:
+    """End the links that they made: who lets people in no more must not come back by one that was kept aside."""
+    unused = (invitations.c.created_by == user.name) & invitations.c.used_at.is_(None)
+    connection.execute(delete(invitations).where(unused))
 
 
 def note(

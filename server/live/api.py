@@ -15,7 +15,7 @@ ABOUT = (
     "Server-sent events: `encounter` (new, or changed), `frame` (observations recorded), `alert` (queued, sent, "
     "failed, acknowledged), `station` (online, silent), `quarantine`, `summary` (sums of a day are new) and `reset` "
     "(too much was missed: ask the lists again). Each has an id; send the last one as `Last-Event-ID` to go on there. "
-    "A stream ends after ten minutes at most: connect again."
+    "Where nothing happens, `alive` comes each 15 seconds. A stream ends after ten minutes at most: connect again."
 )
 
 
@@ -38,4 +38,5 @@ async def events(
     ] = LONGEST_S,
 ) -> EventStream:
     """The stream of one program."""
-    return EventStream(web.live, principal.stations, language="", after=last_event_id, longest_s=seconds)
+    after, who = last_event_id, principal.name
+    return EventStream(web.live, principal.stations, language="", after=after, who=who, longest_s=seconds)

@@ -18,6 +18,7 @@ import anyio
 KEPT = 500  # events that a stream can be given later: some minutes of a busy site, 1 MB at most
 QUEUED = 100  # events that wait for one stream; one that has more is too slow, and is told to load again
 MOST_STREAMS = 200
+MOST_OF_ONE = 60  # streams of one person or their programs, so that nobody takes all
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,12 @@ class TooManyError(Exception):
 class Stream:
     """One who watches. stations: those they see, None for all. language: of the HTML they want, "" for none.
 
-    ended: it is to end, and its reader to come again.
+    who: their name, "" where nobody counts. ended: it is to end, and its reader to come again.
     """
 
     stations: frozenset[str] | None
     language: str
+    who: str
     _loop: asyncio.AbstractEventLoop
     _woken: asyncio.Event
     _waiting: deque[News] = field(default_factory=lambda: deque(maxlen=QUEUED + 1))
@@ -67,9 +69,11 @@ class Stream:
         self._woken.clear()
 
     @property
-    def has_some(self) -> bool:
-        """Whether something waits to be taken."""
-        return bool(self._waiting)
+    def first(self) -> News | None:
+        """What waits to be taken, the oldest."""
+        with suppress(IndexError):
+            return self._waiting[0]
+        return None
 
     def take(self) -> list[News]:
         """What came since; only a reset when that was too much."""
@@ -113,14 +117,17 @@ class Hub:
                         stream.put(news)
 
     @contextmanager
-    def watching(self, stations: frozenset[str] | None, *, language: str = "", after: str = "") -> Iterator[Stream]:
+    def watching(
+        self, stations: frozenset[str] | None, *, language: str = "", after: str = "", who: str = ""
+    ) -> Iterator[Stream]:
         """A stream, in the event loop that calls. after: id of what it had last, "" to begin now. Raises TooManyError.
 
         What came since then waits in it already; when that is not known any more, a reset does.
         """
-        stream = Stream(stations, language, asyncio.get_running_loop(), asyncio.Event())
+        stream = Stream(stations, language, who, asyncio.get_running_loop(), asyncio.Event())
         with self._lock:
-            if len(self._streams) >= MOST_STREAMS:
+            mine = sum(each.who == who for each in self._streams) if who else 0
+            if len(self._streams) >= MOST_STREAMS or mine >= MOST_OF_ONE:
                 raise TooManyError
             for news in self._since(after):
                 if news is RESET or stream.sees(news):
@@ -135,6 +142,14 @@ class Hub:
     def id_of(self, news: News) -> str:
         """What a stream that breaks after this one asks with."""
         return f"{self.boot}-{news.number or self._last}"
+
+    def id_reached(self, stream: Stream, after: str) -> str:
+        """The id from which a stream misses nothing: all that came later waits in it. after: what it was opened with."""
+        with self._lock:
+            first = stream.first
+            if first is None:
+                return f"{self.boot}-{self._last}"
+            return after if first is RESET else f"{self.boot}-{first.number - 1}"
 
     @property
     def languages(self) -> set[str]:

@@ -24,4 +24,5 @@ async def events(
 ) -> EventStream:
     """The stream of this browser. last: as the header, for one that begins a stream anew after a pause."""
     language = speech_of(request).language
-    return EventStream(web.live, principal.stations, language=language, after=last_event_id or last)
+    after = last_event_id or last
+    return EventStream(web.live, principal.stations, language=language, after=after, who=principal.name)

@@ -10,7 +10,9 @@ from starlette.types import Receive, Scope, Send
 
 from .hub import Hub, News, Stream, TooManyError
 
-KEEP_ALIVE_S = 15.0  # nginx gives up on 60 s of silence, telephone networks on less
+# nginx gives up on 60 s of silence, telephone networks on less; and static/live.js takes a line that is silent for
+# longer for a dead one, so that it is an event: scripts do not see comments.
+KEEP_ALIVE_S = 15.0
 LONGEST_S = 600.0  # then the reader comes again, and is asked again who they are
 AGAIN_S = 30  # when too many watch
 RETRY_MS = 3000
@@ -22,21 +24,29 @@ HEADERS = {
 
 
 class EventStream(Response):
-    """The answer. stations, language, after: as of `Hub.watching`. longest_s: what the reader wants at most."""
+    """The answer. stations, language, after, who: as of `Hub.watching`. longest_s: what the reader wants at most."""
 
     media_type = "text/event-stream"
 
     def __init__(
-        self, hub: Hub, stations: frozenset[str] | None, *, language: str, after: str, longest_s: float = LONGEST_S
+        self,
+        hub: Hub,
+        stations: frozenset[str] | None,
+        *,
+        language: str,
+        after: str,
+        who: str = "",
+        longest_s: float = LONGEST_S,
     ) -> None:
         super().__init__()
-        self.hub, self.stations, self.language, self.after = hub, stations, language, after
+        self.hub, self.stations, self.language, self.after, self.who = hub, stations, language, after, who
         self.longest_s = min(longest_s, LONGEST_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Stream until the reader hangs up, the hub closes, or it has been long enough."""
         try:
-            with self.hub.watching(self.stations, language=self.language, after=self.after) as stream:
+            watching = self.hub.watching(self.stations, language=self.language, after=self.after, who=self.who)
+            with watching as stream:
                 async with anyio.create_task_group() as both:
 
                     async def hang_up() -> None:
@@ -55,15 +65,17 @@ class EventStream(Response):
         headers = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         # an id at once, so that one who loses the line before the first news knows where to go on
-        await _send(send, f"retry: {RETRY_MS}\nid: {self.hub.id_of(News(''))}\nevent: ready\ndata: {{}}\n\n")
+        reached = self.hub.id_reached(stream, self.after)
+        await _send(send, f"retry: {RETRY_MS}\nid: {reached}\nevent: ready\ndata: {{}}\n\n")
         until_s = time.monotonic() + self.longest_s
         while not self.hub.is_closed and not stream.ended and (left_s := until_s - time.monotonic()) > 0:
             if found := stream.take():
                 await _send(send, "".join(self._event(news) for news in found))
                 continue
             await stream.wait(min(KEEP_ALIVE_S, left_s))
-            if not self.hub.is_closed and not stream.ended and not stream.has_some:
-                await _send(send, ":\n\n")
+            reached = self.hub.id_reached(stream, self.after)
+            if not self.hub.is_closed and not stream.ended and stream.first is None:
+                await _send(send, f"id: {reached}\nevent: alive\ndata: {{}}\n\n")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _event(self, news: News) -> str:

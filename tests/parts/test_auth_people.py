@@ -175,6 +175,20 @@ def test_the_last_admin_stays_one(rig):
     assert rig.user("Ada").role == "manager"
 
 
+@pytest.mark.parametrize("change", [("role", {"role": "viewer"}), ("active", {"active": "false"})])
+def test_an_admin_who_is_one_no_more_comes_back_by_no_link_that_was_kept_aside(rig, change):
+    rig.add("Eve", "admin")
+    eve, ada = rig.log_in("Eve"), rig.log_in("Ada")
+    invited = link_of(eve.post("/users/invite", {"role": "admin"}))
+    taken_over = link_of(eve.post(f"/users/{rig.user('Ada').pk}/reset"))
+    kept = link_of(ada.post("/users/invite", {"role": "viewer"}))
+    what, values = change
+
+    assert ada.post(f"/users/{rig.user('Eve').pk}/{what}", values).status_code == 303
+
+    assert [rig.browser().get(link).status_code for link in (invited, taken_over, kept)] == [404, 404, 200]
+
+
 def test_a_role_or_station_that_there_is_not_changes_nothing(rig):
     admin = rig.log_in("Ada")
     pk = rig.user("Ana").pk
@@ -184,7 +198,7 @@ def test_a_role_or_station_that_there_is_not_changes_nothing(rig):
         assert answer.status_code == 422
         assert "there" in answer.text
     assert admin.post("/users/4711/role", {"role": "viewer"}).status_code == 404
-    assert admin.post(f"/users/{10**30}/role", {"role": "viewer"}).status_code == 422
+    assert admin.post(f"/users/{10**30}/role", {"role": "viewer"}).status_code == 404
     assert rig.user("Ana").role == "reviewer"
 
 

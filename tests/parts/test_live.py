@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import anyio
 import pytest
+from anyio import to_thread
 from sqlalchemy import event
 
 from edge.alerts.desk import AlertDesk, AlertSettings
@@ -12,6 +13,7 @@ from edge.store import encounters as encounter_rows
 from edge.store.readers import Readers
 from edge.store.schema import quarantine, station_state, watched
 from server.live import hub as hubs
+from server.live import stream as streams
 from server.live.hub import Hub, News, TooManyError
 from server.live.stream import EventStream
 from server.live.watch import Watcher
@@ -154,6 +156,29 @@ def test_a_stream_goes_on_after_the_event_it_had_last_or_is_told_to_load_again(a
     assert [event for _id, event, _data in got[0].events[1:]] == heard
 
 
+def test_a_stream_begins_with_the_id_that_misses_nothing_and_goes_on_saying_it_where_nothing_is_to_tell(monkeypatch):
+    monkeypatch.setattr(streams, "KEEP_ALIVE_S", 0.01)
+    hub, got = Hub(), []
+    hub.publish([News("encounter", "cam-01"), News("encounter", "cam-02")])
+
+    async def main() -> None:
+        late = Reader(stream(hub, after=f"{hub.boot}-1"))
+        elsewhere = Reader(stream(hub, frozenset({"cam-01"})))
+
+        async def meanwhile() -> None:
+            await late.until(2)
+            hub.publish([News("frame", "cam-02")])
+            while ("alive", f"{hub.boot}-3") not in {(event, name) for name, event, _data in elsewhere.events}:
+                await anyio.sleep(0.01)
+
+        await read(hub, [late, elsewhere], meanwhile)
+        got.append(late)
+
+    anyio.run(main)
+    ids = [(event, name.rpartition("-")[2]) for name, event, _data in got[0].events]
+    assert ids[:2] == [("ready", "1"), ("encounter", "2")]  # a line that breaks in between loses nothing
+
+
 def test_what_is_kept_is_bounded_and_who_missed_more_loads_again():
     hub = Hub()
     hub.publish([News("frame") for _ in range(hubs.KEPT + 10)])
@@ -177,6 +202,20 @@ def test_one_who_is_too_slow_gets_a_reset_and_holds_no_more_than_its_bound():
             assert [each.kind for each in slow.take()] == ["alert"]
 
     anyio.run(main)
+
+
+def test_nobody_takes_all_the_streams_there_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(hubs, "MOST_OF_ONE", 1)
+
+    async def main(rig: WebRig) -> None:
+        greedy, other = rig.client("viewer", name="Eva"), rig.client("viewer", name="Bo")
+        with rig.web.live.watching(None, who="Eva"):
+            for path in ("/events", "/api/v1/events?seconds=0"):
+                assert (await to_thread.run_sync(greedy.get, path)).status_code == 503
+            assert (await to_thread.run_sync(other.get, "/api/v1/events?seconds=0")).status_code == 200
+
+    with WebRig(tmp_path) as rig:
+        anyio.run(main, rig)
 
 
 def test_there_is_a_bound_on_streams_and_one_that_ends_makes_room(monkeypatch):
