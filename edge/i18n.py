@@ -32,6 +32,11 @@ def speaking(language: str) -> Iterator[None]:
         _spoken.reset(before)
 
 
+def speak(language: str) -> None:
+    """Let `_` speak this language for what is left of this task, such as one request of the web page."""
+    _spoken.set(language)
+
+
 def user_language() -> str:
     """The language of the person at the terminal: TIGRILLO_LANG, LC_ALL, LC_MESSAGES or LANG; English by default."""
     if spoken := _spoken.get():

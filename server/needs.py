@@ -11,7 +11,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
+from edge.i18n import speak
+
 from .rights import Principal, Right
+from .speech import language_of
+from .web import web_of
 
 # Asynchronous, because a form's CSRF field is read from the body. Raises HTTPException 403 for a forged change.
 Knows = Callable[[Request], Awaitable[Principal | None]]
@@ -31,6 +35,24 @@ class Forged(HTTPException):
         super().__init__(403, why)
 
 
+class Lacks(HTTPException):
+    """Who asks may not do this: the right is missing."""
+
+    def __init__(self, right: Right) -> None:
+        super().__init__(403, f"needs the right {right}")
+        self.right = right
+
+
+async def known(request: Request) -> Principal | None:
+    """Who asks, if anybody is known; from here on `_` speaks their language, and English to a program with a token."""
+    knows: Knows = request.app.state.knows
+    principal = await knows(request)
+    request.state.principal = principal
+    is_program = principal is not None and principal.via == "token"
+    speak("en" if is_program else language_of(request, web_of(request).plan.file.site.language))
+    return principal
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """A dependency that gives the Principal when they have the right. Raises NotKnown, HTTPException 403."""
@@ -39,22 +61,17 @@ class Needs:
 
     async def __call__(self, request: Request) -> Principal:
         """Who asks, when they may."""
-        knows: Knows = request.app.state.knows
-        principal = await knows(request)
-        request.state.principal = principal
+        principal = await known(request)
         if principal is None:
             raise NotKnown
         if not principal.may(self.right):
-            raise HTTPException(403, f"needs the right {self.right}")
+            raise Lacks(self.right)
         return principal
 
 
 async def public(request: Request) -> Principal | None:
     """Who asks, if anybody is known; for pages that everybody may see."""
-    knows: Knows = request.app.state.knows
-    principal = await knows(request)
-    request.state.principal = principal
-    return principal
+    return await known(request)
 
 
 Viewer = Annotated[Principal, Depends(Needs("see"))]

@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from edge.errors import EdgeError, RetryableError
-from edge.i18n import mark
+from edge.foreign import foreign
+from edge.i18n import _, mark
 from edge.redaction import redacted
 
 from .api.allow import methods_of
 from .guard import RefusedError
-from .needs import Forged, NotKnown
-from .page import render, speech_of
+from .needs import Forged, Lacks, NotKnown, known
+from .page import render
 from .web import web_of
 
 WORDS = {
@@ -27,6 +28,7 @@ WORDS = {
     404: (mark("There is nothing here"), mark("The link may be old, or the picture was deleted.")),
     405: (mark("This can't be done here"), mark("Go back and try again.")),
     409: (mark("Somebody else was quicker"), mark("Load the page again and look at what changed.")),
+    410: (mark("This is gone"), mark("Ask somebody who manages this site what became of it.")),
     413: (mark("This is too much at once"), mark("Send less in one piece.")),
     422: (mark("Something in this form is not right"), mark("Go back, mend it and send it again.")),
     429: (mark("Too many tries"), mark("Wait a few minutes and try again.")),
@@ -45,18 +47,22 @@ def install(app: FastAPI) -> None:
     app.add_middleware(Bugs)
 
 
-def problem(request: Request, status: int, detail: str = "", *, words: tuple[str, str] | None = None) -> Response:
-    """The answer for an error. detail: one line for people, in their language where it is about their input.
+def problem(
+    request: Request, status: int, detail: str = "", *, words: tuple[str, str] | None = None, lacks: str = ""
+) -> Response:
+    """The answer for an error. detail: one line for people, marked or in their language.
 
-    words: headline and advice, marked; those of the status when left out.
+    words: headline and advice, marked; those of the status when left out. lacks: the right that is missing.
     """
     headline, advice = words or WORDS.get(status, WORDS[500 if status >= 500 else 400])
-    detail = "" if detail in {each.phrase for each in HTTPStatus} else redacted(detail)
+    detail = "" if detail in {each.phrase for each in HTTPStatus} else redacted(_(detail))
     if request.url.path.startswith("/api/"):
         body = {"type": "about:blank", "title": headline, "status": status, "detail": detail}
         headers = {"www-authenticate": "Bearer"} if status == 401 else {}
         return JSONResponse(body, status, headers, media_type="application/problem+json")
-    return render(request, "problem.html", status=status, headline=headline, advice=advice, detail=detail)
+    if detail and words is None and status == 404:
+        advice = ""  # what is not there was said, and often what to do about it: the link may be as new as can be
+    return render(request, "problem.html", status=status, headline=headline, advice=advice, detail=detail, lacks=lacks)
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -66,7 +72,9 @@ async def _http(request: Request, error: Exception) -> Response:
     await _who(request)
     detail = str(error.detail or "")
     if isinstance(error, Forged):
-        return problem(request, 403, speech_of(request).text(detail), words=FORGED)
+        return problem(request, 403, detail, words=FORGED)
+    if isinstance(error, Lacks) and not request.url.path.startswith("/api/"):
+        return problem(request, 403, lacks=error.right)
     answer = problem(request, error.status_code, detail)
     answer.headers.update(error.headers or {})
     if error.status_code == 405:
@@ -78,7 +86,7 @@ async def _who(request: Request) -> None:
     """An address that no route has was asked for by somebody, too: they keep their language and their way back."""
     if request.method == "GET" and not hasattr(request.state, "principal"):
         with contextlib.suppress(RetryableError):
-            request.state.principal = await request.app.state.knows(request)
+            await known(request)
 
 
 def _to_log_in(request: Request) -> Response:
@@ -91,7 +99,10 @@ def _to_log_in(request: Request) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    faults = [f"{'.'.join(str(part) for part in each['loc'][1:])}: {each['msg']}" for each in error.errors()]
+    found = error.errors()
+    if not request.url.path.startswith("/api/") and any(each["loc"][0] == "path" for each in found):
+        return problem(request, 404)  # an address that no link has: the form is not what is wrong
+    faults = [f"{'.'.join(str(part) for part in each['loc'][1:])}: {foreign(each['msg'])}" for each in found]
     return problem(request, 422, "; ".join(faults)[:1000])
 
 

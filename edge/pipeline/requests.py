@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import EdgeError, FatalError
 from ..foreign import foreign
-from ..i18n import _
+from ..i18n import _, speaking, user_language
 from ..paths import write_atomically
 from ..services import Log
 from ..stations.folders import give_to_owner, make_folder
@@ -37,7 +37,7 @@ def ask(state_dir: Path, what: str, values: Mapping[str, Any], *, wait_s: float)
     try:
         make_folder(folder)
         path = folder / f"{name}.json"
-        write_atomically(path, json.dumps({"what": what, "values": dict(values)}).encode())
+        write_atomically(path, json.dumps({"what": what, "values": dict(values), "language": user_language()}).encode())
         give_to_owner(path)
     except OSError as exc:
         reason = foreign(exc.strerror or str(exc))
@@ -77,7 +77,8 @@ class Requests:
                 path.replace(path.with_suffix(".refused"))
                 continue
             try:
-                answer = dict(handler(values))
+                with speaking(str(asked.get("language", ""))):  # a refusal is for whoever asked
+                    answer = dict(handler(values))
             except (EdgeError, ValueError, KeyError, TypeError) as exc:
                 answer = {"refused": str(exc)}
             write_atomically(path.with_suffix(".answer"), json.dumps(answer).encode())

@@ -129,7 +129,7 @@ def send_again(request: Request, web: Site, principal: Manager, pk: MessagePk) -
         if not found or not (principal.sees(found[0].station) or principal.stations is None):
             raise HTTPException(404)
         if not rows.send_again(connection, pk, web.clock.now()):
-            raise HTTPException(409, "only a message that failed is sent again")
+            raise HTTPException(409, mark("only a message that failed is sent again"))
         row = {"at": web.clock.now(), "who": principal.name, "action": "send again", "subject": f"message {pk}"}
         connection.execute(insert(audit).values(**row, details={"to": found[0].addressee}))
     if request.headers.get("hx-request") != "true":

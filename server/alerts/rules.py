@@ -172,7 +172,7 @@ def simulate(
     try:
         draft.trial = begin(web.plan.path, draft.proposal.text, draft.rule or draft.title, days)
     except BusyError as exc:
-        raise HTTPException(429, "other simulations wait already") from exc
+        raise HTTPException(429, mark("other simulations wait already")) from exc
     return RedirectResponse(f"/alerts/rules/drafts/{draft.id}#simulation", 303)
 
 
@@ -270,7 +270,7 @@ def may_edit(principal: Principal) -> bool:
 def demand_all(principal: Principal) -> None:
     """Raises HTTPException 403."""
     if not may_edit(principal):
-        raise HTTPException(403, "rules are about all stations, and you see some of them")
+        raise HTTPException(403, mark("rules are about all stations, and you see some of them"))
 
 
 def drafted(drafts: Drafts, principal: Principal, title: str, rule: str, proposal: Proposal) -> RedirectResponse:
@@ -286,7 +286,7 @@ def one(drafts: Drafts, principal: Principal, draft_id: str) -> Draft:
     demand_all(principal)
     draft = drafts.get(draft_id, principal.name)
     if draft is None:
-        raise HTTPException(404, "drafts are not kept for long: make the change again")
+        raise HTTPException(404, mark("drafts are not kept for long: make the change again"))
     return draft
 
 

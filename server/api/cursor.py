@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 
 from starlette.exceptions import HTTPException
 
+from edge.i18n import mark
+
 from ..web import Web
 from .keys import mac
 
@@ -48,4 +50,4 @@ def _mac(web: Web, kind: str, body: bytes) -> bytes:
 
 
 def _refused() -> HTTPException:
-    return HTTPException(400, "this cursor is none that this list gave: begin without one")
+    return HTTPException(400, mark("this cursor is none that this list gave: begin without one"))

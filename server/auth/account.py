@@ -39,7 +39,7 @@ DAYS = (7, 30, 90, 365)  # that a key may last; 0 is for good
 def _own(request: Request, principal: Viewer) -> Principal:
     """Somebody who is logged in; a key or a link has no account. Raises HTTPException 403."""
     if principal.via != "session" or getattr(request.state, "known", None) is None:
-        raise HTTPException(403, "needs a log-in")
+        raise HTTPException(403, mark("needs a log-in"))
     return principal
 
 
@@ -125,7 +125,7 @@ def end_other_sessions(request: Request, desk: TheDesk, principal: Own) -> Respo
 def end_one_session(pk: Pk, desk: TheDesk, principal: Own) -> Response:
     """Log out one browser of one's own."""
     if not desk.change(lambda connection: end_session(connection, pk, principal.user_pk), takes=True):
-        raise HTTPException(404, "no such log-in")
+        raise HTTPException(404, mark("no such log-in"))
     return _to("/account")
 
 
@@ -155,7 +155,7 @@ def end_token(pk: Pk, request: Request, desk: TheDesk, _principal: Own) -> Respo
     """End a key of one's own."""
     user, now = _account(request, desk).user, desk.web.clock.now()
     if not desk.change(lambda connection: revoke_token(connection, pk, user, now=now, who=user.name), takes=True):
-        raise HTTPException(404, "no such key")
+        raise HTTPException(404, mark("no such key"))
     return _to("/account")
 
 

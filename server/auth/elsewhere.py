@@ -76,7 +76,7 @@ def _asked(desk: Desk, name: str, ask: Callable[[Login], str | Identity]) -> str
     """What the plugin answers, or why it does not. Raises HTTPException 404 for one that the site has not set up."""
     spec, settings = desk.web.registry.logins.get(name), desk.web.config.logins.get(name)
     if spec is None or settings is None:
-        raise HTTPException(404, "no such way to log in")
+        raise HTTPException(404, mark("no such way to log in"))
 
     def work() -> str | Identity:
         with (

@@ -88,7 +88,7 @@ def forgot_page(request: Request, desk: TheDesk, _principal: Anyone) -> Response
 def forgot(request: Request, desk: TheDesk, _principal: Anyone, _own: OwnForm, email: Text = "") -> Response:
     """Mail a link to whoever has this address; the answer is the same when nobody has."""
     if not post.can_mail(desk.web):
-        raise HTTPException(404, "this site sends no mail")
+        raise HTTPException(404, mark("this site sends no mail"))
     address = throttle.of_address(request)
     tries = {f"mail/{key_of(email)[:100]}": throttle.BY_MAIL, address: throttle.BY_ADDRESS}
     with desk.web.store.transaction() as connection:

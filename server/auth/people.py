@@ -64,7 +64,7 @@ def end_invitation(pk: Pk, desk: TheDesk, principal: Admin) -> Response:
     """End an invitation that nobody has used."""
     now = desk.web.clock.now()
     if not desk.change(lambda connection: revoke_invitation(connection, pk, now=now, who=principal.name)):
-        raise HTTPException(404, "no such invitation")
+        raise HTTPException(404, mark("no such invitation"))
     return _back()
 
 
@@ -162,7 +162,7 @@ def _stations(desk: Desk, text: str) -> list[str] | None:
 
 def _user(connection: Connection, pk: int) -> User:
     if (found := by_pk(connection, pk)) is None:
-        raise HTTPException(404, "no such user")
+        raise HTTPException(404, mark("no such user"))
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from edge.i18n import mark
 from edge.media.opener import FileMedia
 
 from ..web import web_of
@@ -58,7 +59,7 @@ class Darkroom:
             future = self._making.get(key)
             if future is None:
                 if len(self._making) >= MOST_WAITING:
-                    raise HTTPException(503, "too many pictures are being made", {"retry-after": "5"})
+                    raise HTTPException(503, mark("too many pictures are being made"), {"retry-after": "5"})
                 try:
                     future = self._making[key] = self._threads.submit(make)
                 except RuntimeError as exc:  # the page ends

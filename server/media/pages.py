@@ -13,8 +13,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from edge.errors import DecodeError
+from edge.i18n import mark
 
-from ..needs import Unblurring, Viewer, WithOriginals
+from ..needs import Lacks, Unblurring, Viewer, WithOriginals
 from ..rights import Principal
 from ..web import Site, Web
 from .darkroom import Darkroom, darkroom_of
@@ -92,7 +93,7 @@ async def clip(request: Request, web: Site, principal: Viewer, room: Room, frame
         try:
             made = await room.projector.within(known, WAIT_S)
         except DecodeError as exc:
-            raise HTTPException(404, "its file is gone or damaged") from exc
+            raise HTTPException(404, mark("its file is gone or damaged")) from exc
         status = await run_in_threadpool(_status_of, path) if made else None
     if status is None:
         headers = {"retry-after": str(AGAIN_S), "cache-control": "no-store"}
@@ -112,13 +113,15 @@ def original(web: Site, principal: WithOriginals, frame_pk: FramePk) -> Response
     if known is None:
         raise HTTPException(404)
     if known.original in {"withheld", "deleted"}:
-        raise HTTPException(410, f"the original is {known.original}")
+        gone = mark("the original was deleted, because it shows people")
+        kept = mark("the original is withheld, because it shows people")
+        raise HTTPException(410, gone if known.original == "deleted" else kept)
     if known.people and not principal.may("unblur"):
-        raise HTTPException(403, "it shows people: needs the right unblur")
+        raise Lacks("unblur")
     try:
         path, status, kind = original_of(known)
     except NotThere as exc:
-        raise HTTPException(404, "the file is not where it was") from exc
+        raise HTTPException(404, mark("the file is not where it was")) from exc
     note_seen(web, principal, known, "original")
     headers = {
         "content-disposition": disposition(known.name),

@@ -146,11 +146,11 @@ def acknowledged(connection: Connection, web: Web, found: Encounter, principal: 
 def mute_one(connection: Connection, web: Web, principal: Principal, who: str, station: str, hours: int) -> None:
     """Mute somebody; hours: 0 for no end. One may mute oneself; others, only who manages. Raises HTTPException."""
     if who not in {each.who for each in web.plan.directory.by_name.values()}:
-        raise HTTPException(422, "nobody is called so")
+        raise HTTPException(422, mark("nobody is called so"))
     if not principal.may("manage") and who.casefold() != principal.name.casefold():
-        raise HTTPException(403, "only a manager mutes somebody else")
+        raise HTTPException(403, mark("only a manager mutes somebody else"))
     if not hours and not station and not principal.may("manage"):
-        raise HTTPException(403, "only a manager ends all messages")
+        raise HTTPException(403, mark("only a manager ends all messages"))
     now = web.clock.now()
     notices.mute(connection, who, until=now + timedelta(hours=hours) if hours else None, now=now, station=station)
     row = {"at": now, "who": principal.name, "action": "mute", "subject": who}

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from edge.errors import DecodeError
+from edge.i18n import mark
 from edge.links import KEY_FILE, LinkRefused, frame_of, open_signer
 
 from ..media.darkroom import Darkroom, darkroom_of
@@ -80,7 +81,7 @@ async def shared_picture(
     except LinkRefused as exc:
         raise HTTPException(410 if exc.why == "expired" else 404) from exc
     except DecodeError as exc:
-        raise HTTPException(404, "the picture can't be read any more") from exc
+        raise HTTPException(404, mark("the picture can't be read any more")) from exc
     return Response(body, headers=PRIVATE, media_type="image/webp")
 
 

@@ -85,7 +85,7 @@ def undo(web: Web, principal: Principal, action: str) -> Done:
     with web.store.transaction() as connection:
         before = reviews.find_action(connection, action)
         if before is None or not _all_seen(connection, before.frames, principal.stations):
-            raise HTTPException(404, "no such action")
+            raise HTTPException(404, mark("no such action"))
         if before.by != principal.name and not principal.may("manage"):
             raise HTTPException(403, NOT_YOURS)
         changed = reviews.undo(connection, before, by=principal.name, at=web.clock.now())
@@ -104,7 +104,7 @@ def favourite(web: Web, principal: Principal, *, frame: int = 0, of_sequences: S
         best = list(connection.scalars(of_best, {"pks": now}))
         pks = [frame] if frame else best if on else members
         if not pks or not _all_seen(connection, pks, principal.stations):
-            raise HTTPException(404, "no such picture")
+            raise HTTPException(404, mark("no such picture"))
     with web.store.transaction() as connection:
         if on:
             reviews.set_favourites(connection, pks, by=principal.name, at=web.clock.now())
@@ -121,16 +121,16 @@ def _targets(connection: Connection, asked: Asked, scope: Collection[str] | None
         raise HTTPException(422, TOO_MANY)
     now = sequences_now(connection, asked.sequences)
     if len(now) < len(set(asked.sequences)):
-        raise HTTPException(404, "no such sequence")
+        raise HTTPException(404, mark("no such sequence"))
     members = summaries.members_of(connection, set(now.values()))
     whole = dict.fromkeys([*(pk for each in members.values() for pk in each), *asked.frames])
     boxes = _frames_of(connection, asked.boxes)
     if len(boxes) < len(set(asked.boxes)):
-        raise HTTPException(404, "no such observation")
+        raise HTTPException(404, mark("no such observation"))
     if len(whole) + len(boxes) > MOST_FRAMES:
         raise HTTPException(422, TOO_MANY)
     if not _all_seen(connection, {*whole, *boxes.values()}, scope):
-        raise HTTPException(404, "no such picture")
+        raise HTTPException(404, mark("no such picture"))
     if asked.said is None:
         return _confirmed(connection, list(whole), boxes)
     return [*(New(pk, asked.said) for pk in whole), *(New(frame, asked.said, box) for box, frame in boxes.items())]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends, Query
 from starlette.exceptions import HTTPException
 
-from edge.i18n import mark
+from edge.i18n import _, mark
 from edge.models.taxa import taxon_named
 
 KINDS = ("animal", "human", "vehicle", "blank")
@@ -129,7 +129,7 @@ def read_filters(
     """The filters of a request; an empty value is none. Raises HTTPException 422 with what is wrong."""
     stations = tuple(dict.fromkeys(_clean("station", each)[:64] for each in station or () if each.strip()))
     if len(stations) > MOST_STATIONS:
-        raise HTTPException(422, f"station: at most {MOST_STATIONS}")
+        raise HTTPException(422, _("{name}: at most {most}").format(name="station", most=MOST_STATIONS))
     return Filters(
         stations=stations,
         taxon=taxon_meant(_clean("species", species)[:120]),
@@ -160,13 +160,13 @@ def taxon_meant(text: str) -> str:
 
 def _clean(name: str, text: str) -> str:
     if _CONTROLS.search(text):
-        raise HTTPException(422, f"{name}: has characters that no name has")
+        raise HTTPException(422, _("{name}: has characters that no name has").format(name=name))
     return text.strip()
 
 
 def _one_of(name: str, text: str, known: Collection[str]) -> str:
     if text and text not in known:
-        raise HTTPException(422, f"{name}: one of {', '.join(known)}")
+        raise HTTPException(422, _("{name}: one of {names}").format(name=name, names=", ".join(known)))
     return text
 
 
@@ -178,7 +178,7 @@ def _share(name: str, text: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 <= value <= 1:
-        raise HTTPException(422, f"{name}: a number from 0 to 1")
+        raise HTTPException(422, _("{name}: write a number from 0 to 1").format(name=name))
     return value
 
 
@@ -190,5 +190,5 @@ def _day(name: str, text: str) -> date | None:
     except ValueError:
         day = date.min
     if day.year not in YEARS:
-        raise HTTPException(422, f"{name}: a date such as 2026-11-22")
+        raise HTTPException(422, _("{name}: write a date such as 2026-11-22").format(name=name))
     return day

@@ -136,7 +136,7 @@ def one(
             if now != pk and queries.sequence_of(connection, now, principal.stations):
                 rest = urlencode([*filters.pairs(), *([("frame", frame)] if frame else [])])
                 return RedirectResponse(f"/review/{now}?{rest}" if rest else f"/review/{now}", 303)
-            raise HTTPException(404, "no such sequence")
+            raise HTTPException(404, mark("no such sequence"))
         key = (shown.row["started_at"], shown.row["pk"])
         beside = {
             name: queries.neighbour(connection, filters, key, zone=speech.zone, scope=principal.stations, back=back)

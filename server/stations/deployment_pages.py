@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 
 from edge.deployed import Deployment
 from edge.fieldwork.effort import effort_of
+from edge.i18n import mark
 
 from ..api.words import NO_NUL, InPath
 from ..needs import Manager, Viewer
@@ -46,7 +47,7 @@ async def write_deployment(request: Request, web: Site, principal: Manager, name
 def _write(request: Request, web: Web, principal: Principal, name: str, form: dict[str, str]) -> Response:
     language, number = speech_of(request).language, form.get("id", "")
     if any("\0" in text or len(text) > LONGEST for text in form.values()):
-        raise HTTPException(422, "a field is too long, or has characters that are none")
+        raise HTTPException(422, mark("a field is too long, or has characters that are none"))
     with web.readers.read() as connection:
         each = one_of(web, connection, principal, name)
     old = _deployment(web, principal, each, number)
@@ -102,13 +103,13 @@ def _deployment_page(
 def _deployment(web: Web, principal: Principal, each: Overview, number: str) -> Deployment:
     if not number:
         if not principal.may("manage"):
-            raise HTTPException(404, "no such deployment")
+            raise HTTPException(404, mark("no such deployment"))
         return Deployment("", each.name, web.clock.now(), None, each.latitude, each.longitude)
     with web.readers.read() as connection:
         for one in deployments_of(connection, [each.name]):
             if one.id == number:
                 return one
-    raise HTTPException(404, "no such deployment")
+    raise HTTPException(404, mark("no such deployment"))
 
 
 def _zone(each: Overview, old: Deployment) -> ZoneInfo:

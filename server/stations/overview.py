@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from edge.alerts.heartbeat import HeartbeatConfig, Readings, StationReading, findings, silent_after
 from edge.clock import SystemClock
 from edge.export import known_stations
+from edge.i18n import mark
 from edge.services import Station
 from edge.stations.known import KnownStations
 from edge.store.schema import deployments, station_state
@@ -119,7 +120,7 @@ def one_of(web: Web, connection: Connection, principal: Principal, name: str) ->
     if principal.sees(name):
         for each in overviews(web, connection, only=frozenset({name})):
             return each
-    raise HTTPException(404, "no such station")
+    raise HTTPException(404, mark("no such station"))
 
 
 def stations_of(web: Web) -> KnownStations:

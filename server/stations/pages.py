@@ -93,7 +93,7 @@ def tiles(web: Site, principal: Viewer) -> FileResponse:
     del principal
     found = tiles_of(web)
     if found is None:
-        raise HTTPException(404, "this site has no map")
+        raise HTTPException(404, mark("this site has no map"))
     return FileResponse(
         found.path, media_type="application/vnd.pmtiles", headers={"cache-control": "private, max-age=86400"}
     )

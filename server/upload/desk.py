@@ -99,7 +99,7 @@ class UploadDesk:
     def add(self, upload: Upload, new: Sequence[NewFile]) -> list[UploadedFile]:
         """Take down files that are to come. Raises HTTPException 409, 413."""
         if upload.state != "open":
-            raise HTTPException(409, "the upload has ended")
+            raise HTTPException(409, mark("the upload has ended"))
         room = self.web.config.upload_bytes - self.book.announced_bytes()
         size = sum(each.size for each in new)
         if size > room:
@@ -176,9 +176,9 @@ class UploadDesk:
         key = file.upload, file.number
         with self._lock:
             if key in self._busy:
-                raise HTTPException(409, "another request brings this file", {"retry-after": "2"})
+                raise HTTPException(409, mark("another request brings this file"), {"retry-after": "2"})
             if len(self._busy) >= MOST_AT_ONCE:
-                raise HTTPException(503, "too many files come at once", {"retry-after": "2"})
+                raise HTTPException(503, mark("too many files come at once"), {"retry-after": "2"})
             self._busy.add(key)
         try:
             yield
@@ -212,7 +212,7 @@ class UploadDesk:
             found = hashlib.file_digest(body, "sha256").hexdigest()
         if sha256 and found != sha256:
             path.unlink()
-            raise HTTPException(422, "the content arrived damaged: send it again", {"upload-offset": "0"})
+            raise HTTPException(422, mark("the content arrived damaged: send it again"), {"upload-offset": "0"})
         if self.is_known(file.station, found):
             self.book.set_file(file, "known", sha256=found, was=["waiting"])
             path.unlink(missing_ok=True)

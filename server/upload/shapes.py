@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.exceptions import HTTPException
 
+from edge.i18n import mark
+
 MOST_JSON = 1_000_000
 MOST_NAMED = 1000  # files in one request
 M = TypeVar("M", bound=BaseModel)
@@ -110,7 +112,7 @@ def read(model: type[M]) -> Callable[[Request], Awaitable[M]]:
         async for piece in request.stream():
             body += piece
             if len(body) > MOST_JSON:
-                raise HTTPException(413, "name fewer files at once")
+                raise HTTPException(413, mark("name fewer files at once"))
         try:
             return model.model_validate_json(bytes(body) or b"{}")
         except ValidationError as exc:

@@ -1,0 +1,90 @@
+"""What the page says when something is wrong is in the reader's language, and names what to do."""
+
+import json
+import re
+from dataclasses import replace
+
+import pytest
+from starlette.testclient import TestClient
+
+from edge.errors import FatalError
+from edge.i18n import _
+from edge.logs import make_log
+from edge.pipeline.requests import Requests
+from tests.web_rig import SharedApp, WebRig
+
+ES = {"accept-language": "es-CO"}
+ENGLISH = re.compile(r"\b(the|this|such|should|needs|required|write|input)\b", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory):
+    with WebRig(tmp_path_factory.mktemp("said")) as rig:
+        yield rig
+
+
+def main_of(answer):
+    return " ".join(re.sub(r"<[^>]+>", " ", answer.text.split("<main", 1)[1].split("</main>")[0]).split())
+
+
+@pytest.mark.parametrize(
+    ("role", "method", "path", "sent", "status", "says"),
+    [
+        ("viewer", "get", "/?kind=unicorn", None, 422, "kind: debe ser"),
+        ("viewer", "get", "/review?from=2026-99-99", None, 422, "from: escriba una fecha"),
+        ("viewer", "get", "/review?score_from=abc", None, 422, "score_from: escriba un número de 0 a 1"),
+        ("viewer", "get", "/review/999999", None, 404, "no existe esa secuencia"),
+        ("viewer", "get", "/review/abc", None, 404, "Aquí no hay nada"),
+        ("viewer", "get", "/review?after=zzz", None, 400, "empiece desde el principio"),
+        ("viewer", "get", "/stations/nope", None, 404, "no existe esa estación"),
+        ("viewer", "get", "/users", None, 403, "Hace falta el permiso de: llevar personas y la configuración."),
+        ("viewer", "post", "/review/answer", {"what": "blank"}, 403, "Hace falta el permiso de: decir qué muestran"),
+        ("manager", "get", "/stations/cam-01/deployment?id=nope", None, 404, "no existe esa instalación"),
+        ("manager", "post", "/stations/cam-01/command", {}, 422, "falta este valor"),
+        ("manager", "get", "/alerts/rules/drafts/nope", None, 404, "haga el cambio de nuevo"),
+        ("manager", "post", "/alerts/rules/edit", {"min_score": "7"}, 422, "falta: agregue `name: …`"),
+        ("manager", "post", "/alerts/rules/edit", {"yaml": "{a: ["}, 422, "el texto termina donde falta un valor"),
+        ("manager", "post", "/alerts/rules/rest", {"name": "nope"}, 409, "esta regla ya no existe"),
+        ("manager", "get", "/export/999/file", None, 404, "Aquí no hay nada"),
+    ],
+)
+def test_a_fault_is_told_in_spanish(rig, role, method, path, sent, status, says):
+    answer = getattr(rig.client(role), method)(path, headers=ES, **({"data": sent} if sent is not None else {}))
+
+    told = main_of(answer)
+    assert answer.status_code == status, told
+    assert says in told
+    assert not ENGLISH.search(re.sub(r"'[^']*'|`[^`]*`", "", told)), told
+
+
+def test_the_same_fault_is_told_in_english_to_who_reads_english(rig):
+    answer = rig.client("viewer").get("/review/999999", headers={"accept-language": "en"})
+
+    assert "no such sequence" in main_of(answer)
+
+
+@pytest.mark.parametrize(("via", "says"), [("session", "no existe esa estación"), ("token", "no such station")])
+def test_the_api_speaks_english_to_programs_and_the_reader_s_language_to_the_page(rig, via, says):
+    principal = replace(rig.principal("viewer"), via=via)
+
+    async def knows(_request):
+        return principal
+
+    answer = TestClient(SharedApp(rig.web, knows)).get("/api/v1/stations/nope", headers=ES)
+
+    assert answer.json()["title"] == "There is nothing here"
+    assert answer.json()["detail"] == says
+
+
+@pytest.mark.parametrize(("language", "says"), [("es", "ya se intentó de nuevo"), ("en", "tried again already")])
+def test_the_daemon_refuses_in_the_language_of_whoever_asked(tmp_path, language, says):
+    def handler(_values):
+        raise FatalError(_("nothing is in quarantine under number {pk}: it was tried again already").format(pk=1))
+
+    (tmp_path / "requests").mkdir()
+    request = tmp_path / "requests" / "1.json"
+    request.write_text(json.dumps({"what": "it", "values": {}, "language": language}), "utf-8")
+
+    Requests(tmp_path, {"it": handler}, make_log(json_lines=True, level="error")).take_in()
+
+    assert says in json.loads(request.with_suffix(".answer").read_text("utf-8"))["refused"]
