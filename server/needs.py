@@ -61,6 +61,7 @@ class Needs:
 
     async def __call__(self, request: Request) -> Principal:
         """Who asks, when they may."""
+        request.state.wanted = self.right  # for `Knows`: of a form that is refused anyway nothing need be read
         principal = await known(request)
         if principal is None:
             raise NotKnown

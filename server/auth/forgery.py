@@ -58,7 +58,7 @@ def check_origin(request: Request) -> None:
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Forged(ELSEWHERE)
     origin = request.headers.get("origin")
-    if origin is None or origin == web_of(request).config.address:
+    if origin is None or (origin and origin == web_of(request).config.address):
         return
     parts = urlsplit(origin)
     # behind a proxy that nobody named, https arrives as http; the other way round is somebody between

@@ -6,6 +6,7 @@ import pytest
 
 from edge.passwords import MOST_WAITING, Hasher, TooManyLogIns, fault_of
 from edge.store.users import UserRefused, checked_name, key_of
+from server.auth import forgery
 from server.auth.first_site import FirstSite
 from server.auth.first_site import fault_of as fault_of_site
 from server.auth.throttle import network_of
@@ -65,6 +66,7 @@ def test_a_change_from_another_place_is_refused_even_with_a_token(rig):
         for headers in (
             {"origin": "https://evil.example"},
             {"origin": "null"},
+            {"origin": ""},
             {"origin": "http://testserver.evil.example"},
             {"origin": "http://testserver:81"},
             {"sec-fetch-site": "cross-site"},
@@ -100,6 +102,17 @@ def test_nobody_is_logged_in_by_another_sites_form(rig):
     assert answer.status_code == 403
     bare = rig.browser()
     assert bare.post("/login", {"name": "Eva", "password": PASSWORD, "csrf": attacker.csrf}).status_code == 403
+
+
+def test_a_form_of_somebody_who_lacks_the_right_is_refused_before_it_is_read(rig, monkeypatch):
+    """It may be an upload of 300 MB, which would lie on this machine's disk before the answer."""
+    eva = rig.log_in("Eva")
+    monkeypatch.setattr(forgery, "_field", None)  # nobody reads it
+
+    answer = eva.post("/api/v1/uploads/form", {}, files={"files": ("a.jpg", b"x")})
+
+    assert answer.status_code == 403
+    assert "You may not do this" in answer.text
 
 
 def test_keys_need_no_token_because_no_browser_sends_them_by_itself(rig):
