@@ -21,6 +21,7 @@ from .hookspecs import NotifierSpec, SourceSpec, StageSpec
 from .i18n import _
 from .registry import Registry
 from .services import Station
+from .settings import as_model
 from .site_alerts import (
     Scope,
     check_names,
@@ -36,7 +37,7 @@ from .site_alerts import (
 )
 from .site_database import database_url
 from .site_file import Channel, SiteFile, Use, did_you_mean, expandable
-from .yaml_marks import Document, Path, dotted, parse
+from .yaml_marks import Document, Path, parse
 
 ALERTS_PART = ("rules", "groups", "zones", "recipients", "alerts")
 OF_A_CHANNEL = set(Channel.model_fields)  # what is not the plugin's own
@@ -78,7 +79,7 @@ def load_general(path: FilePath) -> tuple[SiteFile, FilePath]:
         document = parse(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as exc:
         raise ConfigError(_("{path}: can't be read: {reason}").format(path=path, reason=foreign(exc))) from exc
-    file = _validate(SiteFile, document.data or {}, (), document)
+    file = as_model(SiteFile, document.data or {}, (), document)
     if document.faults or file is None:
         raise ConfigError(format_faults(path, document))
     return file, path.resolve().parent / FilePath(file.state_dir).expanduser()
@@ -91,6 +92,24 @@ def check_complete(plan: Plan) -> None:
         if is_empty:
             message = _("nothing is named: a daemon needs some; `tigrillo init DIR` writes a site to start from")
             raise ConfigError(f"{plan.path}:1:1 {section}: {message}")
+
+
+def check_logins(path: FilePath, text: str, registry: Registry) -> None:
+    """Raise ConfigError for ways to log in that no plugin has, or whose settings are wrong. text: a good site's.
+
+    Apart from the rest, for those who write a site: a daemon starts without them, and the password opens the page.
+    """
+    document = parse(text)
+    page = document.data.get("web") if isinstance(document.data, dict) else None
+    logins = page.get("logins") if isinstance(page, dict) else None
+    for name, settings in (logins or {}).items():
+        where: Path = ("web", "logins", name)
+        if (spec := registry.logins.get(name)) is None:
+            document.fault(where, _unknown(name, registry.logins, registry))
+        else:
+            as_model(spec.config, settings, where, document)
+    if document.faults:
+        raise ConfigError(format_faults(path, document))
 
 
 def plan_with(path: FilePath, other: FilePath, registry: Registry) -> Plan:
@@ -132,7 +151,7 @@ def _plan_of(
     """others: section → the file it stands in, where that is not `path`."""
     if document.data is None and not document.faults:
         document.fault((), _("the file is empty: `tigrillo init DIR` writes one to start from"))
-    file = _validate(SiteFile, document.data, (), document) if isinstance(document.data, dict) else None
+    file = as_model(SiteFile, document.data, (), document) if isinstance(document.data, dict) else None
     if document.data is not None and not isinstance(document.data, dict):
         document.fault((), _("a site is a mapping of keys such as `sources:` and `stages:`"))
     plan = None
@@ -295,7 +314,7 @@ def _resolve_each(
             document.fault((*where, "use"), _unknown(use.use, specs, registry))
             continue
         settings = {key: value for key, value in (use.model_extra or {}).items() if key not in skip}
-        config = _validate(spec.config, settings, where, document)
+        config = as_model(spec.config, settings, where, document)
         if config is not None:
             _check_homes(config, where, document)
             resolved[index] = (spec, config)
@@ -317,7 +336,7 @@ def _check_homes(config: BaseModel, where: Path, document: Document) -> None:
 def _unknown(name: str, specs: Mapping[str, Any], registry: Registry) -> str:
     close = difflib.get_close_matches(name, specs, 1)
     text = _("no plugin is called {name!r}{hint}").format(name=name, hint=did_you_mean(close))
-    text += "; " + _("there are: {names}").format(names=", ".join(specs))
+    text += "; " + _("there are: {names}").format(names=", ".join(specs) or "–")
     for plugin, reason in registry.failures.items():
         text += "; " + _("plugin {plugin} could not be imported ({reason})").format(plugin=plugin, reason=reason)
     return text
@@ -357,70 +376,3 @@ def _anchor(config: BaseModel, base: FilePath) -> BaseModel:
     # settings inside settings, such as `password: {file: mail-password}`
     moved |= {name: _anchor(value, base) for name, value in config if isinstance(value, BaseModel)}
     return config.model_copy(update=moved) if moved else config
-
-
-def _validate(model: type[BaseModel], data: Any, where: Path, document: Document) -> Any:
-    """`data` as `model`, or None with the faults noted; what the YAML reader already faulted is not named twice."""
-    faulted = {fault.path for fault in document.faults}
-    try:
-        return model.model_validate(data)
-    except ValidationError as exc:
-        errors = exc.errors()
-        for error in errors:
-            path: Path = (*where, *(part for part in error["loc"] if not str(part).startswith("function-")))
-            if error["type"] == "too_short" and _fails_inside(error, errors):
-                continue
-            if dotted(path) not in faulted:
-                document.fault(path, _explain(error, model, path))
-        return None
-
-
-def _fails_inside(error: Mapping[str, Any], errors: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether a list is short because its entries were refused, each with a line of its own."""
-    depth = len(error["loc"])
-    return any(len(each["loc"]) > depth and each["loc"][:depth] == error["loc"] for each in errors)
-
-
-def _explain(error: Mapping[str, Any], model: type[BaseModel], path: Path) -> str:
-    """One pydantic error in a person's words."""
-    kind, got, context = error["type"], error.get("input"), error.get("ctx", {})
-    if kind == "missing":
-        return _("is missing: add `{key}: …`").format(key=path[-1])
-    if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(path[-1]), _field_names(model), 1)
-        hint = did_you_mean(close) or "; " + _("known here: {names}").format(names=", ".join(_field_names(model)))
-        return _("nothing is called {key!r} here{hint}").format(key=path[-1], hint=hint)
-    if kind == "value_error":
-        return str(context.get("error", error["msg"]))
-    if kind == "literal_error":
-        return _("{got!r} is not one of {expected}").format(
-            got=got, expected=context["expected"].replace(" or ", _(" or "))
-        )
-    otherwise = _("{problem}, got {got!r}").format(problem=foreign(error["msg"]), got=got)
-    return _explain_shape(kind, got) or otherwise
-
-
-def _explain_shape(kind: str, got: Any) -> str:
-    """A value that is no text, list or mapping where one stands; "" for other faults."""
-    if got is None:
-        return _("is empty: write its value, or remove the line")
-    if kind == "too_short" and not got:
-        return _("is empty: name one at least")
-    if kind == "string_type":
-        return _("{got!r} is not text: put it in quotes").format(got=got)
-    if kind in {"model_type", "dict_type"}:
-        return _("{got!r} is no mapping: write `key: value` lines below it").format(got=got)
-    if kind in {"tuple_type", "list_type"}:
-        return _("{got!r} is no list: write each entry on a line that begins with `- `").format(got=got)
-    return ""
-
-
-def _field_names(model: type[BaseModel]) -> list[str]:
-    """Field names of a model and of the models inside it: enough to suggest the right spelling."""
-    names = list(model.model_fields)
-    for info in model.model_fields.values():
-        inner = info.annotation
-        for candidate in (inner, *getattr(inner, "__args__", ())):
-            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
-                names += candidate.model_fields
-    return names

@@ -212,7 +212,7 @@ def _noting(parts: Failures, name: str, clock: Clock) -> Callable[[str], None]:
 def _web_child(plan: Plan, log: Log, ended: Callable[[str], None]) -> WebChild | None:
     """The page's process, not running yet; None where the site has no page."""
     web = plan.file.web
-    return None if web is None else WebChild(plan.path, web.port, log, ended, listen=web.listen)
+    return None if web is None else WebChild(plan.path, web.port, log, ended, listen=web.listen, tls=web.tls)
 
 
 @contextmanager

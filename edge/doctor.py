@@ -28,7 +28,7 @@ from .privacy.policy import AUTO, NOBODY, people_known
 from .privacy.second import second_detector
 from .registry import Registry
 from .services import Services
-from .site_web import risks_of
+from .site_web import risks_of, tls_fault
 from .stations.broker import find_mosquitto
 
 if TYPE_CHECKING:
@@ -302,11 +302,8 @@ def _page(plan: Plan) -> Iterator[Finding]:
     else:
         yield Finding(what, "good", _("{address} is free").format(address=address))
     yield from (Finding(what, "warn", says, step) for says, step in risks_of(web))
-    for file in (web.tls.certificate, web.tls.key) if web.tls else ():
-        path = plan.path.resolve().parent / file.expanduser()
-        if not os.access(path, os.R_OK):
-            says = _("{path} can't be read").format(path=path)
-            yield Finding(what, "bad", says, _("mend `web.tls`, or let this user read it"))
+    if fault := tls_fault(web.tls):
+        yield Finding(what, "bad", fault, _("mend `web.tls`, or let this user read it"))
 
 
 def _mosquitto() -> Finding:

@@ -1,11 +1,13 @@
 """The section `web:` of a site: where the web page listens, who is believed, what is shown to whom."""
 
 import ipaddress
+import ssl
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator
 
+from .foreign import foreign
 from .i18n import _
 
 RoleName = Literal["viewer", "reviewer", "manager", "admin"]
@@ -66,6 +68,27 @@ def risks_of(web: WebConfig) -> list[tuple[str, str]]:
         says = _("web.address is https, but nobody is believed who says so: log-in cookies travel without `Secure`")
         found.append((says, step))
     return found
+
+
+def tls_fault(tls: TlsConfig | None) -> str:
+    """Why no browser could be answered with these files, "" when all could; in the reader's language."""
+    if tls is None:
+        return ""
+    for path in (tls.certificate, tls.key):
+        try:
+            path.open("rb").close()
+        except OSError as exc:
+            return _("web.tls: {path} can't be read: {reason}").format(path=path, reason=foreign(exc.strerror or exc))
+    try:
+        # a key with a passphrase is refused: OpenSSL would ask for it at a terminal that a service has not
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.certificate, tls.key, password="")
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "reason", None) or exc
+        says = _(
+            "web.tls: {certificate} and {key} are no certificate and its key, in PEM, without passphrase: {reason}"
+        )
+        return says.format(certificate=tls.certificate, key=tls.key, reason=reason)
+    return ""
 
 
 def _is_loopback(listen: str) -> bool:

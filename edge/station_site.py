@@ -55,7 +55,8 @@ def station_parts(
     desk, place = site_desk(file, state_dir, clock), broker_place(file)
     if file.broker.run:
         write_config(desk.folders, place, overheard=True)
-    run = PrivateBroker(desk.folders, log, Overheard(emit, clock, log), ended).run if file.broker.run else None
+    broker = PrivateBroker(desk.folders, log, Overheard(emit, clock, log), ended, place)
+    run = broker.run if file.broker.run else None
     if file.broker.enroll is None:
         yield run
         return

@@ -18,7 +18,7 @@ from edge.logs import make_log
 from edge.redaction import guard
 from edge.registry import Registry, load_registry
 from edge.services import Log
-from edge.site_web import WebConfig
+from edge.site_web import WebConfig, tls_fault
 from edge.store.readers import Readers
 from edge.store.sql import Store
 from edge.summaries.work import Summariser
@@ -42,8 +42,10 @@ def open_web(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Itera
 
 
 def serve(plan: Plan, registry: Registry, *, log: Log) -> None:
-    """Serve the page until SIGTERM or SIGINT. Raises FatalError when the address can't be had."""
+    """Serve the page until SIGTERM or SIGINT. Raises FatalError when the address can't be had, or the certificate."""
     config = plan.file.web or WebConfig()
+    if fault := tls_fault(config.tls):
+        raise FatalError(fault)
     stop = threading.Event()
     with open_web(plan, registry, log=log, clock=SystemClock()) as web, background(web, stop) as threads:
         server = _Server(_uvicorn(config, web, threads), web)

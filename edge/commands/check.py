@@ -14,14 +14,16 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help=_("Print what the site would run as JSON."))] = False,
 ) -> None:
     """Check a site without running it. Faults go to standard error, one line each; exit 78."""
-    from ..config import check_complete, load_plan
+    from ..config import check_complete, check_logins, load_plan
+    from ..configuring.proposal import page_warnings, read_site
     from ..registry import load_registry
-    from ..site_web import risks_of
 
-    plan = load_plan(site, load_registry())
+    registry = load_registry()
+    plan = load_plan(site, registry)
     check_complete(plan)
-    for says, step in risks_of(plan.file.web) if plan.file.web else ():
-        typer.echo(_("{site}: look at this: {says}: {step}").format(site=site, says=says, step=step), err=True)
+    check_logins(site, read_site(site)[0], registry)
+    for says in page_warnings(plan):
+        typer.echo(_("{site}: look at this: {says}").format(site=site, says=says), err=True)
     found = {
         "site": str(site),
         "sources": [spec.name for spec, _config in plan.sources],

@@ -4,15 +4,19 @@ import contextlib
 import difflib
 import hashlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..config import Plan, check_complete, plan_from
-from ..errors import ConfigError, FatalError
+from ..config import Plan, check_complete, check_logins, plan_from
+from ..errors import ConfigError, EdgeError, FatalError
 from ..foreign import foreign
 from ..i18n import _
+from ..models.installed import InstalledModels
+from ..paths import models_dir
 from ..redaction import SHOWN, redacted
 from ..registry import Registry
+from ..site_web import risks_of, tls_fault
 from ..yaml_marks import parse
 
 LARGEST_TEXT = 1_000_000  # bytes; a site of 200 stations and 100 rules has 60,000
@@ -79,7 +83,7 @@ def propose(path: Path, text: str, registry: Registry, *, base: str = "") -> Pro
         return Proposal(path, text, base or now, tuple(faults), "", stale=stale)
     plan, found = _plan_of(path, text, old, registry)
     faults += found
-    warnings = _warnings_of(plan) if plan is not None else ()
+    warnings = tuple(_warnings_of(plan, parse(old).data)) if plan is not None else ()
     diff = diff_of(old, text, path.name)
     return Proposal(path, text, base or now, tuple(map(redacted, faults)), diff, warnings, stale)
 
@@ -105,14 +109,32 @@ def _without_secret(line: str) -> str:
     return line
 
 
-def _warnings_of(plan: Plan) -> tuple[str, ...]:
-    """Folders that are not there: no fault, because a disk may be plugged in later."""
-    folders = [(spec.name, getattr(config, "folder", None)) for spec, config in plan.sources]
-    return tuple(
-        _("{source}: the folder {folder} is not there yet").format(source=name, folder=folder)
-        for name, folder in folders
-        if isinstance(folder, Path) and not folder.is_dir()
-    )
+def _warnings_of(plan: Plan, was: object) -> Iterator[str]:
+    """What is not there on this machine as this user sees it, which is no fault: a disk may be plugged in later."""
+    for spec, config in plan.sources:
+        folder = getattr(config, "folder", None)
+        if isinstance(folder, Path) and not folder.is_dir():
+            yield _("{source}: the folder {folder} is not there yet").format(source=spec.name, folder=folder)
+    installed = InstalledModels(models_dir())
+    for name in dict.fromkeys(str(config.model) for _spec, config in plan.stages if hasattr(config, "model")):
+        try:
+            installed.card(name)
+        except EdgeError as exc:
+            yield str(exc)
+    yield from page_warnings(plan)
+    if plan.file.web is None and isinstance(was, dict) and "web" in was:
+        yield _("there is no `web:` any more: this page ends, and the way back is `tigrillo apply` in a terminal")
+
+
+def page_warnings(plan: Plan) -> Iterator[str]:
+    """What to look at in a site's `web:`, though the page would come up, or another user might see it otherwise."""
+    if (web := plan.file.web) is None:
+        return
+    yield from (f"{says}: {step}" for says, step in risks_of(web))
+    if fault := tls_fault(web.tls):
+        yield fault
+    if web.tiles is not None and not web.tiles.is_file():
+        yield _("web.tiles: the file {path} is not there").format(path=web.tiles)
 
 
 def _plan_of(path: Path, text: str, old: str, registry: Registry) -> tuple[Plan | None, list[str]]:
@@ -120,6 +142,7 @@ def _plan_of(path: Path, text: str, old: str, registry: Registry) -> tuple[Plan 
     try:
         plan = plan_from(text, path, registry)
         check_complete(plan)
+        check_logins(path, text, registry)
     except FatalError as exc:
         return None, str(exc).replace(f"{path}:", f"{path.name}:").splitlines()
     if plan.state_dir != state_dir_of(path, old):

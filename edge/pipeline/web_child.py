@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -13,6 +12,8 @@ from pathlib import Path
 
 from ..foreign import foreign
 from ..services import Log
+from ..site_web import TlsConfig, tls_fault
+from ..stations.addresses import why_not_listening
 
 MODULE = "server"  # by name, so that no arrow leads from the runtime to the page
 AGAIN_S = 2.0  # pause before one that ended is started again; doubled up to AGAIN_MOST_S
@@ -25,7 +26,10 @@ LISTENS = "0A"  # TCP_LISTEN in /proc/net/tcp, proc(5)
 
 @dataclass(slots=True)
 class WebChild:
-    """The process of a site's page. ended: told each time it ends by itself, with the reason. listen: its address."""
+    """The process of a site's page. ended: told each time it ends by itself, with the reason. listen: its address.
+
+    tls: its own, which is looked at when it ends.
+    """
 
     site: Path
     port: int
@@ -33,6 +37,7 @@ class WebChild:
     ended: Callable[[str], None] = lambda _reason: None
     command: tuple[str, ...] = ()  # for tests; ours when left out
     listen: str = "127.0.0.1"
+    tls: TlsConfig | None = None
     _process: subprocess.Popen[bytes] | None = None
     _endings: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -80,7 +85,8 @@ class WebChild:
             end_group(process)
         code = process.returncode
         reason = f"exit code {code}" if code >= 0 else f"signal {-code}"
-        return f"{reason}; {why_not_listening(self.listen, self.port) or 'its log says why'}"
+        why = why_not_listening(self.listen, self.port) or tls_fault(self.tls)
+        return f"{reason}; {why or 'its log says why'}"
 
 
 def end_group(process: subprocess.Popen[bytes]) -> None:
@@ -99,19 +105,6 @@ def _signal(process: subprocess.Popen[bytes], number: int) -> None:
             os.killpg(process.pid, number)
         except ProcessLookupError:  # it ended between the two lines
             return
-
-
-def why_not_listening(address: str, port: int) -> str:
-    """Why nobody could listen there now, "" when somebody could: the commonest reason for a page that ends."""
-    try:
-        found = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(found[0][4])
-            probe.listen(1)
-    except OSError as exc:
-        return f"{address}:{port}: {foreign(exc.strerror or exc)}"
-    return ""
 
 
 def listens(pid: int, port: int) -> bool:

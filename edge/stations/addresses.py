@@ -5,6 +5,8 @@ import ipaddress
 import socket
 import struct
 
+from ..foreign import foreign
+
 SIOCGIFADDR = 0x8915  # Linux, netdevice(7): the IPv4 address of an interface
 ELSEWHERE = ("192.0.2.1", 9)  # RFC 5737: nobody; nothing is sent, the route alone is asked for
 
@@ -28,6 +30,19 @@ def best_address() -> str:
         return found
     outward = [each for each in _addresses() if not ipaddress.ip_address(each).is_loopback]
     return outward[0] if outward else socket.gethostname()
+
+
+def why_not_listening(address: str, port: int) -> str:
+    """Why nobody could listen there now, "" when somebody could. address: "" for all of this machine."""
+    try:
+        found = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(found[0][4])
+            probe.listen(1)
+    except OSError as exc:
+        return f"{address}:{port}: {foreign(exc.strerror or exc)}"
+    return ""
 
 
 def _addresses() -> list[str]:

@@ -24,6 +24,7 @@ from ..i18n import _
 from ..link import Broker, Link, LinkLost
 from ..services import Log
 from ..tls import Tls
+from .addresses import why_not_listening
 from .authority import key_pem
 from .desk import Desk
 from .folders import PRIVATE, Folders, write_file
@@ -107,13 +108,14 @@ class PrivateBroker:
     """A mosquitto that runs as long as we do.
 
     overheard: reads what it prints; without one that goes to our own standard error. ended: told each time it ends by
-    itself, with the reason.
+    itself, with the reason. place: where it listens, for that reason.
     """
 
     folders: Folders
     log: Log
     overheard: Overheard | None = None
     ended: Callable[[str], None] = lambda _reason: None
+    place: BrokerPlace | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Keep it running until `stop` is set; one that ends is started again after a pause. Raises FatalError."""
@@ -135,8 +137,13 @@ class PrivateBroker:
                 return
             pause_s = AGAIN_S if time.monotonic() - began_s > WELL_S else min(pause_s * 2, AGAIN_MOST_S)
             self.log.error("broker.ended", code=process.returncode, again_in_s=pause_s)
-            self.ended(f"exit code {process.returncode}")
+            self.ended(self._why(process.returncode))
             stop.wait(pause_s)
+
+    def _why(self, code: int) -> str:
+        """Why it ended: a port that is taken is the commonest reason."""
+        taken = why_not_listening(self.place.listen, self.place.port) if self.place else ""
+        return f"exit code {code}" + (f"; {taken}" if taken else "")
 
     def _start(self, program: str) -> subprocess.Popen[bytes]:
         command = [program, "-c", str(self.folders.broker_config.absolute())]

@@ -30,9 +30,8 @@ class Tiles:
 
 
 def tiles_of(web: Web) -> Tiles | None:
-    """The site's tile file, which its YAML names from beside itself; None without one."""
-    named = web.config.tiles
-    return read_tiles(web.plan.path.parent / named) if named else None
+    """The site's tile file; None without one."""
+    return read_tiles(web.config.tiles) if web.config.tiles else None
 
 
 def read_tiles(path: Path) -> Tiles | None:

@@ -107,6 +107,22 @@ def running_broker(folders: Folders, port: int) -> Iterator[None]:
         thread.join(10)
 
 
+def test_a_broker_whose_port_is_taken_says_so(tmp_path):
+    stop, reasons = threading.Event(), []
+    with socket.create_server((HOST, 0)) as taken:
+        place = BrokerPlace(HOST, taken.getsockname()[1], HOST)
+        desk = open_desk(tmp_path / "state", site="t", names=[HOST], clock=SystemClock())
+        write_config(desk.folders, place)
+        broker = PrivateBroker(desk.folders, MemoryLog(), ended=reasons.append, place=place)
+        thread = threading.Thread(target=broker.run, args=(stop,))
+        thread.start()
+        wait_until(lambda: reasons)
+        stop.set()
+        thread.join(10)
+
+    assert reasons == [f"exit code 1; {HOST}:{place.port}: Address already in use"]
+
+
 @pytest.fixture
 def yard(tmp_path) -> Iterator[Yard]:
     state = tmp_path / "state"

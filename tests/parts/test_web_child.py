@@ -7,6 +7,7 @@ import threading
 from edge.fakes import MemoryLog
 from edge.pipeline import web_child
 from edge.pipeline.web_child import WebChild, listens
+from edge.site_web import TlsConfig
 from tests.e2e.waiting import free_port, wait_until
 
 SERVES = (sys.executable, "-m", "http.server", "--bind", "127.0.0.1")
@@ -104,3 +105,15 @@ def test_one_that_does_not_end_is_killed(tmp_path, monkeypatch):
 
     assert not thread.is_alive()
     assert child.snapshot()["pid"] is None
+
+
+def test_a_certificate_that_can_not_be_used_is_said_to_be_the_reason(tmp_path):
+    reasons, stop, files = [], threading.Event(), TlsConfig(certificate=tmp_path / "a.crt", key=tmp_path / "a.key")
+    child = WebChild(tmp_path / "site.yaml", free_port(), MemoryLog(), reasons.append, command=ENDS, tls=files)
+
+    thread = running(child, stop)
+    wait_until(lambda: reasons)
+    stop.set()
+    thread.join(10)
+
+    assert reasons == [f"exit code 3; web.tls: {tmp_path}/a.crt can't be read: No such file or directory"]

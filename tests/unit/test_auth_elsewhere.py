@@ -8,6 +8,8 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from edge.api import Identity, LoginSpec, NoticeRefused, hookimpl
+from edge.config import check_logins
+from edge.errors import ConfigError
 from edge.registry import load_registry
 from server.app import create_app
 from server.auth.desk import Desk
@@ -53,6 +55,14 @@ class Point:
 
     def load(self):
         return Plugin()
+
+
+def test_a_check_reads_the_settings_with_the_plugins_own_model(tmp_path):
+    registry = load_registry([Point()])
+
+    check_logins(tmp_path / "site.yaml", WITH_CLUB, registry)
+    with pytest.raises(ConfigError, match=r"web\.logins\.club\.adress: nothing is called 'adress' here; did you mean"):
+        check_logins(tmp_path / "site.yaml", WITH_CLUB.replace("{address:", "{adress:"), registry)
 
 
 @pytest.fixture

@@ -93,6 +93,36 @@ def test_a_file_that_was_edited_meanwhile_is_a_fault(site, registry):
     assert "was changed meanwhile" in fault
 
 
+def test_what_this_machine_has_not_is_said_before_it_is_tried(site, registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("TIGRILLO_MODELS", str(tmp_path / "models"))
+    (tmp_path / "inbox").mkdir()
+    site.write_text(SITE + "web: {}\n")
+    unseen = SITE.replace("[{use: motion}]", "[{use: detect, model: somebodys}]") + "web: {tiles: nowhere.pmtiles}\n"
+
+    without_page = propose(site, SITE, registry)
+    without_files = propose(site, unseen, registry)
+
+    assert without_page.is_good
+    assert ["no `web:` any more" in each for each in without_page.warnings] == [True]
+    assert without_files.is_good
+    model, tiles = without_files.warnings
+    assert "'somebodys' is not installed" in model
+    assert f"{tmp_path}/nowhere.pmtiles is not there" in tiles
+
+
+def test_a_misspelt_key_is_answered_with_the_keys_of_its_own_section(site, registry):
+    [page] = propose(site, SITE + "web: {colour: red}\n", registry).faults
+    [entry] = propose(site, SITE + "stations: [{name: cam-01, hight: 3}]\n", registry).faults
+    [near] = propose(site, SITE + "alerts: {heartbeat: {to: [ana], channels: [], silent_hours: 3}}\n", registry).faults[
+        :1
+    ]
+
+    assert "known here: listen, port, address, tls," in page
+    assert "spool_bytes" not in page
+    assert entry.endswith("known here: name, timezone, latitude, longitude, species_list")
+    assert "did you mean 'silent_h'?" in near
+
+
 def test_a_folder_that_is_not_there_is_a_warning(site, registry):
     assert propose(site, OTHER, registry).warnings == (f"watch: the folder {site.parent}/inbox is not there yet",)
     (site.parent / "inbox").mkdir()

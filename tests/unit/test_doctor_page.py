@@ -49,4 +49,4 @@ def test_a_certificate_that_is_not_there_is_named(tmp_path, registry):
 
     found = said(tmp_path, registry, "web: {tls: {certificate: cert.pem, key: key.pem}}")
 
-    assert found[1:] == [("bad", f"{tmp_path}/cert.pem can't be read")]
+    assert found[1:] == [("bad", f"web.tls: {tmp_path}/cert.pem can't be read: No such file or directory")]

@@ -25,7 +25,7 @@ LEVELS: tuple[frozenset[str], ...] = (
     frozenset({"inference", "alerts", "stations", "fieldwork", "species", "repeats", "privacy"}),
     frozenset({"site_web", "site_database"}),
     frozenset({"site_file", "wording"}),
-    frozenset({"site_alerts"}),
+    frozenset({"site_alerts", "settings"}),
     frozenset({"config"}),
     frozenset({"api", "configuring"}),
     frozenset({"pipeline", "station_site"}),
