@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from edge.api import Detection, Outcome, Services, Taxon, describe_lineage
 
 BOX_DIGITS, SCORE_DIGITS = 6, 4
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how what a spreadsheet computes begins
 LEAST_SIDE = 10**-BOX_DIGITS
 ONE, SOME = 1.0 - 2 * LEAST_SIDE, 2 * LEAST_SIDE  # what lies between stays within 0..1 when it is rounded
 HUMAN = "Homo sapiens"
@@ -118,17 +119,23 @@ def models_used(services: Services) -> str:
 
 
 class Table:
-    """Rows of a CSV file (RFC 4180, UTF-8, CRLF) as they come. file: opened for bytes. columns: () for no header."""
+    """Rows of a CSV file (RFC 4180, UTF-8, CRLF) as they come. file: opened for bytes. columns: () for no header.
 
-    def __init__(self, file: BinaryIO, columns: tuple[str, ...]) -> None:
+    for_spreadsheets: a text that a spreadsheet would take for a formula gets an apostrophe before it. Strangers name
+    files and write remarks, and `=HYPERLINK(…)` is run when somebody opens the table (OWASP, "CSV injection"). Not
+    where a standard says what stands in a field.
+    """
+
+    def __init__(self, file: BinaryIO, columns: tuple[str, ...], *, for_spreadsheets: bool = False) -> None:
         self._file = file
+        self._for_spreadsheets = for_spreadsheets
         self._text = io.StringIO()
         self._writer = csv.writer(self._text)
         self._waiting: list[tuple[Any, ...]] = [columns] if columns else []
 
     def add(self, row: tuple[Any, ...]) -> None:
         """Take one row, in the order of the columns; None is an empty field."""
-        self._waiting.append(row)
+        self._waiting.append(tuple(map(_harmless, row)) if self._for_spreadsheets else row)
         if len(self._waiting) >= LINES:
             self.flush()
 
@@ -140,3 +147,7 @@ class Table:
         self._file.write(self._text.getvalue().encode("utf-8", "replace"))
         self._text.seek(0)
         self._text.truncate()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

@@ -85,7 +85,7 @@ def _by_whom(review: Review | None) -> tuple[str, ...]:
 def open_export(path: Path, services: Services) -> Iterator[Exporter]:
     """A file that takes the place of `path` when the context is left without an error. Raises OSError."""
     with open_atomically(path) as file:
-        table = Table(file, COLUMNS)
+        table = Table(file, COLUMNS, for_spreadsheets=True)
         yield RowWriter(table, services)
         table.flush()
 

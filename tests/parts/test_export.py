@@ -92,7 +92,7 @@ def ids(store: Store, wanted: Wanted) -> list[str]:
 def exported(store: Store, name: str, folder: Path, wanted: Wanted | None = None) -> Path:
     wanted = wanted or Wanted()
     out = folder / f"out{FORMATS[name].suffix}"
-    stations = {"cam-1": Station("cam-1", "UTC", 2.2, -73.8)}
+    stations = {"cam-1": Station("cam-1", "UTC", 2.2, -73.8), "south": Station("south", "UTC", -4.6, -74.1)}
     services = fake_services(stations=stations, exporting=context_of(store, wanted.span))
     write_export(store, FORMATS[name], out, services, wanted)
     return out
@@ -159,6 +159,22 @@ def test_csv_has_a_row_a_detection(store: Store, tmp_path: Path) -> None:
     assert (rows[2]["taxon"], rows[2]["category"], rows[4]["latitude"]) == ("", "person", "")
     assert [row["light"] for row in rows] == ["", "night", "night", "night", ""]
     assert (rows[0]["infrared"], rows[0]["camera"], rows[0]["burst"]) == ("", "", "")
+
+
+@pytest.mark.parametrize("begins", ["=", "+", "-", "@", "\t"])
+def test_no_text_of_the_csv_is_a_formula_for_a_spreadsheet(tmp_path: Path, begins: str) -> None:
+    evil = f"{begins}HYPERLINK(1).jpg"
+    with Store(f"sqlite:///{tmp_path}/tigrillo.sqlite") as store:
+        spooled = replace(spooled_frame(), station="south", name=evil, camera=evil)
+        store.add_frames([(replace(spooled, received_at=NOW), 0)])
+        claimed = store.claim_next(NOW)
+        assert claimed
+        store.record(Outcome(claimed, (PictureResult(0, 0.0, (CAT,)),), 640, 480), now=NOW)
+        with exported(store, "csv", tmp_path).open(encoding="utf-8", newline="") as file:
+            (row,) = csv.DictReader(file)
+
+    assert (row["file"], row["camera"]) == (f"'{evil}", f"'{evil}")
+    assert (row["latitude"], row["longitude"]) == ("-4.6", "-74.1")
 
 
 def test_csv_tells_the_light_the_camera_and_the_burst(tmp_path: Path) -> None:
