@@ -1,5 +1,6 @@
 """The same for programs."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from .effort import Nights
 from .pages import First, Last, Taxon, effort_of, wanted_of
 from .period import Period, StationOf
 from .queries import Part, Row, finer, one_species, species
+from .richness import richness_of
 
 router = APIRouter()
 
@@ -35,10 +37,27 @@ class Species(BaseModel):
     last_at: datetime
 
 
+class Expected(BaseModel):
+    """How many species there may be: Chao1, bias-corrected, of the events of what is a species; a lower bound.
+
+    found, once, twice: how many were met, met once only, met twice. coverage: Good's. least: null where these numbers
+    tell nothing; low, high: its 95 % interval, null where nothing but what was found is expected.
+    """
+
+    found: int
+    once: int
+    twice: int
+    coverage: float
+    least: float | None
+    low: float | None
+    high: float | None
+
+
 class SpeciesList(BaseModel):
     """All of a time, the most events first; next is always null. unnamed_events: of animals without a name.
 
-    trap_nights: of all stations that are meant; exact: each of them has deployments.
+    trap_nights: of all stations that are meant; exact: each of them has deployments. expected: null of less than two
+    species.
     """
 
     items: list[Species]
@@ -46,6 +65,7 @@ class SpeciesList(BaseModel):
     unnamed_events: int
     trap_nights: int
     trap_nights_exact: bool
+    expected: Expected | None
 
 
 class Share(BaseModel):
@@ -75,11 +95,13 @@ def list_species(
     with web.readers.read() as connection:
         found = species(connection, wanted, principal.stations)
         effort = effort_of(connection, web, wanted, station_names(web, connection, principal), principal)
+    richness = richness_of(row.events for row in found.rows if row.rank == "species")
     return SpeciesList(
         items=[Species(**_told(row, effort)) for row in found.rows],
         unnamed_events=found.unnamed,
         trap_nights=effort.count,
         trap_nights_exact=effort.exact,
+        expected=Expected(**asdict(richness)) if richness else None,
     )
 
 

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 ROSE, RING, HUB = 220.0, 84.0, 12.0
 MOST_NAMES = 6
@@ -41,13 +40,21 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """A place of an axis. nights: trap-nights until there. anchor: of SVG, how its text stands."""
+
+    x: float
+    nights: int
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Curve:
-    """Steps: the points of a polyline, "x,y x,y". most: the highest value. since, until: what the axis spans."""
+    """Steps: the points of a polyline, "x,y x,y". most: the highest value. ticks: of the axis below."""
 
     points: str
     most: int
-    since: datetime
-    until: datetime
+    ticks: tuple[Tick, ...]
 
 
 def rose(hours: Sequence[int]) -> tuple[list[Sector], list[Mark]]:
@@ -81,16 +88,17 @@ def axis(bars: Sequence[Bar]) -> list[Mark]:
     return [Mark(round(min(max(bar.x + bar.width / 2, LEFT + 24), WIDE - 24), 1), TALL + 19, bar.name) for bar in shown]
 
 
-def accumulation(firsts: Sequence[datetime], since: datetime, until: datetime) -> Curve:
-    """How many species were known when. firsts: when each was first there."""
-    whole_s = max((until - since).total_seconds(), 1.0)
+def accumulation(firsts: Sequence[int], nights: int) -> Curve:
+    """How many species were known after how many trap-nights. firsts: after how many each was met; nights: all, > 0."""
     most = len(firsts)
     points = [(LEFT, TALL)]
-    for number, at in enumerate(sorted(firsts), 1):
-        x = LEFT + (WIDE - LEFT) * min(max((at - since).total_seconds() / whole_s, 0.0), 1.0)
+    for number, after in enumerate(sorted(firsts), 1):
+        x = LEFT + (WIDE - LEFT) * min(after / nights, 1.0)
         points += [(x, points[-1][1]), (x, TALL - (TALL - HEAD) * number / max(most, 1))]
     points.append((WIDE, points[-1][1]))
-    return Curve(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), most, since, until)
+    middle = [Tick((LEFT + WIDE) / 2, nights // 2, "middle")] if nights % 2 == 0 or nights > MOST_NAMES else []
+    ticks = (Tick(LEFT, 0, "start"), *middle, Tick(WIDE, nights, "end"))
+    return Curve(" ".join(f"{x:.1f},{y:.1f}" for x, y in points), most, ticks)
 
 
 def _radius(share: float) -> float:

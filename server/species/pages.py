@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -22,9 +21,12 @@ from ..web import Site, Web
 from . import charts
 from .effort import Nights, nights
 from .period import MOST_MONTHS, Month, Period, StationOf, Wanted, months_between, read_wanted
-from .queries import Found, Row, finer, newest, one_species, species
+from .queries import Found, finer, newest, one_species, species
+from .richness import richness_of
 
 router = APIRouter()
+LEAST_SPECIES = 2  # of which a curve says anything
+MOST_ONCE = 12  # names of those that were met once
 
 Taxon = Annotated[str, Path(max_length=120, pattern=r"^[^\x00-\x1f]*$", description="A scientific name.")]
 First = Annotated[Month, Query(alias="from")]
@@ -65,9 +67,9 @@ def species_page(
         effort=effort,
         stations=known,
         names=names_of([row.taxon for row in found.rows], speech),
-        curve=_curve(found, wanted, web),
+        **_growth(found, effort, speech),
         export=_export(wanted),
-        firsts=sorted((row for row in found.rows if row.rank == "species"), key=lambda row: row.first_at),
+        review=_review(wanted),
     )
 
 
@@ -100,7 +102,7 @@ def one_page(
         values["sectors"], values["hours"] = charts.rose(one.hours)
         events = {part.name: part.events for part in one.months}
         between = months_between(min(events), max(events)) if wanted.is_all else wanted.periods
-        values["bars"] = charts.bars([(month, events.get(month, 0)) for month in between[-MOST_MONTHS:]])
+        values["bars"] = charts.bars([(speech.month(each), events.get(each, 0)) for each in between[-MOST_MONTHS:]])
         values["axis"] = charts.axis(values["bars"])
     return render(
         request,
@@ -112,6 +114,7 @@ def one_page(
         names=names_of([taxon, *below], speech),
         finer=below,
         export=_export(wanted, taxon),
+        review=_review(wanted),
         **values,
     )
 
@@ -149,16 +152,24 @@ def _export(wanted: Wanted, taxon: str = "") -> Mapping[str, str]:
     return {name: value for name, value in said.items() if value}
 
 
-def _curve(found: Found, wanted: Wanted, web: Web) -> charts.Curve | None:
-    """How the number of species grew; None where there is nothing to see."""
-    firsts = _firsts(found.rows)
-    if len(firsts) < 2:
-        return None
-    now, span = web.clock.now(), wanted.days()
-    since = datetime.combine(span[0], time(), UTC) if span else min(firsts)
-    until = datetime.combine(span[1] + timedelta(days=1), time(), UTC) if span else now
-    return charts.accumulation(firsts, max(since, min(firsts) - timedelta(days=7)), min(until, now))
+def _review(wanted: Wanted) -> Mapping[str, str]:
+    """The same choice in the words of the review's filters."""
+    span = [each.isoformat() for each in wanted.days() or ()] or ["", ""]
+    said = {"station": wanted.station, "from": span[0], "to": span[1]}
+    return {name: value for name, value in said.items() if value}
 
 
-def _firsts(rows: Iterable[Row]) -> list[datetime]:
-    return [row.first_at for row in rows if row.rank == "species"]
+def _growth(found: Found, effort: Nights, speech: Speech) -> Mapping[str, Any]:
+    """How the number of species grew with effort, and how many there may be."""
+    species = sorted((row for row in found.rows if row.rank == "species"), key=lambda row: row.first_at)
+    firsts = [(row, effort.until(row.first_at.astimezone(speech.zone).date())) for row in species]
+    curve = None
+    if len(firsts) >= LEAST_SPECIES and effort.count:
+        curve = charts.accumulation([after for _row, after in firsts], effort.count)
+    return {
+        "firsts": firsts,
+        "curve": curve,
+        "dates": [effort.when(tick.nights) for tick in curve.ticks] if curve else [],
+        "richness": richness_of(row.events for row in species),
+        "once": [row.taxon for row in species if row.events == 1][:MOST_ONCE],
+    }

@@ -1,5 +1,6 @@
 """The species pages: sums of a time in both languages, never people, never stations of others."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -104,11 +105,34 @@ def test_rates_are_by_trap_nights(rig):
     assert told["items"][0]["per_100_trap_nights"] == pytest.approx(100 / 800)
 
 
+def test_species_are_plotted_against_the_trap_nights_until_each_was_met(rig):
+    page = rig.client().get("/species", params={"period": "all"}).text
+    [points] = re.findall(r'<polyline class="line" points="([^"]+)"', page)
+
+    places = [tuple(map(float, each.split(","))) for each in points.split()]
+    assert [x for x, _y in places] == [44.0, 44.0, 44.0, 610.2, 610.2, 640.0]  # after 0, and after 760 of 800
+    assert re.search(r"≈ 800 trap-nights</text>.*?Mar 10, 2026</text>", page)
+    assert re.search(r"<td>Jan 29, 2026</td><td class=\"number\">760</td><td>Puma</td>", page)
+
+
+def test_how_many_species_may_be_expected_is_the_same_on_the_page_and_in_the_api(rig):
+    client, asked = rig.client(), {"period": "all"}
+
+    told = client.get("/api/v1/species", params=asked).json()["expected"]
+
+    known = {"found": 2, "once": 1, "twice": 0, "coverage": 0.75, "least": 2.0, "low": None, "high": None}
+    assert told == known
+    page = client.get("/species", params=asked).text
+    assert "Hardly more than the 2 that were found" in page
+    assert 'href="/review?species=Panthera%20onca">Jaguar</a>' in page.replace("+", "%20")
+    assert client.get("/api/v1/species").json()["expected"] is None
+
+
 def test_the_page_of_a_species_has_plots_with_words_and_links_on(rig):
     page = rig.client("reviewer").get("/species/Puma concolor").text
 
     assert page.count('<svg class="plot') == page.count("<desc ") == 2
-    assert 'href="/review?species=Puma+concolor"' in page or 'href="/review?species=Puma%20concolor"' in page
+    assert 'href="/review?from=2025-04-01&amp;to=2026-03-31&amp;species=Puma+concolor"' in page.replace("%20", "+")
     assert "/media/" in page
     assert "/export?taxon=Puma" in page
     assert "/export" not in rig.client("viewer").get("/species/Puma concolor").text.split("<main", 1)[1]
