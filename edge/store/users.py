@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from ..errors import FatalError
 from ..i18n import _, mark
@@ -105,8 +105,7 @@ def by_name(connection: Connection, name: str) -> User | None:
 
 def by_email(connection: Connection, email: str) -> User | None:
     """The one active user with this address; None where two have it, because then nobody knows who asks."""
-    same = func.lower(users.c.email) == key_of(email)
-    found = connection.execute(select(users).where(same, users.c.email != "", users.c.active).limit(2)).mappings().all()
+    found = connection.execute(_with_email(email).limit(2)).mappings().all()
     return user_from(found[0]) if len(found) == 1 else None
 
 
@@ -183,7 +182,9 @@ def rehash(connection: Connection, user: User, password: str) -> None:
 
 
 def change_own(connection: Connection, pk: int, *, language: str | None = None, email: str | None = None) -> None:
-    """What people change themselves and nobody has to know about."""
+    """What people change themselves and nobody has to know about. Raises UserRefused for somebody else's address."""
+    if email and connection.scalar(_with_email(email).where(users.c.pk != pk).limit(1)) is not None:
+        raise UserRefused(mark("{email}: somebody else here has this address."), email=email.strip()[:80])
     values = {"language": language, "email": None if email is None else checked_email(email)}
     said = {name: value for name, value in values.items() if value is not None}
     if said:
@@ -238,6 +239,11 @@ def user_from(row: RowMapping | Mapping[str, Any]) -> User:
         row["password_at"],
         row["seen_at"],
     )
+
+
+def _with_email(email: str) -> Select[Any]:
+    """Active users with this address, in any case."""
+    return select(users).where(func.lower(users.c.email) == key_of(email), users.c.email != "", users.c.active)
 
 
 def _one(connection: Connection, condition: Any) -> User | None:

@@ -71,8 +71,15 @@ def account_page(request: Request, desk: TheDesk, _principal: Own) -> Response:
 
 
 @router.post("/account")
-def change_account(request: Request, desk: TheDesk, principal: Own, language: Text = "", email: Text = "") -> Response:
-    """Language and mail address."""
+def change_account(
+    request: Request, desk: TheDesk, principal: Own, language: Text = "", email: Text = "", own: Text = ""
+) -> Response:
+    """Language and mail address; another address, to which links for a new password go, needs one's own password."""
+    user = _account(request, desk).user
+    if email.strip() != user.email:
+        fault, status = _password_fault(request, desk, user, own)
+        if fault:
+            return _page(request, desk, errors={"own": fault}, status=status)
     try:
         desk.change(
             lambda connection: change_own(
@@ -89,22 +96,29 @@ def change_own_password(
     request: Request, desk: TheDesk, principal: Own, password: Text = "", new: Text = "", again: Text = ""
 ) -> Response:
     """Another password; all other log-ins end, and this one gets a new session."""
-    user, now, say = _account(request, desk).user, desk.web.clock.now(), speech_of(request).text
-    with desk.web.store.transaction() as connection:
-        if wait := throttle.count(connection, {f"account/{user.pk}": throttle.BY_NAME}, now):
-            return _page(request, desk, errors={"password": later_text(request, wait)}, status=429)
-    if not desk.hasher.verify(user.password, password):
-        return _page(request, desk, errors={"password": say(WRONG)}, status=422)
+    user, now = _account(request, desk).user, desk.web.clock.now()
+    fault, status = _password_fault(request, desk, user, password)
+    if fault:
+        return _page(request, desk, errors={"password": fault}, status=status)
     if fault := fault_of(new, principal.name) or (UNEQUAL if new != again else ""):
-        return _page(request, desk, errors={"new": say(fault)}, status=422)
+        return _page(request, desk, errors={"new": speech_of(request).text(fault)}, status=422)
     kept = desk.hasher.hash(new)
-
-    def work(connection: Connection) -> None:
-        throttle.forgive(connection, f"account/{user.pk}")
-        change_password(connection, user, kept, now=now, who=user.name)
-
-    desk.change(work, takes=True)
+    desk.change(lambda connection: change_password(connection, user, kept, now=now, who=user.name), takes=True)
     return let_in(request, desk, user, "/account", how="new password")
+
+
+def _password_fault(request: Request, desk: Desk, user: User, password: str) -> tuple[str, int]:
+    """(why this is not somebody's own password, in their language, and the status); ("", 200) when it is."""
+    tries = f"account/{user.pk}"
+    with desk.web.store.transaction() as connection:
+        wait = throttle.count(connection, {tries: throttle.BY_NAME}, desk.web.clock.now())
+    if wait:
+        return later_text(request, wait), 429
+    if not desk.hasher.verify(user.password, password):
+        return speech_of(request).text(WRONG), 422
+    with desk.web.store.transaction() as connection:
+        throttle.forgive(connection, tries)
+    return "", 200
 
 
 @router.post("/account/sessions/end")

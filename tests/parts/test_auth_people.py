@@ -124,6 +124,28 @@ def test_ones_own_password_changes_with_the_old_one_and_logs_out_everywhere_else
     assert there.get("/account").status_code == 303
 
 
+def test_another_mail_address_needs_the_password_for_links_to_a_new_one_go_there(rig):
+    ana = rig.log_in("Ana")
+
+    for own in ("", "a wrong password"):
+        assert ana.post("/account", {"email": "eve@example.org", "own": own}).status_code == 422
+        assert rig.user("Ana").email == "ana@example.org"
+
+    assert ana.post("/account", {"email": "ana@example.org", "language": "es"}).status_code == 303  # the same
+    assert ana.post("/account", {"email": "ana.new@example.org", "own": PASSWORD}).status_code == 303
+    assert rig.user("Ana").email == "ana.new@example.org"
+
+
+def test_nobody_takes_the_address_of_somebody_else_who_then_could_log_in_by_it_no_more(rig):
+    ada = rig.log_in("Ada")
+
+    answer = ada.post("/account", {"email": "ANA@example.org", "own": PASSWORD})
+
+    assert answer.status_code == 422
+    assert "somebody else here has this address" in answer.text
+    assert rig.user("Ada").email == ""
+
+
 def test_logging_out_everywhere_else_keeps_this_browser(rig):
     here, there = rig.log_in("Ana"), rig.log_in("Ana")
     other = rig.log_in("Ada")
