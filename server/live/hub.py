@@ -144,7 +144,7 @@ class Hub:
         return f"{self.boot}-{news.number or self._last}"
 
     def id_reached(self, stream: Stream, after: str) -> str:
-        """The id from which a stream misses nothing: all that came later waits in it. after: what it was opened with."""
+        """The id from which a stream misses nothing: what came later waits in it. after: what it was opened with."""
         with self._lock:
             first = stream.first
             if first is None:

@@ -7,7 +7,10 @@
   if (!light || !window.EventSource) return;
   const KINDS = ["encounter", "frame", "alert", "station", "quarantine", "summary", "reset"];
   const FIRST_MS = 2000, MOST_MS = 60000, HIDDEN_MS = 30000, SAY_AFTER_MS = 5000;
-  let source = null, last = "", pause = FIRST_MS, again = 0, hiding = 0, saying = 0;
+  const QUIET_MS = 40000; // the server says something each 15 s: a telephone without signal breaks no line, it only hears nothing
+  let source = null, last = "", pause = FIRST_MS, again = 0, hiding = 0, saying = 0, quiet = 0, heardAt = new Date();
+  // to who listens to the page it is no news that one which has just opened is live
+  setTimeout(() => light.setAttribute("role", "status"), 3000);
 
   function say(state, text) {
     if (light.dataset.state === state) return;
@@ -16,23 +19,39 @@
     light.hidden = false;
   }
 
-  function lost() {
-    if (saying || light.dataset.state === "lost") return;
-    const since = new Date().toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
-    saying = setTimeout(() => { saying = 0; say("lost", light.dataset.lost.replace("{time}", since)); }, SAY_AFTER_MS);
+  function heard(event) {
+    last = event.lastEventId;
+    heardAt = new Date();
+    clearTimeout(quiet);
+    quiet = setTimeout(broken, QUIET_MS);
+  }
+
+  function broken() {
+    close();
+    if (!saying && light.dataset.state !== "lost") {
+      const since = heardAt.toLocaleTimeString(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+      saying = setTimeout(() => { saying = 0; say("lost", light.dataset.lost.replace("{time}", since)); }, SAY_AFTER_MS);
+    }
+    // not all at once when the server comes back
+    again = setTimeout(open, pause * (0.5 + Math.random()));
+    pause = Math.min(pause * 2, MOST_MS);
   }
 
   function close() {
     clearTimeout(again);
+    clearTimeout(quiet);
     if (source) source.close();
     source = null;
   }
 
   function open() {
     close();
+    quiet = setTimeout(broken, QUIET_MS);
     source = new EventSource("/events" + (last ? "?last=" + encodeURIComponent(last) : ""));
+    source.onerror = broken;
+    source.addEventListener("alive", heard);
     source.addEventListener("ready", (event) => {
-      if (!last) last = event.lastEventId;
+      heard(event);
       pause = FIRST_MS;
       clearTimeout(saying);
       saying = 0;
@@ -40,25 +59,26 @@
     });
     for (const kind of KINDS) {
       source.addEventListener(kind, (event) => {
-        last = event.lastEventId;
+        heard(event);
         const detail = { ...JSON.parse(event.data), kind };
         document.dispatchEvent(new CustomEvent("live", { detail }));
       });
     }
-    source.onerror = () => {
-      close();
-      lost();
-      // not all at once when the server comes back
-      again = setTimeout(open, pause * (0.5 + Math.random()));
-      pause = Math.min(pause * 2, MOST_MS);
-    };
+  }
+
+  function openSoon() {
+    if (document.hidden) return;
+    pause = FIRST_MS;
+    open();
   }
 
   document.addEventListener("visibilitychange", () => {
     clearTimeout(hiding);
     if (document.hidden) hiding = setTimeout(close, HIDDEN_MS);
-    else if (!source) { pause = FIRST_MS; open(); }
+    else if (!source) openSoon();
   });
+  addEventListener("offline", () => { if (source) broken(); });
+  addEventListener("online", openSoon);
   addEventListener("pagehide", close);
   addEventListener("pageshow", (event) => { if (event.persisted) open(); });
   open();

@@ -5,17 +5,18 @@
   const list = document.getElementById("encounters");
   const more = document.getElementById("new-ones");
   const said = document.getElementById("said");
-  const TOP_PX = 250, MOST_CARDS = 120, MATTERS_MS = 30000;
+  const TOP_PX = 250, MOST_CARDS = 120, MATTERS_MS = 30000, AGAIN_MS = 10000;
   const waiting = new Map(); // id → card
-  let asked = 0;
+  let asked = 0, renewing = false;
 
   function ago() {
-    const form = new Intl.RelativeTimeFormat(document.documentElement.lang, { numeric: "auto" });
-    const steps = [["year", 31557600], ["month", 2629800], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+    const form = new Intl.RelativeTimeFormat(document.documentElement.lang);
+    // steps and rounding as the server has them (Babel's format_timedelta): else texts change as soon as they are here
+    const steps = [["year", 31536000], ["month", 2592000], ["week", 604800], ["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
     for (const each of document.querySelectorAll("[data-ago]")) {
       const seconds = (Date.parse(each.dataset.ago) - Date.now()) / 1000;
-      const [unit, size] = steps.find(([, length]) => Math.abs(seconds) >= length) || steps.at(-1);
-      each.textContent = form.format(Math.trunc(seconds / size), unit);
+      const [unit, size] = steps.find(([, length]) => Math.abs(seconds) >= 0.85 * length) || steps.at(-1);
+      each.textContent = form.format(Math.round(seconds / size), unit);
     }
   }
   setInterval(ago, 30000);
@@ -39,7 +40,6 @@
     const later = [...list.children].find((each) => Number(each.dataset.at) <= Number(card.dataset.at));
     list.insertBefore(card, later || null);
     document.getElementById("none")?.remove();
-    while (list.children.length > MOST_CARDS) list.lastElementChild.remove();
   }
 
   function show() {
@@ -47,6 +47,7 @@
     waiting.clear();
     more.hidden = true;
     ago();
+    if (list.children.length > MOST_CARDS) anew(true); // what was cut off at the end, "Older" would not bring back
   }
 
   function take(detail) {
@@ -70,29 +71,52 @@
   more?.addEventListener("click", () => {
     show();
     scrollTo({ top: 0 });
-    list.querySelector("a")?.focus({ preventScroll: true });
+    list.querySelector("h2 a")?.focus({ preventScroll: true });
   });
 
-  async function anew(...ids) {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
-    if (!answer.ok) return;
+  // A keyboard that asked for older ones goes on at the first of them.
+  let before = null;
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    before = detail.target.id === "older" && detail.target.contains(document.activeElement) ? list.lastElementChild : null;
+  });
+  document.addEventListener("htmx:afterSettle", () => {
+    before?.nextElementSibling?.querySelector("h2 a").focus({ preventScroll: true });
+    before = null;
+  });
+
+  // The page of now, for one that missed too much. What it lists goes among the rest, or in its place where there is a gap.
+  async function anew(whole = false) {
+    if (renewing) return;
+    renewing = true;
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } }).catch(() => null);
+    renewing = false;
+    if (!answer) setTimeout(anew, AGAIN_MS, whole);
+    if (!answer?.ok || answer.redirected) return;
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    for (const id of ids) {
+    const cards = [...page.querySelectorAll("#encounters > li")];
+    const parts = ["matters"];
+    waiting.clear();
+    more.hidden = true;
+    if (!whole && cards.some((card) => document.getElementById(card.id))) cards.forEach(put);
+    else parts.push("encounters", "older");
+    for (const id of parts) {
       const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
       if (old && fresh) old.replaceChildren(...fresh.children);
     }
+    if (cards.length) document.getElementById("none")?.remove();
     if (window.htmx) window.htmx.process(document.getElementById("main"));
   }
 
   document.addEventListener("live", ({ detail }) => {
-    if (detail.kind === "reset") { anew("encounters", "matters", "older"); return; }
-    if (detail.kind === "encounter" && detail.html && list?.dataset.first) take(detail);
-    else if (!asked && document.getElementById("matters")) {
+    if (!list?.dataset.first) return;
+    if (detail.kind === "reset") anew();
+    else if (detail.kind === "encounter" && detail.html) take(detail);
+    else if (!asked) {
       // what matters is asked for now and then, at another moment by every reader
       asked = setTimeout(async () => {
-        const answer = await fetch("/now/matters");
-        if (answer.ok) document.getElementById("matters").innerHTML = await answer.text();
         asked = 0;
+        const answer = await fetch("/now/matters").catch(() => null);
+        if (answer?.ok && !answer.redirected) document.getElementById("matters").innerHTML = await answer.text();
       }, MATTERS_MS * (0.5 + Math.random()));
     }
   });

@@ -169,7 +169,8 @@ def test_a_stream_begins_with_the_id_that_misses_nothing_and_goes_on_saying_it_w
             await late.until(2)
             hub.publish([News("frame", "cam-02")])
             while ("alive", f"{hub.boot}-3") not in {(event, name) for name, event, _data in elsewhere.events}:
-                await anyio.sleep(0.01)
+                elsewhere.more = anyio.Event()
+                await elsewhere.more.wait()
 
         await read(hub, [late, elsewhere], meanwhile)
         got.append(late)
