@@ -53,6 +53,10 @@ class Speech:
             return "–"
         return _date(at.astimezone(zone or self.zone).date() if isinstance(at, datetime) else at, self._locale)
 
+    def month(self, text: str) -> str:
+        """A month as the record writes it, "2026-11", as people do: nov. 2026."""
+        return format_date(date.fromisoformat(f"{text}-01"), "LLL y", self._locale)
+
     def ago(self, at: datetime | None, now: datetime) -> str:
         """As in "3 hours ago"; "–" for none."""
         if at is None:

@@ -33,7 +33,7 @@ STATES = {  # of a message
     "sending": mark("is being sent"),
     "sent": mark("sent"),
     "failed": mark("failed"),
-    "dropped": mark("dropped"),
+    "dropped": mark("not sent"),
     "digest": mark("waits for the digest"),
     "digested": mark("told in the digest"),
 }

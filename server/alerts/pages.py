@@ -37,7 +37,7 @@ WORDS = {
     "sending": mark("is being sent"),
     "sent": mark("sent"),
     "failed": mark("failed"),
-    "dropped": mark("dropped"),
+    "dropped": mark("not sent"),
     "digest": mark("waits for the digest"),
     "digested": mark("told in the digest"),
     "works": mark("works"),
