@@ -128,6 +128,7 @@ ROUTES: Mapping[str, str] = {
     # system
     "GET /system": "manage",
     "GET /system/quarantine": "manage",
+    "POST /system/quarantine/retry": "manage",
     "POST /system/quarantine/{pk}/retry": "manage",
     "GET /system/configuration": "administer",
     "POST /system/configuration/check": "administer",
@@ -136,6 +137,7 @@ ROUTES: Mapping[str, str] = {
     "GET /system/audit": "administer",
     "GET /api/v1/system": "manage",
     "GET /api/v1/system/quarantine": "manage",
+    "POST /api/v1/system/quarantine/retry": "manage",
     "POST /api/v1/system/quarantine/{pk}/retry": "manage",
     "GET /api/v1/system/audit": "administer",
     "GET /api/v1/system/configuration": "administer",

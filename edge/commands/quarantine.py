@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ..config import Plan
 
+MOST_PK = 2**31 - 1  # of a row
 app = typer.Typer(no_args_is_help=True, cls=Group)
 command = partial(app.command, cls=Command)
 
@@ -60,26 +61,37 @@ def list_(
 
 @command(
     "retry",
-    short_help=_("Have a frame in quarantine looked at again."),
+    short_help=_("Have a frame in quarantine, or all of them, looked at again."),
     help=_(
         "Have a frame in quarantine looked at again, from its first attempt: after an update, or when its file was put "
-        "right. What never became a frame can't be; have it sent or copied anew. Who did it is kept in the audit."
+        "right; with --all every one, 10,000 at once. What never became a frame can't be; have it sent or copied anew. "
+        "Who did it is kept in the audit."
     ),
 )
 def retry(
-    number: Annotated[int, typer.Argument(metavar="NUMBER", help=_("As `quarantine list` gives it."))],
+    number: Annotated[
+        int | None, typer.Argument(metavar="NUMBER", help=_("As `quarantine list` gives it."), show_default=False)
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help=_("All of them, instead of one."))] = False,
     by: Annotated[str, typer.Option("--by", help=_("Who answers for it; the user who runs this when left out."))] = "",
     site: SiteOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """One frame."""
+    """One frame, or all."""
     from ..chores import do
     from ..clock import SystemClock
 
-    values = {"pk": number, "who": by.strip() or getpass.getuser()}
-    said = do(_plan(site), "quarantine.retry", values, clock=SystemClock())
-    told = _("{station}/{frame} waits to be looked at again").format(**said)
-    typer.echo(json.dumps(dict(said), ensure_ascii=False) if as_json else told)
+    if (number is None) is not every:
+        raise typer.BadParameter(_("say which one, or --all"), param_hint="NUMBER")
+    what, which = ("quarantine.retry_all", {"upto": MOST_PK}) if every else ("quarantine.retry", {"pk": number})
+    values = {"who": by.strip() or getpass.getuser(), **which}
+    said = do(_plan(site), what, values, clock=SystemClock())
+    if as_json:
+        typer.echo(json.dumps(dict(said), ensure_ascii=False))
+    elif every:
+        typer.echo(_("frames that wait to be looked at again: {count}; files that are gone: {gone}").format(**said))
+    else:
+        typer.echo(_("{station}/{frame} waits to be looked at again").format(**said))
 
 
 def _plan(site: "Path | None") -> "Plan":

@@ -13,7 +13,7 @@ from ..fieldwork.changes import write_json
 from ..privacy.originals import Originals
 from ..repeats.keeping import decide, from_json, keep_found
 from ..services import Log
-from ..store.quarantine import retry
+from ..store.quarantine import retry, retry_all
 from ..store.sql import Store
 from .requests import Handler, Requests
 from .runner import Failed, attempt
@@ -56,6 +56,7 @@ def handlers(
         "repeats.found": keep,
         "repeats.decide": decided,
         "quarantine.retry": partial(retry, store, clock),
+        "quarantine.retry_all": partial(retry_all, store, clock),
         **(_of_originals(originals) if originals else {}),
         **({"configuration.apply": partial(_apply, desk, changed)} if desk else {}),
     }

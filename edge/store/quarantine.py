@@ -1,6 +1,6 @@
 """What is in quarantine: frames that could not be looked at, and what never became a frame; and frames tried again."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,9 @@ from ..errors import FatalError
 from ..i18n import _
 from .schema import audit, frames, quarantine
 from .sql import Store
+
+MOST_RETRIED = 10_000  # frames of one request: it is one transaction, and each file is looked for
+FEW = 500  # values of one IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +83,43 @@ def retry(store: Store, clock: Clock, values: Mapping[str, Any]) -> Mapping[str,
             raise FatalError(_("frame {id} is not in quarantine any more").format(id=row.id))
         if not row.path or not Path(row.path).is_file():
             raise FatalError(_("frame {id}: its file is gone: {path}").format(id=row.id, path=row.path or "–"))
-        connection.execute(
-            update(frames)
-            .where(frames.c.pk == row.frame_pk)
-            .values(state="spooled", attempts=0, not_before=None, reason="", recorded_at=None)
-        )
-        connection.execute(delete(quarantine).where(quarantine.c.frame_pk == row.frame_pk))
+        _take_out(connection, [row.frame_pk])
         subject = f"frame {row.station}/{row.id}"
         said = {"at": clock.now(), "who": who, "action": "quarantine.retry", "subject": subject}
         connection.execute(insert(audit).values(**said, details={"reason": row.reason}))
     return {"station": row.station, "frame": row.id}
+
+
+def retry_all(store: Store, clock: Clock, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The same for all frames at once, MOST_RETRIED at most; {"count", "gone": those whose files are not there}.
+
+    values: who; upto: the newest number that they have seen, so that what came since waits for a look; stations: of
+    these alone, None for all. The audit has one row, with the number of frames.
+    """
+    who, upto, stations = str(values["who"]), int(values["upto"]), values.get("stations")
+    query = (
+        select(quarantine.c.frame_pk, frames.c.path)
+        .join_from(quarantine, frames, frames.c.pk == quarantine.c.frame_pk)
+        .where(quarantine.c.pk <= upto, frames.c.state == "quarantined")
+        .order_by(quarantine.c.pk.desc())
+        .limit(MOST_RETRIED)
+    )
+    if stations is not None:
+        query = query.where(frames.c.station.in_(sorted(map(str, stations))))
+    with store.transaction() as connection:
+        found = {row.frame_pk: row.path for row in connection.execute(query)}
+        there = [pk for pk, path in found.items() if path and Path(path).is_file()]
+        said = {"count": len(there), "gone": len(found) - len(there)}
+        if there:
+            _take_out(connection, there)
+            row = {"at": clock.now(), "who": who, "action": "quarantine.retry", "subject": f"{len(there)} frames"}
+            connection.execute(insert(audit).values(**row, details=said | {"upto": upto}))
+    return said
+
+
+def _take_out(connection: Connection, frame_pks: Sequence[int]) -> None:
+    for start in range(0, len(frame_pks), FEW):
+        few = frame_pks[start : start + FEW]
+        anew = {"state": "spooled", "attempts": 0, "not_before": None, "reason": "", "recorded_at": None}
+        connection.execute(update(frames).where(frames.c.pk.in_(few)).values(**anew))
+        connection.execute(delete(quarantine).where(quarantine.c.frame_pk.in_(few)))

@@ -13,12 +13,12 @@ from edge.errors import EdgeError
 from edge.store.quarantine import page_of
 
 from ..api import cursor
-from ..api.words import NO_NUL, After, Key, Limit
+from ..api.words import MOST, NO_NUL, After, Key, Limit
 from ..needs import Admin, Manager
 from ..web import Site
 from .configuration import apply_text
 from .look import history_of, look
-from .pages import retry_one
+from .pages import retry_all, retry_one
 from .queries import audited
 
 router = APIRouter()
@@ -76,6 +76,21 @@ class QuarantineOut(BaseModel):
 
     items: list[QuarantinedOut]
     next: str | None
+
+
+class UptoIn(BaseModel):
+    """upto: the pk of the newest row that somebody has looked at; what came since stays."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    upto: int = Field(ge=1, le=MOST)
+
+
+class RetriedOut(BaseModel):
+    """count: frames that are looked at again. gone: those that are not, because their files are not there."""
+
+    count: int
+    gone: int
 
 
 class AuditedOut(BaseModel):
@@ -195,6 +210,12 @@ def quarantine(web: Site, principal: Manager, after: After = "", limit: Limit = 
 def retry(web: Site, principal: Manager, pk: Key) -> dict[str, str]:
     """Its station and id; 409 with the reason when it can't be."""
     return retry_one(web, principal, pk)
+
+
+@router.post("/system/quarantine/retry", summary="Have all frames in quarantine looked at again")
+def retry_every(web: Site, principal: Manager, which: UptoIn) -> RetriedOut:
+    """10,000 at most; who sees some stations only has theirs looked at again."""
+    return RetriedOut(**retry_all(web, principal, which.upto))
 
 
 @router.get("/system/audit", summary="Who did what")

@@ -8,10 +8,10 @@ from fastapi.responses import RedirectResponse, Response
 from edge.chores import do
 from edge.errors import EdgeError
 from edge.i18n import mark, speaking
-from edge.store.quarantine import page_of
+from edge.store.quarantine import MOST_RETRIED, page_of
 
 from ..api import cursor
-from ..api.words import NO_NUL, Key
+from ..api.words import MOST, NO_NUL, Key
 from ..needs import Admin, Manager
 from ..page import render, speech_of
 from ..rights import Principal
@@ -24,6 +24,7 @@ router = APIRouter()
 router.include_router(configuration.router)
 ROWS = 50
 After = Annotated[str, Query(max_length=2000)]
+Upto = Annotated[int, Form(ge=1, le=MOST)]
 VERBS = {
     "capture": mark("capture"),
     "receive": mark("receive"),
@@ -59,12 +60,20 @@ def system(request: Request, web: Site, principal: Manager) -> Response:
 
 
 @router.get("/system/quarantine", response_class=Response)
-def quarantine(request: Request, web: Site, principal: Manager, after: After = "") -> Response:
-    """What could not be looked at, the newest first."""
-    return _quarantine(request, web, principal, after)
+def quarantine(
+    request: Request,
+    web: Site,
+    principal: Manager,
+    after: After = "",
+    again: Annotated[int, Query(ge=0, le=MOST_RETRIED)] = 0,
+) -> Response:
+    """What could not be looked at, the newest first. again: so many are looked at again now."""
+    return _quarantine(request, web, principal, after, again=again)
 
 
-def _quarantine(request: Request, web: Web, principal: Principal, after: str = "", *, refused: str = "") -> Response:
+def _quarantine(
+    request: Request, web: Web, principal: Principal, after: str = "", *, refused: str = "", again: int = 0
+) -> Response:
     before = int(str(cursor.decode(web, "quarantine", after)[0])) if after else None
     with web.readers.read() as connection:
         rows = page_of(connection, before=before, limit=ROWS + 1, stations=principal.stations)
@@ -78,6 +87,8 @@ def _quarantine(request: Request, web: Web, principal: Principal, after: str = "
         following=following,
         first=not after,
         refused=refused,
+        after=after,
+        again=again,
     )
 
 
@@ -91,7 +102,26 @@ def retry(
             retry_one(web, principal, pk)
     except EdgeError as exc:
         return _quarantine(request, web, principal, after, refused=str(exc))
-    return RedirectResponse("/system/quarantine" + (f"?after={after}" if after else ""), 303)
+    return RedirectResponse(f"/system/quarantine?again=1{f'&after={after}' if after else ''}", 303)
+
+
+@router.post("/system/quarantine/retry", response_class=Response)
+def retry_every(request: Request, web: Site, principal: Manager, upto: Upto) -> Response:
+    """Have all looked at again that were there when the page was."""
+    try:
+        with speaking(speech_of(request).language):
+            said = retry_all(web, principal, upto)
+    except EdgeError as exc:
+        return _quarantine(request, web, principal, refused=str(exc))
+    return RedirectResponse(f"/system/quarantine?again={said['count']}", 303)
+
+
+def retry_all(web: Web, principal: Principal, upto: int) -> dict[str, int]:
+    """{count, gone}: frames that are looked at again now, and those whose files are not there. Raises FatalError."""
+    stations = None if principal.stations is None else sorted(principal.stations)
+    values = {"upto": upto, "stations": stations, "who": principal.name}
+    said = do(web.plan, "quarantine.retry_all", values, clock=web.clock)
+    return {name: int(said[name]) for name in ("count", "gone")}
 
 
 def retry_one(web: Web, principal: Principal, pk: int) -> dict[str, str]:

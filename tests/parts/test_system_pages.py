@@ -153,10 +153,33 @@ def test_a_frame_is_tried_again_from_the_page_and_audited(rig):
 
     assert "not a &lt;picture&gt;" in before
     assert row["can_retry"] is True
-    assert (answer.status_code, answer.headers["location"]) == (303, "/system/quarantine")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/system/quarantine?again=1")
+    assert "To be looked at again: 1" in client.get(answer.headers["location"]).text
     assert rig.store.claim_next(NOW).id == "a"
     assert "Nothing is in quarantine" in client.get("/system/quarantine").text
     assert "quarantine.retry" in rig.client("admin").get("/system/audit").text
+
+
+def test_all_that_somebody_saw_are_tried_again_and_none_of_other_stations(rig):
+    for name, station in (("a", "cam-01"), ("b", "cam-01"), ("c", "cam-02")):
+        quarantined(rig, name, station)
+    quarantined(rig, "gone", file=False)
+    client = rig.client("manager", name="ana", stations=["cam-01"], follow_redirects=False)
+    page = client.get("/system/quarantine").text
+    newest = max(row["pk"] for row in client.get("/api/v1/system/quarantine").json()["items"])
+    quarantined(rig, "later")
+
+    answer = client.post("/system/quarantine/retry", data={"upto": newest})
+
+    assert f'name="upto" value="{newest}"' in page
+    assert answer.headers["location"] == "/system/quarantine?again=2"
+    assert "To be looked at again: 2" in client.get(answer.headers["location"]).text
+    everybody = rig.client("manager", name="ben")
+    left = [row["frame"] for row in everybody.get("/api/v1/system/quarantine").json()["items"]]
+    assert left == ["later", "gone", "c"]
+    assert everybody.post("/api/v1/system/quarantine/retry", json={"upto": 2**63 - 1}).json() == {"count": 2, "gone": 1}
+    rows = rig.client("admin").get("/api/v1/system/audit?action=quarantine.retry").json()["items"]
+    assert [(row["who"], row["subject"]) for row in rows] == [("ben", "2 frames"), ("ana", "2 frames")]
 
 
 def test_a_retry_that_is_refused_says_why(rig):

@@ -7,7 +7,7 @@ import pytest
 from edge.clock import SteppedClock
 from edge.errors import FatalError
 from edge.model import CaptureTime, SpooledFrame
-from edge.store.quarantine import page_of, retry
+from edge.store.quarantine import page_of, retry, retry_all
 from edge.store.schema import audit
 from edge.store.sql import Store
 
@@ -93,3 +93,22 @@ def test_pages_go_on_where_the_last_ended_and_stay_within_ones_stations(store, t
     assert [row.name for row in first + rest] == ["x", "c.jpg", "b.jpg", "a.jpg"]
     assert [row.frame for row in shown(store, stations=frozenset({"cam-01"}))] == ["c", "b", "a"]
     assert shown(store, stations=frozenset({"cam-02"})) == []
+
+
+def test_all_are_taken_again_but_those_whose_files_are_gone(store, tmp_path):
+    for name in "abc":
+        quarantined(store, tmp_path, name)
+    (tmp_path / "b.jpg").unlink()
+    store.quarantine_other(source="mqtt", name="x", reason="unknown topic", path="", now=NOW)
+    newest, *_older = shown(store)
+
+    first = retry_all(store, SteppedClock(), {"upto": newest.pk, "who": "ana", "stations": None})
+    second = retry_all(store, SteppedClock(), {"upto": newest.pk, "who": "ana", "stations": None})
+
+    assert (first, second) == ({"count": 2, "gone": 1}, {"count": 0, "gone": 1})
+    assert [row.name for row in shown(store)] == ["x", "b.jpg"]
+    with store.reading() as connection:
+        [audited] = connection.execute(audit.select()).all()
+    assert (audited.action, audited.subject) == ("quarantine.retry", "2 frames")
+    again = [store.claim_next(NOW) for _time in range(3)]
+    assert [each and (each.id, each.attempts) for each in again] == [("a", 1), ("c", 1), None]
