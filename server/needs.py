@@ -46,10 +46,12 @@ class Lacks(HTTPException):
 async def known(request: Request) -> Principal | None:
     """Who asks, if anybody is known; from here on `_` speaks their language, and English to a program with a token."""
     knows: Knows = request.app.state.knows
+    usual = web_of(request).plan.file.site.language
+    speak(language_of(request, usual))  # before, too: what is forged is refused in there
     principal = await knows(request)
     request.state.principal = principal
     is_program = principal is not None and principal.via == "token"
-    speak("en" if is_program else language_of(request, web_of(request).plan.file.site.language))
+    speak("en" if is_program else language_of(request, usual))
     return principal
 
 

@@ -67,13 +67,14 @@ def problem(
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    if isinstance(error, NotKnown) and request.method == "GET" and not request.url.path.startswith("/api/"):
-        return _to_log_in(request)
+    is_page = not request.url.path.startswith("/api/")
+    if is_page and isinstance(error, NotKnown):
+        return _to_log_in(request) if request.method == "GET" else problem(request, 401)
     await _who(request)
     detail = str(error.detail or "")
     if isinstance(error, Forged):
         return problem(request, 403, detail, words=FORGED)
-    if isinstance(error, Lacks) and not request.url.path.startswith("/api/"):
+    if is_page and isinstance(error, Lacks):
         return problem(request, 403, lacks=error.right)
     answer = problem(request, error.status_code, detail)
     answer.headers.update(error.headers or {})

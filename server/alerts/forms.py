@@ -1,5 +1,6 @@
 """A rule as a form's fields, and back; what the form has no field for stays as it is in the site's YAML."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from starlette.datastructures import FormData
 
 from edge.alerts.hours import parse_weekday
+from edge.i18n import _, mark
 
 TEXTS = ("name", "severity")
 LISTS = ("taxon", "group", "hours")  # one field, names with commas
@@ -15,6 +17,26 @@ ALWAYS_LISTS = ("to", "channels", "stations", "zones")
 NUMBERS = ("min_score", "min_count", "first_in_days", "cooldown_min", "max_age_min")
 FLAGS = {"shows_people": False, "enabled": True}  # name → what it is where nothing is said
 DEFAULTS = {"severity": "warning"}
+LABELS = {  # of the form's fields, for what is wrong with one
+    "name": mark("Name"),
+    "taxon": mark("Animals"),
+    "group": mark("Groups"),
+    "category": mark("Or anything that is"),
+    "min_score": mark("Least score"),
+    "min_count": mark("Least number in the picture"),
+    "first_in_days": mark("Only the first in so many days"),
+    "hours": mark("Hours"),
+    "sun": mark("Light"),
+    "weekdays": mark("Weekdays"),
+    "stations": mark("Stations"),
+    "zones": mark("Zones"),
+    "to": mark("Whom it tells"),
+    "channels": mark("Channels with addressees of their own"),
+    "severity": mark("Severity"),
+    "cooldown_min": mark("Pause, minutes"),
+    "max_age_min": mark("Not live when older than, minutes"),
+}
+_PLACE = re.compile(r"(?:\d+:\d+ )?rules\[\d+\]\.(\w+)(?:\[\d+\])?: ")  # where a fault of the file says that it is
 FIELDS = (*TEXTS, *LISTS, *CHOICES, *NUMBERS, *FLAGS)
 LONGEST = 2000  # characters of one field
 MOST = 500  # values of one field
@@ -61,6 +83,13 @@ def values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
     shown |= {name: "" if entry.get(name) is None else str(entry[name]) for name in NUMBERS}
     shown |= {name: bool(entry.get(name, usual)) for name, usual in FLAGS.items()}
     return shown
+
+
+def of_field(fault: str) -> str:
+    """A fault of the site's file with the label of its field in the place of line, column and key."""
+    found = _PLACE.match(fault)
+    label = LABELS.get(found[1]) if found else None
+    return f"{_(label)}: {fault[found.end() :]}" if found and label else fault
 
 
 def others_of(entry: Mapping[str, Any]) -> list[str]:

@@ -220,6 +220,7 @@ def editor(
 ) -> HTMLResponse:
     """The editor's page. text: the YAML as it was entered. faults: of the site with this rule."""
     plan = web.plan
+    told = [each.removeprefix(f"{plan.path.name}:") for each in faults or []]
     with web.readers.read() as connection:
         stations = station_names(web, connection, principal)
     return render(
@@ -232,7 +233,7 @@ def editor(
         others=forms.others_of(entry),
         as_yaml=as_yaml,
         text=text or written(entry),
-        faults=[each.removeprefix(f"{plan.path.name}:") for each in faults or []],
+        faults=[each if as_yaml else forms.of_field(each) for each in told],
         stations=stations,
         zones=sorted(plan.file.zones),
         groups=sorted({*plan.file.groups, "cats", "felinos", "poachers", "cazadores"}),

@@ -252,8 +252,8 @@ def drafted(rig: WebRig, client, **fields) -> str:
     ("fields", "said"),
     [
         ({"taxon": "Felidaee"}, "Felidae"),
-        ({"min_score": "80"}, "min_score"),
-        ({"min_score": "much"}, "min_score"),
+        ({"min_score": "80"}, "Least score"),
+        ({"min_score": "much"}, "Least score"),
         ({"name": "people"}, "people"),
         ({"name": "a\nb"}, "printable"),
         ({"hours": "25:00-26:00"}, "hours"),

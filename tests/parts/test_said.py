@@ -11,6 +11,7 @@ from edge.errors import FatalError
 from edge.i18n import _
 from edge.logs import make_log
 from edge.pipeline.requests import Requests
+from tests.auth_rig import AuthRig
 from tests.web_rig import SharedApp, WebRig
 
 ES = {"accept-language": "es-CO"}
@@ -42,7 +43,15 @@ def main_of(answer):
         ("manager", "get", "/stations/cam-01/deployment?id=nope", None, 404, "no existe esa instalación"),
         ("manager", "post", "/stations/cam-01/command", {}, 422, "falta este valor"),
         ("manager", "get", "/alerts/rules/drafts/nope", None, 404, "haga el cambio de nuevo"),
-        ("manager", "post", "/alerts/rules/edit", {"min_score": "7"}, 422, "falta: agregue `name: …`"),
+        ("manager", "post", "/alerts/rules/edit", {"min_score": "7"}, 422, "Nombre: falta: agregue `name: …`"),
+        (
+            "manager",
+            "post",
+            "/alerts/rules/edit",
+            {"min_score": "7"},
+            422,
+            "Puntaje mínimo: debe ser menor o igual que 1",
+        ),
         ("manager", "post", "/alerts/rules/edit", {"yaml": "{a: ["}, 422, "el texto termina donde falta un valor"),
         ("manager", "post", "/alerts/rules/rest", {"name": "nope"}, 409, "esta regla ya no existe"),
         ("manager", "get", "/export/999/file", None, 404, "Aquí no hay nada"),
@@ -55,6 +64,14 @@ def test_a_fault_is_told_in_spanish(rig, role, method, path, sent, status, says)
     assert answer.status_code == status, told
     assert says in told
     assert not ENGLISH.search(re.sub(r"'[^']*'|`[^`]*`", "", told)), told
+
+
+def test_a_forged_form_is_refused_in_spanish(tmp_path):
+    with AuthRig(tmp_path) as people:
+        told = main_of(TestClient(people.app).post("/login", headers=ES | {"origin": "http://evil.example"}))
+
+    assert "Esto no se hizo" in told
+    assert "Esto se envió desde la página de otro sitio" in told
 
 
 def test_the_same_fault_is_told_in_english_to_who_reads_english(rig):
