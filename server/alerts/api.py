@@ -73,7 +73,7 @@ class RuleIn(BaseModel):
     why: str = Field(default="", max_length=500)
 
 
-class ChangeOut(BaseModel):
+class RuleChangeOut(BaseModel):
     """A change of the configuration. state: trying, kept, written, rolled_back or overtaken."""
 
     id: str
@@ -137,19 +137,19 @@ def rule(web: Site, principal: Viewer, name: str) -> dict[str, Any]:
 
 
 @router.post("/rules", status_code=201, summary="A new rule")
-def add(web: Site, principal: Manager, asked: RuleIn, if_match: Base = "") -> ChangeOut:
+def add(web: Site, principal: Manager, asked: RuleIn, if_match: Base = "") -> RuleChangeOut:
     """Saved and tried by the running site, which takes it back when it does not come up with it."""
     return _apply(web, principal, _proposal(web, principal, "", asked.rule, if_match), asked.why)
 
 
 @router.put("/rules/{name}", summary="Change a rule")
-def change(web: Site, principal: Manager, name: str, asked: RuleIn, if_match: Base = "") -> ChangeOut:
+def change(web: Site, principal: Manager, name: str, asked: RuleIn, if_match: Base = "") -> RuleChangeOut:
     """As a new one is saved; another name in `rule` renames it."""
     return _apply(web, principal, _proposal(web, principal, name, asked.rule, if_match), asked.why)
 
 
 @router.delete("/rules/{name}", summary="Delete a rule")
-def remove(web: Site, principal: Manager, name: str, if_match: Base = "") -> ChangeOut:
+def remove(web: Site, principal: Manager, name: str, if_match: Base = "") -> RuleChangeOut:
     """As a new one is saved."""
     return _apply(web, principal, _proposal(web, principal, name, None, if_match), "")
 
@@ -190,9 +190,9 @@ def _proposal(
     return proposal
 
 
-def _apply(web: Web, principal: Principal, proposal: Proposal, why: str) -> ChangeOut:
+def _apply(web: Web, principal: Principal, proposal: Proposal, why: str) -> RuleChangeOut:
     done = applied(web, principal, proposal, why)
-    return ChangeOut(id=done.id, state=done.state, reason=done.reason, diff=proposal.diff)
+    return RuleChangeOut(id=done.id, state=done.state, reason=done.reason, diff=proposal.diff)
 
 
 def _site(web: Web) -> Any:

@@ -6,16 +6,19 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from ..auth.cookies import SESSION
+from ..auth.forgery import HEADER
 from .words import Problem
 
-ABOUT = """\
+ABOUT = f"""\
 Everything that the page shows and does, for programs. Times are ISO 8601 with an offset, in UTC; boxes are shares of \
 the picture, 0 to 1, left, top, width, height; scores are 0 to 1; sizes bytes; lengths of time seconds.
 
 Log in with a token: `Authorization: Bearer …`, made on your account's page. A token has the scopes it was made with \
-and never more rights than you have; it sees your stations only: what lies outside is answered with 404.
+and never more rights than you have; it sees your stations only: what lies outside is answered with 404. The cookie of \
+a log-in counts, too; changes then need the header `{HEADER}` that the page sends.
 
-Lists answer `{"items": […], "next": cursor}`. Send `next` back as `cursor` for the items \
+Lists answer `{{"items": […], "next": cursor}}`. Send `next` back as `cursor` for the items \
 that follow; it is null at the end.
 
 GET answers have an `ETag`: with `If-None-Match` nothing that has not changed is sent again (304).
@@ -23,6 +26,23 @@ GET answers have an `ETag`: with `If-None-Match` nothing that has not changed is
 Errors are `application/problem+json`: `title` says what happened, `detail` more."""
 
 PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+ETAG = {"ETag": {"description": "What `If-None-Match` names.", "schema": {"type": "string"}}}
+SESSION_IS = f"The page's log-in; over https it is named `__Host-{SESSION}`."
+# Parameters that mean the same wherever they are and that no route describes itself.
+MEANINGS = {
+    "station": "Of this station only; empty for all.",
+    "state": "In this state only; empty for all.",
+    "kind": "Of this kind only; empty for all.",
+    "channel": "Through this channel only; empty for all.",
+    "severity": "Of this severity only; empty for all.",
+    "who": "Of this person only; empty for all.",
+    "action": "Of this kind of action only; empty for all.",
+    "limit": "Most items in one answer.",
+    "cursor": "`next` of the answer before; left out for the first.",
+    "last-event-id": "The id of the event that came last: what followed is told first.",
+    "upload-offset": "How many bytes of the file are there already.",
+    "upload-sha256": "SHA-256 of the whole file in hexadecimal, with its last bytes; empty where it is not known.",
+}
 METHODS = ("get", "head", "put", "post", "delete", "patch")
 WORDS = {
     400: "The request can't be read, or a cursor is none that this list gave.",
@@ -30,6 +50,7 @@ WORDS = {
     403: "The right for this is missing.",
     404: "There is nothing here, or it is not one of your stations.",
     405: "Not this method.",
+    408: "The body came too slowly.",
     409: "It can't be done as things are now; `detail` says why.",
     412: "It has changed since you read it (If-Match).",
     413: "The request is too long.",
@@ -53,7 +74,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     parts = found.setdefault("components", {})
     parts["securitySchemes"] = {
         "token": {"type": "http", "scheme": "bearer", "description": "A token of your account."},
-        "session": {"type": "apiKey", "in": "cookie", "name": "tigrillo_session", "description": "The page's log-in."},
+        "session": {"type": "apiKey", "in": "cookie", "name": SESSION, "description": SESSION_IS},
     }
     schemas = parts.setdefault("schemas", {})
     schemas["Problem"] = Problem.model_json_schema()
@@ -81,19 +102,26 @@ def _lifted(said: Any, schemas: dict[str, Any]) -> Any:
 def _complete(operation: dict[str, Any], path: str, method: str) -> None:
     for each in operation.get("parameters", ()):
         each["schema"] = _without_null(each["schema"])
+        if each["name"].lower() in MEANINGS:
+            each.setdefault("description", MEANINGS[each["name"].lower()])
     tag = (operation.get("tags") or ["api"])[0]
     operation["operationId"] = _name(tag, path, method)
     operation.setdefault("security", [{"token": []}, {"session": []}])
-    answers = operation["responses"]
-    wanted = [401, 403, 405, 413, 422, 429, 503]
-    wanted += [400] if method in ("get", "head") or operation.get("requestBody") else []
-    wanted += [404] if "{" in path or method not in ("get", "head") else []
-    wanted += [409, 412] if method not in ("get", "head") else []
+    answers, is_read, has_body = operation["responses"], method in ("get", "head"), "requestBody" in operation
+    wanted = [401, 403, 405, 413, 422, 503]
+    wanted += [400] if is_read or has_body else []
+    wanted += [408] if has_body else []
+    wanted += [404] if "{" in path or not is_read else []
+    wanted += [] if is_read else [409, 412, 429]
     body = {} if method == "head" else {"content": PROBLEM}
     for status in wanted:
         said = answers.get(str(status), {})
         answers[str(status)] = {"description": WORDS[status], **body, **_kept(said)}
-    if method == "get" and "200" in answers and "application/json" in answers["200"].get("content", {}):
+    if method == "head":
+        for each in answers.values():
+            each.pop("content", None)
+    elif method == "get" and "application/json" in answers.get("200", {}).get("content", {}):
+        answers["200"].setdefault("headers", ETAG)
         answers.setdefault("304", {"description": "Nothing has changed (If-None-Match)."})
 
 

@@ -8,7 +8,7 @@ from datetime import date
 from typing import Annotated, Any
 
 from fastapi import Path, Query
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 MOST = 2**63 - 1  # what a column of SQLite or PostgreSQL holds
 NO_NUL = r"^[^\x00]*$"
@@ -50,9 +50,18 @@ Moment = Annotated[AwareDatetime, BeforeValidator(_is_text)]
 class Problem(BaseModel):
     """What went wrong, as of RFC 9457 (application/problem+json)."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"title": "There is nothing here", "status": 404}})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "type": "about:blank",
+                "title": "Something in this form is not right",
+                "status": 422,
+                "detail": "limit: Input should be less than or equal to 500",
+            }
+        }
+    )
 
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str = ""
+    type: str = Field("about:blank", description="Always about:blank: `status` says what kind it is.")
+    title: str = Field(description="What happened, in a few words.")
+    status: int = Field(description="The answer's status once more.")
+    detail: str = Field("", description="More, for people; empty where there is no more to say.")

@@ -21,7 +21,7 @@ MOST_BOXES = 20_000  # of one frame; a clip of ten minutes with thirty animals h
 
 
 @dataclass(frozen=True, slots=True)
-class Box:
+class BoxTold:
     """What the machine saw. x, y, w, h: shares of the picture. kind: animal, human, vehicle. track: of a clip's animal.
 
     taxon: scientific name, "" without one; name: as people say it, in the reader's language. score: the detector's,
@@ -47,7 +47,7 @@ class LookedAt:
 
     number: int
     time_s: float
-    boxes: tuple[Box, ...]
+    boxes: tuple[BoxTold, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,18 +153,18 @@ def _looked_at(connection: Connection, known: Known, speech: Speech) -> tuple[Lo
         table.taxon_score, table.track,
     )  # fmt: skip
     query = select(*columns).where(table.frame_pk == known.pk).order_by(table.pk).limit(MOST_BOXES)
-    by_number: dict[int, list[Box]] = {}
+    by_number: dict[int, list[BoxTold]] = {}
     for row in connection.execute(query):
         by_number.setdefault(row.number, []).append(_box(row, speech))
     return tuple(LookedAt(number, time_s, tuple(by_number.get(number, ()))) for number, time_s in known.pictures)
 
 
-def _box(row: Any, speech: Speech) -> Box:
+def _box(row: Any, speech: Speech) -> BoxTold:
     kind = "human" if row.taxon == HUMAN else KINDS.get(row.category, "animal")
     name = speech.species(row.taxon) if row.taxon else speech.text(row.category)
     x, y, w, h = (round(each, 4) for each in (row.x, row.y, row.w, row.h))
     score = None if row.taxon_score is None else round(row.taxon_score, 4)
-    return Box(row.pk, x, y, w, h, kind, row.taxon, name, round(row.score, 4), score, row.track)
+    return BoxTold(row.pk, x, y, w, h, kind, row.taxon, name, round(row.score, 4), score, row.track)
 
 
 def _reviews(connection: Connection, frame_pk: int) -> tuple[Said, ...]:

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request
 from server.api.etag import is_known, must_match, tag_of
 from server.api.exposition import Family, Sample, exposition
 from server.api.meter import Meter
+from server.auth import cookies
 from tests.alert_rig import animal
 from tests.web_rig import NOW, WebRig
 
@@ -29,9 +30,26 @@ def test_the_description_has_every_route_of_the_api_with_a_name_of_its_own_and_e
     assert len(names) == len(set(names)) >= 2
     assert all(path.startswith("/api/v1/") for path in described["paths"])
     for _path, (method, way) in operations:
-        for status in ("401", "403", "422", "429"):
+        for status in ("401", "403", "422", "503"):
             assert method == "head" or list(way["responses"][status]["content"]) == ["application/problem+json"]
     assert set(described["components"]["securitySchemes"]) == {"token", "session"}
+
+
+def test_the_description_says_what_each_parameter_means_and_names_what_is_really_sent(rig):
+    described = rig.client("viewer").get("/api/v1/openapi.json").json()
+
+    silent = [
+        (path, method, each["name"])
+        for path, ways in described["paths"].items()
+        for method, way in ways.items()
+        for each in way.get("parameters", [])
+        if each["in"] != "path" and not each.get("description")
+    ]
+    assert silent == []
+    assert described["components"]["securitySchemes"]["session"]["name"] == cookies.SESSION
+    assert not [name for name in described["components"]["schemas"] if "__" in name], "two classes of one name"
+    for method, path in (("get", "/api/v1/stations"), ("get", "/api/v1/frames/{frame_pk}")):
+        assert "ETag" in described["paths"][path][method]["responses"]["200"]["headers"]
 
 
 def test_whoever_uses_the_wrong_method_is_told_the_right_ones(rig):
