@@ -105,3 +105,18 @@ def test_the_daemon_refuses_in_the_language_of_whoever_asked(tmp_path, language,
     Requests(tmp_path, {"it": handler}, make_log(json_lines=True, level="error")).take_in()
 
     assert says in json.loads(request.with_suffix(".answer").read_text("utf-8"))["refused"]
+
+
+@pytest.mark.parametrize(("role", "leads"), [("manager", 'href="/upload"'), ("viewer", 'href="/stations"')])
+@pytest.mark.parametrize("path", ["/review", "/review/progress"])
+def test_a_site_without_pictures_leads_to_what_its_reader_may_do_about_it(rig, path, role, leads):
+    empty = rig.client(role).get(path).text.split('<section class="empty">')[1].split("</section>")[0]
+
+    assert leads in empty
+
+
+def test_a_site_without_animals_does_not_offer_the_time_that_is_shown_already(rig):
+    told = rig.client("viewer").get("/species?period=all").text
+
+    assert "No animal with a name yet" in told
+    assert "Show all time" not in told
