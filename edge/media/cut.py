@@ -4,15 +4,11 @@ Copying is quick and loses nothing, but begins at a key picture, and can't hide 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import av
-import cv2
-import numpy as np
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 from av.stream import Stream
@@ -21,10 +17,10 @@ from av.video.stream import VideoStream
 from ..errors import DecodeError
 from ..model import U8
 from .clips import open_clip, open_container
+from .writing import clip_writer, new_stream
 
 LONGEST_LEAD_S = 10.0  # from the key picture to what was asked for; cameras write one a second, some one a clip
 MAX_PIXELS = 120_000_000
-TICK = Fraction(1, 1000)
 Draw = Callable[[U8, float], U8]
 
 
@@ -64,7 +60,10 @@ def encode_part(source: Path, target: Path, *, start_s: float, end_s: float, dra
     draw: (bgr, seconds into the source) → bgr. No sound. Every picture has the size of the first. Raises DecodeError.
     """
     count = 0
-    with open_clip(source, sample_fps=None, max_pixels=MAX_PIXELS, threads=2) as clip, _writer(target) as write:
+    with (
+        open_clip(source, sample_fps=None, max_pixels=MAX_PIXELS, threads=2) as clip,
+        clip_writer(target, _encoder) as write,
+    ):
         for _number, time_s, picture in clip:
             if time_s > end_s:
                 break
@@ -175,45 +174,11 @@ def _with_dts(packets: "Iterator[Packet[Any]]", video: int) -> "Iterator[Packet[
         yield each
 
 
-@contextmanager
-def _writer(target: Path) -> Iterator[Callable[[U8, float], None]]:
-    """A function that adds a picture, uint8 (height, width, 3), blue first, at a time in seconds."""
-    with av.open(f"file:{target}", "w", format="mp4") as out:
-        streams: list[VideoStream] = []
-        last = -1
-
-        def write(bgr: U8, time_s: float) -> None:
-            nonlocal last
-            if not streams:
-                streams.append(_encoder(out, bgr))
-            stream = streams[0]
-            frame = av.VideoFrame.from_ndarray(_sized(bgr, stream.width, stream.height), "bgr24")
-            last = max(last + 1, round(time_s / TICK))
-            frame.pts, frame.time_base = last, TICK
-            out.mux(stream.encode(frame))
-
-        yield write
-        for stream in streams:
-            out.mux(stream.encode())
-
-
 def _encoder(out: OutputContainer, bgr: U8) -> VideoStream:
-    """A stream for pictures like this one, their sides made even: colours have half the size."""
     free = "libx264" in av.codecs_available
-    stream = out.add_stream("libx264" if free else "mpeg4", rate=30)
-    assert isinstance(stream, VideoStream)
-    stream.width, stream.height = max(2, bgr.shape[1] // 2 * 2), max(2, bgr.shape[0] // 2 * 2)
-    stream.pix_fmt, stream.codec_context.time_base = "yuv420p", TICK
+    stream = new_stream(out, bgr, "libx264" if free else "mpeg4")
     if free:
         stream.codec_context.options = {"crf": "21", "preset": "veryfast"}
     else:
         stream.codec_context.bit_rate = 8_000_000
     return stream
-
-
-def _sized(bgr: U8, width: int, height: int) -> U8:
-    """The picture, a column or row cut off, or scaled where the clip changed its size on the way."""
-    part = bgr[:height, :width] if bgr.shape[0] - height in {0, 1} and bgr.shape[1] - width in {0, 1} else bgr
-    if part.shape[:2] != (height, width):
-        part = np.asarray(cv2.resize(part, (width, height)), np.uint8)
-    return np.ascontiguousarray(part)

@@ -9,21 +9,20 @@ import hashlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from fractions import Fraction
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 import av
-import cv2
-import numpy as np
+from av.container import OutputContainer
 from av.video.stream import VideoStream
 
 from edge.errors import DecodeError
 from edge.media.blurred import hide_people
 from edge.media.clips import open_clip
+from edge.media.writing import clip_writer, new_stream
 from edge.model import U8
 from edge.tracking.between import Between
 
@@ -37,7 +36,6 @@ WIDTH_PX = 640
 LONGEST_S = 600.0  # of a clip; what comes after is left out
 MOST_FPS = 31.0  # pictures of cameras that take 60 a second are left out in between
 THREADS = 1  # of decoder and encoder each: the daemon needs the others
-TICK = Fraction(1, 1000)
 MOST_WAITING = 50
 H264: Final = ("libx264", "libopenh264")
 
@@ -86,55 +84,24 @@ def make_clip(known: Known, target: Path, *, max_pixels: int, stop: threading.Ev
         temporary.unlink(missing_ok=True)
 
 
-@contextmanager
-def _writer(target: Path) -> Iterator[Callable[[U8, float], None]]:
-    """A function that adds a picture, uint8 (height, width, 3), blue first, at a time in seconds."""
-    free = has_h264()
+def _writer(target: Path) -> AbstractContextManager[Callable[[U8, float], None]]:
+    if not has_h264():
+        return clip_writer(target, _encoder, container="webm")
     # the index in front, so that playing begins before all of it is there
-    options = {"movflags": "faststart"} if free else {}
-    with av.open(f"file:{target}", "w", format="mp4" if free else "webm", options=options) as out:
-        streams: list[VideoStream] = []
-        last = -1
-
-        def write(bgr: U8, time_s: float) -> None:
-            nonlocal last
-            if not streams:
-                streams.append(_stream(out, bgr))
-            stream = streams[0]
-            frame = av.VideoFrame.from_ndarray(_sized(bgr, stream.width, stream.height), "bgr24")
-            last = max(last + 1, round(time_s / TICK))
-            frame.pts, frame.time_base = last, TICK
-            out.mux(stream.encode(frame))
-
-        yield write
-        for stream in streams:
-            out.mux(stream.encode())
+    return clip_writer(target, _encoder, options={"movflags": "faststart"})
 
 
-def _stream(out: av.container.OutputContainer, bgr: U8) -> VideoStream:
+def _encoder(out: OutputContainer, bgr: U8) -> VideoStream:
     codec = next((each for each in H264 if each in av.codecs_available), "libvpx")
-    stream = out.add_stream(codec, rate=30)
-    assert isinstance(stream, VideoStream)
-    stream.width, stream.height = max(2, bgr.shape[1] // 2 * 2), max(2, bgr.shape[0] // 2 * 2)
-    stream.pix_fmt, stream.codec_context.time_base = "yuv420p", TICK
+    stream = new_stream(out, bgr, codec)
     stream.codec_context.thread_count = THREADS
     if codec == "libx264":
-        stream.codec_context.options = {
-            "crf": "28",
-            "preset": "veryfast",
-            "g": "60",
-        }  # a key picture to jump to each 2 s
+        key_each = "60"  # pictures: one to jump to each 2 s
+        stream.codec_context.options = {"crf": "28", "preset": "veryfast", "g": key_each}
     else:
         stream.codec_context.bit_rate = 600_000
         stream.codec_context.options = {"deadline": "realtime", "cpu-used": "8"} if codec == "libvpx" else {}
     return stream
-
-
-def _sized(bgr: U8, width: int, height: int) -> U8:
-    """Even sides, and the size of the first where a clip changes it on the way."""
-    if bgr.shape[0] - height in {0, 1} and bgr.shape[1] - width in {0, 1}:
-        return np.ascontiguousarray(bgr[:height, :width])
-    return np.ascontiguousarray(cv2.resize(bgr, (width, height)), np.uint8)
 
 
 class Projector:

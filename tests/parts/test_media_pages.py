@@ -1,5 +1,6 @@
 """Derived pictures of the page: their sizes, who is hidden on them, who may see more, and what strange files do."""
 
+import asyncio
 import os
 import struct
 import threading
@@ -16,9 +17,11 @@ import pytest
 from PIL import Image
 from sqlalchemy import insert, select, update
 
+from edge.media.opener import FileMedia
 from edge.store.schema import audit, frames, observations, reviews
 from server.media import darkroom
 from server.media.kept import Kept
+from server.media.known import read_known
 from tests.alert_rig import animal, person
 from tests.web_rig import NOW, WebRig
 
@@ -255,6 +258,18 @@ def test_fifty_who_ask_at_once_make_one_picture(rig, tmp_path, monkeypatch):
         begin.set()
         assert {each.result(20).status_code for each in asked} == {200}
     assert made == [pk]
+
+
+def test_who_looked_before_a_picture_was_kept_and_asks_after_it_makes_none(tmp_path, monkeypatch, rig):
+    pk = rig.record("cam-01", "a", path=speckled(tmp_path / "a.jpg"))
+    with rig.web.readers.read() as connection:
+        known = read_known(connection, pk)
+    room = darkroom.Darkroom(tmp_path / "pictures", FileMedia())
+    first = asyncio.run(room.made(known, "thumb", 0))
+    monkeypatch.setattr(darkroom, "derived", lambda *_known, **_options: pytest.fail("made again"))
+
+    assert asyncio.run(room.made(known, "thumb", 0)) == first
+    room.close()
 
 
 def test_a_kept_picture_that_a_power_cut_cut_short_is_made_anew(rig, tmp_path):
