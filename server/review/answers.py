@@ -17,14 +17,16 @@ from edge.store import reviews, summaries
 from edge.store.reviews import New, Said
 from edge.store.schema import frames, observations
 from edge.store.schema import reviews as review_rows
+from edge.store.thumbnails import full_frames_of
 from edge.store.web_schema import sequence_frames, sequences
 from edge.summaries.making import Names
 from edge.summaries.now import sequence_now
-from edge.summaries.verdicts import Lineages, verdict
+from edge.summaries.verdicts import SAID, Lineages, verdict
 
 from ..rights import Principal
 from ..web import Web
 from .queries import sequences_now
+from .saying import Right
 
 MOST_SEQUENCES, MOST_FRAMES = 500, 5_000  # of one action
 NOTHING_MEANT = mark("Choose pictures first.")
@@ -36,17 +38,18 @@ _PKS: BindParameter[Any] = bindparam("pks", expanding=True)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What to say of what. said: None where the machine's answer is said to be right.
+    """What to say of what. counted: False where nobody said how many: as many as are counted now, at least one.
 
     seen: pk of the newest answer that stood on the page, of any of these; None where nobody looked.
     """
 
     action: str
-    said: Said | None
+    said: Said | Right
     sequences: tuple[int, ...] = ()
     frames: tuple[int, ...] = ()
     boxes: tuple[int, ...] = ()
     seen: int | None = None
+    counted: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +134,31 @@ def _targets(connection: Connection, asked: Asked, scope: Collection[str] | None
         raise HTTPException(422, TOO_MANY)
     if not _all_seen(connection, {*whole, *boxes.values()}, scope):
         raise HTTPException(404, mark("no such picture"))
-    if asked.said is None:
-        return _confirmed(connection, list(whole), boxes)
-    return [*(New(pk, asked.said) for pk in whole), *(New(frame, asked.said, box) for box, frame in boxes.items())]
+    said = asked.said
+    if isinstance(said, Right):
+        return _confirmed(connection, list(whole), boxes, said)
+    many = {} if asked.counted or said.kind == "blank" else _counts_now(connection, list(whole), said.kind)
+    of_frames = (New(pk, replace(said, count=many[pk]) if pk in many else said) for pk in whole)
+    return [*of_frames, *(New(frame, said, box) for box, frame in boxes.items())]
 
 
-def _confirmed(connection: Connection, pks: Sequence[int], boxes: Mapping[int, int]) -> list[New]:
+def _counts_now(connection: Connection, pks: Sequence[int], kind: str) -> dict[int, int]:
+    """Frame → how many of a kind are counted on it now, where any are: another name for them makes them no fewer."""
+    boxes, said = summaries.boxes_of(connection, pks), summaries.reviews_of(connection, pks)
+    lineage_of, wanted = Names().of(connection), SAID[kind]
+    found: dict[int, int] = {}
+    for pk in pks:
+        counts = verdict(boxes.get(pk, ()), said.get(pk, ()), lineage_of).counts
+        if mine := [each.count for each in counts if each.kind == wanted]:
+            found[pk] = min(max(mine), reviews.MOST_COUNT)
+    return found
+
+
+def _confirmed(connection: Connection, pks: Sequence[int], boxes: Mapping[int, int], right: Right) -> list[New]:
     """The machine's own answers as a person's: of frames the surest kind for the whole and others for their boxes.
 
-    Where the sequence's name is a finer one of the same animal, it is taken.
+    What the person added is about the surest kind. Where the sequence's name is a finer one of the same animal, it is
+    taken.
     """
     known = summaries.boxes_of(connection, {*pks, *boxes.values()})
     lineage_of = Names().of(connection)
@@ -148,13 +167,13 @@ def _confirmed(connection: Connection, pks: Sequence[int], boxes: Mapping[int, i
     for pk in pks:
         mine = [(each, _said_by_machine([each], lineage_of, taxa.get(pk, ""))[0]) for each in known.get(pk, ())]
         said = _said_by_machine(known.get(pk, ()), lineage_of, taxa.get(pk, ""))
-        new.append(New(pk, said[0] if said else Said("blank", count=0)))
+        new.append(New(pk, right.about(said[0] if said else Said("blank", count=0))))
         names = {(each.kind, each.taxon) for each in said[:1]}
         new += [New(pk, one, box.pk) for box, one in mine if (one.kind, one.taxon) not in names]
     for box, frame in boxes.items():
         one = next((each for each in known.get(frame, ()) if each.pk == box), None)
         if one is not None:
-            new.append(New(frame, _said_by_machine([one], lineage_of, "")[0], box))
+            new.append(New(frame, right.about(_said_by_machine([one], lineage_of, "")[0]), box))
     return new
 
 
@@ -199,18 +218,19 @@ def _all_seen(connection: Connection, pks: Collection[int], scope: Collection[st
 
 
 def _same(connection: Connection, action: str, new: Sequence[New]) -> bool:
-    """Whether an action was this, so that it may be told again."""
+    """Whether an action was this, so that it may be told again.
+
+    Of the same answer some pictures are enough: others may have joined their sequence since, or taken their place.
+    """
     names = Said.__slots__
     columns = (review_rows.c.frame_pk, review_rows.c.observation_pk, *(review_rows.c[name] for name in names))
     stored = connection.execute(select(*columns).where(review_rows.c.action == action, reviews.NAMED))
     asked = {(each.frame, each.observation, *(getattr(each.said, name) for name in names)) for each in new}
-    return {tuple(row) for row in stored} == asked
+    rows = [tuple(row) for row in stored]
+    full_of = full_frames_of(connection, {row[0] for row in rows})
+    both = {*rows, *((full_of.get(frame, frame), *rest) for frame, *rest in rows)}
+    return not both.isdisjoint(asked)
 
 
 def _few(values: Sequence[int]) -> list[list[int]]:
     return [list(values[start : start + reviews.FEW]) for start in range(0, len(values), reviews.FEW)]
-
-
-def blank_has_no_count(said: Said) -> Said:
-    """Nothing is there: none of it, and nothing about it."""
-    return replace(said, count=0, taxon="", sex="", life_stage="", behaviour="") if said.kind == "blank" else said

@@ -19,13 +19,13 @@ from . import answers, queries
 from .filters import Asked
 from .names import species_said
 from .one import Past, Picture, read_history, read_pictures
+from .saying import Right
 
 router = APIRouter()
 Pk = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Number = Annotated[int, Field(ge=1, le=2**63 - 1)]
 NAMED = r"^[A-Za-z0-9._-]+$"
 ActionId = Annotated[str, Field(min_length=8, max_length=64, pattern=NAMED)]
-ActionPath = Annotated[str, Path(min_length=8, max_length=64, pattern=NAMED)]
 SEQUENCES, FRAMES = "sequences", "frames"  # the cursors'
 FRAMES_OF = 5  # sequences, of a page of frames; one may have hundreds
 
@@ -157,7 +157,9 @@ class NewAnswer(BaseModel):
     )
     species: str = Field(default="", max_length=LONGEST["taxon"], description="scientific or common, of an animal")
     new_name: bool = Field(default=False, description="the name is meant, though nobody here knows it")
-    count: int = Field(default=1, ge=1, le=MOST_COUNT)
+    count: int | None = Field(
+        default=None, ge=1, le=MOST_COUNT, description="null: as many as are counted now, at least one"
+    )
     sex: Literal["", "female", "male"] = ""
     life_stage: Literal["", "adult", "subadult", "juvenile"] = ""
     behaviour: str = Field(default="", max_length=LONGEST["behaviour"])
@@ -245,7 +247,7 @@ def add_review(request: Request, web: Site, principal: Reviewer, new: NewAnswer)
     with web.readers.read() as connection:
         record = queries.site_taxa(connection)
     targets = (tuple(new.sequences), tuple(new.frames), tuple(new.observations))
-    asked = answers.Asked(new.action, _said(request, new, record), *targets, new.seen)
+    asked = answers.Asked(new.action, _said(request, new, record), *targets, new.seen, new.count is not None)
     return _changed(answers.answer(web, principal, asked))
 
 
@@ -269,15 +271,15 @@ def unmark_frame(web: Site, principal: Reviewer, frame_pk: Pk) -> Changed:
     return _changed(answers.favourite(web, principal, frame=frame_pk, on=False))
 
 
-def _said(request: Request, new: NewAnswer, record: Mapping[str, int]) -> Said | None:
+def _said(request: Request, new: NewAnswer, record: Mapping[str, int]) -> Said | Right:
     if new.kind == "confirm":
-        return None
+        return Right(new.count, new.sex, new.life_stage, _clean(new.behaviour), _clean(new.comments))
     if new.kind == "blank":
         return Said("blank", count=0, comments=_clean(new.comments))
     assert new.kind in KINDS
     speech = speech_of(request)
     taxon = species_said(new.species, speech, record=record, new=new.new_name) if new.kind == "animal" else ""
-    return Said(new.kind, taxon, new.count, new.sex, new.life_stage, _clean(new.behaviour), _clean(new.comments))
+    return Said(new.kind, taxon, new.count or 1, new.sex, new.life_stage, _clean(new.behaviour), _clean(new.comments))
 
 
 def _clean(text: str) -> str:

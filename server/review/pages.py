@@ -30,7 +30,7 @@ from .cards import Box, cards_of
 from .filters import Asked, Filters
 from .names import all_names, both_names
 from .one import Picture, read_history, read_one
-from .saying import said_in_form
+from .saying import Right, said_in_form
 from .words import chip_text, keys_for, name_of, sequences_said, words
 
 router = APIRouter()
@@ -156,6 +156,7 @@ def one(
         others=others,
         numbered=queries.with_numbers(taxa, KEYS),
         jumps=_jumps(shown.current, speech),
+        named=both_names(shown.row["shown_taxon"], speech) if shown.row["shown_taxon"] else "",
         listed=[both_names(each, speech) for each in list(taxa)[:LISTED]],
         fresh=secrets.token_urlsafe(12),
         keys=keys_for(["one"]),
@@ -194,15 +195,17 @@ def answer(
         record = queries.site_taxa(connection, _scope(principal))
     traits = {"sex": sex, "life_stage": life_stage, "behaviour": behaviour, "comments": comments}
     said = said_in_form(what, species, count, traits, speech, record=record, new=bool(new_name))
+    counted = bool(count.strip())
     targets = {"sequence": list(sequence or ()), "frame": list(frame or ()), "box": list(box or ())}
     _add_target(targets, target)
     asked = answers.Asked(
-        _action_of(action, said, targets),
+        _action_of(action, (said, counted), targets),
         said,
         tuple(targets["sequence"]),
         tuple(targets["frame"]),
         tuple(targets["box"]),
         int(seen) if seen.isascii() and seen.isdigit() else None,
+        counted,
     )
     done = answers.answer(web, principal, asked)
     if _is_part(request):
@@ -310,8 +313,9 @@ def _told(connection: Connection, action: str, principal: Principal, speech: Spe
     return {"action": action, "undone": bool(known.undone_by), "text": text, "frames": len(known.frames)}
 
 
-def _text_of(said: Said | None, done: answers.Done, speech: Speech) -> str:
-    what = name_of(said.kind, said.taxon, speech) if said else speech.text(mark("The machine is right"))
+def _text_of(said: Said | Right, done: answers.Done, speech: Speech) -> str:
+    right = speech.text(mark("The machine is right"))
+    what = right if isinstance(said, Right) else name_of(said.kind, said.taxon, speech)
     return f"{what}: {sequences_said(len(done.rows), speech)}."
 
 
@@ -321,7 +325,7 @@ def _add_target(targets: dict[str, list[int]], target: str) -> None:
         targets[name].append(int(number))
 
 
-def _action_of(form: str, said: Said | None, targets: Mapping[str, list[int]]) -> str:
+def _action_of(form: str, said: tuple[Said | Right, bool], targets: Mapping[str, list[int]]) -> str:
     """A form's action: the same for what is sent twice, another one for another answer from the same page."""
     content = json.dumps([repr(said), targets], sort_keys=True)
     given = form if GIVEN.fullmatch(form) else secrets.token_urlsafe(12)

@@ -1,6 +1,7 @@
 """What a form or a program says → `Said`: words and numbers checked, the species known. Errors tell what to write."""
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 from starlette.exceptions import HTTPException
 
@@ -16,6 +17,27 @@ NO_ANSWER = mark("Say what is there: a species, a kind, or that the machine is r
 NO_NUMBER = mark("How many: a whole number from 1 to {most}.")
 
 
+@dataclass(frozen=True, slots=True)
+class Right:
+    """The machine is right, and what is added to what it says. count: None for as many as it counts; rest as `Said`."""
+
+    count: int | None = None
+    sex: str = ""
+    life_stage: str = ""
+    behaviour: str = ""
+    comments: str = ""
+
+    def __post_init__(self) -> None:
+        self.about(Said("animal"))  # raises ValueError
+
+    def about(self, machine: Said) -> Said:
+        """The machine's answer as a person's."""
+        if machine.kind == "blank":
+            return replace(machine, comments=self.comments)
+        traits = {name: getattr(self, name) for name in ("sex", "life_stage", "behaviour", "comments")}
+        return replace(machine, count=self.count or machine.count, **traits)
+
+
 def said_in_form(
     what: str,
     species: str,
@@ -25,14 +47,18 @@ def said_in_form(
     *,
     record: Collection[str],
     new: bool = False,
-) -> Said | None:
-    """What is said; None for "the machine is right".
+) -> Said | Right:
+    """What is said.
 
     what: a kind, "confirm", or "taxon:Puma concolor" of a button. traits: sex, life_stage, behaviour, comments.
     record: names that the site has. Raises HTTPException 422.
     """
+    texts = {name: _text(text) for name, text in traits.items()}
     if what == CONFIRM:
-        return None
+        try:
+            return Right(_count(count, speech) if count.strip() else None, **texts)
+        except ValueError as exc:
+            raise HTTPException(422, str(exc)) from exc
     if what.startswith(TAXON):
         what, species = "animal", what.removeprefix(TAXON)
     if not what and species.strip():
@@ -41,9 +67,9 @@ def said_in_form(
         raise HTTPException(422, speech.text(NO_ANSWER))
     taxon = species_said(species, speech, record=record, new=new) if what == "animal" else ""
     if what == "blank":
-        return Said("blank", count=0, comments=_text(traits.get("comments", "")))
+        return Said("blank", count=0, comments=texts.get("comments", ""))
     try:
-        return Said(what, taxon, _count(count, speech), **{name: _text(text) for name, text in traits.items()})
+        return Said(what, taxon, _count(count, speech), **texts)
     except ValueError as exc:
         raise HTTPException(422, str(exc)) from exc
 

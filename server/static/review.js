@@ -158,9 +158,10 @@
   }
 
   function favourite() {
-    const targets = meant();
+    let targets = meant();
     if (!targets.length) return;
     const off = targets.every((card) => card.dataset.favourite === "1");
+    if (!off) targets = targets.filter((card) => card.dataset.favourite !== "1"); // taken back, the others stay marked
     const values = { favourite: off ? "0" : "1" };
     const back = () => ({ path: "/review/favourite", values: { favourite: off ? "1" : "0" } });
     send("/review/favourite", form(targets, values), targets, back);

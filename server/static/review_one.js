@@ -249,6 +249,8 @@
     });
   }
   if (stage) handle();
+  // what stands there is what counts now: kept as it is, or written over
+  document.getElementById("species")?.addEventListener("focus", (event) => event.target.select());
   const then = document.getElementById("then");
   if (then) {
     then.checked = localStorage.getItem(THEN) !== "no";

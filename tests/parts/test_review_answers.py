@@ -1,12 +1,16 @@
 """What people say: beside the machine's answers, once, undone exactly, with the lists right at once."""
 
+import re
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from edge.store.schema import frames, observations, reviews
 from edge.store.web_schema import sequence_frames
 from tests.alert_rig import JAGUAR, PUMA, animal, person
 from tests.review_rig import review_rig
+from tests.web_rig import NOW
 
 
 @pytest.fixture(scope="module")
@@ -285,3 +289,102 @@ def test_forms_lead_nowhere_but_to_the_review(rig):
     assert kept.headers["location"].startswith("/review?kind=animal&done=")
     onward = say(client, sequence=pk, what="human", next="/review", then="/review/7?kind=animal")
     assert onward.headers["location"].startswith("/review/7?kind=animal&done=")
+
+
+def counts_of(rig, pk):
+    return [(each.kind, each.taxon, each.count, each.sex, each.comments) for each in rows_of(rig, pk)]
+
+
+def test_what_is_added_to_the_machines_answer_is_kept(rig):
+    pk = rig.fresh((animal(PUMA),), ())
+    added = {"count": "3", "sex": "female", "comments": "with a collar"}
+
+    say(rig.client("reviewer", name="ana"), sequence=pk, what="confirm", **added)
+
+    assert counts_of(rig, pk) == [
+        ("animal", "Puma concolor", 3, "female", "with a collar"),
+        ("blank", "", 0, "", "with a collar"),
+    ]
+    body = {"action": "confirmed-with-more", "sequences": [pk], "kind": "confirm", "sex": "male"}
+    assert rig.client("reviewer", name="ana").post("/api/v1/reviews", json=body).status_code == 200
+    assert counts_of(rig, pk)[2] == ("animal", "Puma concolor", 1, "male", "")
+    assert say(rig.client("reviewer"), sequence=pk, what="confirm", count="many").status_code == 422
+    assert say(rig.client("reviewer"), sequence=pk, what="confirm", sex="queen").status_code == 422
+
+
+def test_another_name_makes_animals_no_fewer_unless_somebody_counts(rig):
+    pair = rig.fresh((animal(PUMA, 0.8), animal(PUMA, 0.7, side=0.1)), (animal(PUMA),), ())
+    client = rig.client("reviewer", name="ana")
+
+    say(client, sequence=pair, what="animal", species="ocelot")
+    assert [each.count for each in rows_of(rig, pair)] == [2, 1, 1]
+    assert rig.row(pair)["count"] == 2
+
+    say(client, sequence=pair, what="animal", species="ocelot", count="1")
+    assert [each.count for each in rows_of(rig, pair)[3:]] == [1, 1, 1]
+    assert rig.row(pair)["count"] == 1
+
+    body = {"action": "of-the-api-uncounted", "frames": [pair], "kind": "animal", "species": "puma", "count": 4}
+    client.post("/api/v1/reviews", json=body)
+    client.post("/api/v1/reviews", json={**body, "action": "of-the-api-named", "species": "jaguar", "count": None})
+    assert [each.count for each in rows_of(rig, pair)[6:]] == [4, 4]
+
+
+def test_the_form_keeps_the_name_that_counts_when_only_a_trait_is_said(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer", name="ana")
+    [named] = re.findall(r'<input id="species"[^>]* value="([^"]*)"', client.get(f"/review/{pk}").text)
+
+    say(client, target=f"sequence:{pk}", what="animal", species=named, sex="male")
+
+    assert counts_of(rig, pk) == [("animal", "Puma concolor", 1, "male", "")]
+
+
+def test_an_answer_that_is_sent_again_after_its_sequence_has_grown_is_the_same(rig):
+    pk = rig.fresh((animal(PUMA),))
+    body = {"action": "sent-over-a-bad-link", "sequences": [pk], "kind": "animal", "species": "ocelot", "count": 1}
+    client = rig.client("reviewer", name="ana")
+    first = client.post("/api/v1/reviews", json=body).json()
+    with rig.readers.read() as connection:
+        at = connection.scalar(select(frames.c.captured_utc).where(frames.c.pk == pk))
+    rig.record("cam-01", "one-more", (animal(PUMA),), at=at + timedelta(seconds=1))
+    rig.sum_up()
+
+    again = client.post("/api/v1/reviews", json=body)
+
+    assert again.status_code == 200, again.text
+    assert (again.json()["repeated"], again.json()["frames"]) == (True, first["frames"])
+    assert [each["unreviewed"] for each in again.json()["sequences"]] == [1]
+    assert len(rows_of(rig, pk)) == 1
+    other = client.post("/api/v1/reviews", json={**body, "species": "tayra"})
+    assert other.status_code == 409
+
+
+def test_a_bulk_of_two_thousand_pictures_is_said_and_taken_back(rig):
+    with rig.store.transaction() as connection:
+        row = dict(connection.execute(select(frames).limit(1)).mappings().one())
+        del row["pk"]
+        at = NOW - timedelta(days=60)
+        many = [
+            {**row, "id": f"bulk-{number}", "station": "cam-03", "captured_utc": at + timedelta(seconds=20 * number)}
+            for number in range(2000)
+        ]
+        connection.execute(insert(frames), many)
+    rig.sum_up()
+    rig.sum_up()
+    with rig.readers.read() as connection:
+        pks = list(connection.scalars(select(frames.c.pk).where(frames.c.id.startswith("bulk-"))))
+    client = rig.client("reviewer", name="ana")
+
+    said = client.post("/api/v1/reviews", json={"action": "two-thousand", "frames": pks, "kind": "human"}).json()
+    undone = client.delete("/api/v1/reviews/two-thousand").json()
+
+    assert len(said["frames"]) == len(undone["frames"]) == len(said["sequences"]) == 2000
+    assert {each["kind"] for each in said["sequences"]} == {"human"}
+    assert {(each["kind"], each["unreviewed"]) for each in undone["sequences"]} == {("blank", 1)}
+    assert len(rows_of_action(rig, "two-thousand")) == 2000
+
+
+def rows_of_action(rig, action):
+    with rig.readers.read() as connection:
+        return connection.execute(select(reviews).where(reviews.c.action == action)).all()

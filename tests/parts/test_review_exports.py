@@ -50,7 +50,7 @@ def test_other_formats_state_what_counts_now(tmp_path):
         boxes = client.get(f"/api/v1/sequences/{one_box}").json()["members"][0]["boxes"]
         for number, said in enumerate(
             (
-                {"sequences": [renamed], "kind": "animal", "species": "jaguar"},
+                {"sequences": [renamed], "kind": "animal", "species": "jaguar", "count": 1},
                 {"sequences": [blank], "kind": "blank"},
                 {"sequences": [missed], "kind": "animal", "species": "Nasua nasua", "count": 3},
                 {"observations": [boxes[1]["pk"]], "kind": "human"},
