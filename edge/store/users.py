@@ -19,6 +19,10 @@ from .web_schema import invitations, sessions, throttle, users
 
 ROLES = ("viewer", "reviewer", "manager", "admin")  # least first
 LONGEST_NAME, LONGEST_EMAIL = 64, 254  # RFC 5321, 4.5.3.1: of a path
+# Letters of Cyrillic and Greek that show as Latin ones, small or capital (Unicode, UTS 39, confusables).
+CYRILLIC, ITS_LATIN = "авсԁеһнгіјкӏморԛѕтухѵԝз", "abcdehhrijklmopqstyxvw3"
+GREEK, GREEKS_LATIN = "αβεζηικμνορτυχ", "abezhikmnoptyx"
+AS_LATIN = str.maketrans(CYRILLIC + GREEK, ITS_LATIN + GREEKS_LATIN)
 
 
 class UserRefused(FatalError):
@@ -53,6 +57,11 @@ def key_of(name: str) -> str:
     """
     name = name[: 4 * LONGEST_EMAIL]
     return unicodedata.normalize("NFKC", name).replace("\0", "\N{REPLACEMENT CHARACTER}").strip().casefold()
+
+
+def _seen(name: str) -> str:
+    """What two names that look the same have in common, such as those of Ana and of one with a Cyrillic A."""
+    return key_of(name).translate(AS_LATIN)
 
 
 def checked_name(name: str) -> str:
@@ -125,6 +134,8 @@ def add(
     name, role, email = checked_name(name), checked_role(role), checked_email(email)
     if by_name(connection, name) is not None:
         raise UserRefused(mark("{name}: there is somebody of this name already."), name=name)
+    if any(_seen(each.name) == _seen(name) for each in all_users(connection)):
+        raise UserRefused(mark("{name}: looks like the name of somebody else here: take another one."), name=name)
     values: dict[str, Any] = {"name": name, "key": key_of(name), "role": role, "email": email, "language": language}
     values |= {"password": password, "password_at": now if password else None, "created_at": now, "active": True}
     values["stations"] = scope_of(role, stations)

@@ -56,6 +56,17 @@ def test_an_invitation_makes_a_user_once_with_the_role_and_stations_it_says(rig)
     assert (("Bo (invited by Ada)", "user.add", "user Bo")) in rig.audit()
 
 
+@pytest.mark.parametrize(
+    "name", ["\u0410na", "An\u03b1", "\uff21na", "  aNA ", "Ana\u200b", "\u202eanA", "An\0a", "Ana Ruiz", "Ana  Ruiz"]
+)
+def test_nobody_gets_a_name_that_shows_as_anothers(rig, name):
+    rig.add("Ana Ruiz")
+    link = link_of(rig.log_in("Ada").post("/users/invite", {"role": "viewer"}))
+
+    assert accept(rig, link, name=name)[1].status_code == 422
+    assert accept(rig, link, name="Юлия")[1].status_code == 303
+
+
 def test_an_invitation_is_not_spent_by_looking_nor_by_a_mistake_and_ends_after_a_week(rig):
     link = link_of(rig.log_in("Ada").post("/users/invite", {"role": "viewer"}))
     browser = rig.browser()
