@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ROSE, RING, HUB = 220.0, 84.0, 12.0
-MOST_NAMES = 6
+MOST_NAMES = 4  # "sept. 2026" each, on a phone
 WIDE, TALL, LEFT, FOOT, HEAD = 640.0, 200.0, 44.0, 24.0, 10.0
 
 
