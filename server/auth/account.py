@@ -151,9 +151,13 @@ def make_token(
     name: Text = "",
     scopes: Annotated[list[str] | None, Form()] = None,
     days: Annotated[int, Form(ge=0, le=3650)] = 90,
+    confirm: Text = "",
 ) -> Response:
-    """A new key, shown once."""
+    """A new key, shown once. It outlives the log-in, so that a browser left open is not enough for one."""
     user, now = _account(request, desk).user, desk.web.clock.now()
+    fault, status = _password_fault(request, desk, user, confirm)
+    if fault:
+        return _page(request, desk, errors={"confirm": fault}, status=status)
     allowed = [each for each in scopes or [] if each in principal.rights]
     try:
         secret = desk.change(

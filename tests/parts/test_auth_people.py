@@ -244,9 +244,10 @@ def test_nobody_but_admins_comes_to_the_users(rig):
 
 def test_a_key_gives_what_was_chosen_and_its_user_may_and_below_the_api_only(rig):
     ana = rig.log_in("Ana")
-    answer = ana.post("/account/tokens", {"name": "R script", "scopes": ["see", "administer"]})
-    [key] = re.findall(r"tgl_[\w-]{43}", answer.text)
 
+    assert ana.post("/account/tokens", {"name": "R script", "scopes": ["see"]}).status_code == 422  # no password
+    answer = ana.post("/account/tokens", {"name": "R script", "scopes": ["see", "administer"], "confirm": PASSWORD})
+    [key] = re.findall(r"tgl_[\w-]{43}", answer.text)
     program = rig.browser(headers={"authorization": f"Bearer {key}"})
 
     assert program.get("/api/v1/me").json()["rights"] == ["see"]

@@ -22,7 +22,8 @@ def test_from_an_invitation_to_a_key_and_out_again(tmp_path, postgres):
         assert rig.user("bo").stations == {"cam-01"}
 
         bo.get("/account")
-        key = re.search(r"tgl_[\w-]+", bo.post("/account/tokens", {"name": "x", "scopes": ["see"]}).text)[0]
+        made = bo.post("/account/tokens", {"name": "x", "scopes": ["see"], "confirm": NEW})
+        key = re.search(r"tgl_[\w-]+", made.text)[0]
         program = rig.browser(headers={"authorization": f"Bearer {key}"})
         assert program.get("/api/v1/me").json()["stations"] == ["cam-01"]
 
