@@ -59,6 +59,11 @@ class Card:
         return int(self.row["pk"])
 
     @property
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """(kind, taxon) of what counts beside the one it is named by, most frames first."""
+        return others_of(self.row)
+
+    @property
     def reviewed(self) -> bool:
         """Whether somebody has answered all of it."""
         return not self.row["unreviewed"]
@@ -68,6 +73,13 @@ class Card:
         """When it began."""
         at: datetime = self.row["started_at"]
         return at
+
+
+def others_of(row: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """(kind, taxon) of what a sequence shows beside the one it is named by, most frames first."""
+    named = (row["shown_kind"], row["shown_taxon"])
+    groups = sorted(row["shows"]["groups"], key=lambda each: -each[2])
+    return tuple((kind, taxon) for kind, taxon, _frames, _count in groups if (kind, taxon) != named)
 
 
 def cards_of(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> list[Card]:

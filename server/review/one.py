@@ -15,7 +15,7 @@ from edge.store.web_schema import sequence_frames
 from edge.summaries.making import Names
 from edge.summaries.verdicts import Seen, verdict
 
-from .cards import WIDE, Box, boxes_of
+from .cards import WIDE, Box, boxes_of, others_of
 from .queries import sequence_of
 
 STRIP = 60  # frames of the strip at once
@@ -113,6 +113,11 @@ class One:
     deployment: Deployment | None
     moved: timedelta | None
     why_moved: tuple[str, ...]
+
+    @property
+    def others(self) -> tuple[tuple[str, str], ...]:
+        """(kind, taxon) of what counts beside the one it is named by."""
+        return others_of(self.row)
 
     @property
     def seen(self) -> int:

@@ -1,5 +1,6 @@
 """The grid, its filters and paging, the single view, and data that wants to be markup."""
 
+import re
 from datetime import timedelta
 from html import unescape
 
@@ -195,6 +196,16 @@ def test_the_single_view_has_frames_answers_and_their_history(rig):
     assert EVIL not in page
     assert f'href="/review/{later}?kind=animal"' in page
     assert "Puma concolor" in page
+
+
+def test_a_sequence_with_two_kinds_names_both(rig):
+    pk = rig.fresh((animal(PUMA, 0.9),), (animal(JAGUAR, 0.5), person(0.4)))
+    client = rig.client("viewer")
+
+    grid, single = client.get("/review").text, client.get(f"/review/{pk}").text
+
+    for page in (grid, single):
+        assert re.findall(r'<span class="chip(?: small)?">\+ ([^<]+)</span>', page) == ["Jaguar", "Person"]
 
 
 def test_undone_answers_stay_in_the_history(rig):
