@@ -2,18 +2,30 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from tests.postgres_instead import OF_SQLITE, Instead, instead_of_sqlite
 from tests.postgres_rig import Postgres, programs, serving
 
 REPO = Path(__file__).resolve().parent.parent
 SHARED = REPO.parent / "shared"
+ON_POSTGRESQL = os.environ.get("TIGRILLO_TEST_DATABASE") == "postgresql"  # tests/postgres_instead.py
 IN_CI = os.environ.get("CI") == "true"
 
 os.environ.setdefault("TIGRILLO_MODELS", str(REPO / ".cache" / "models"))
 os.environ["TIGRILLO_LANG"] = "en"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """In the place of SQLite, PostgreSQL is not asked what only SQLite can answer."""
+    if not ON_POSTGRESQL:
+        return
+    left_out = [each for each in items if getattr(each, "originalname", "") in OF_SQLITE.get(each.path.stem, ())]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [each for each in items if each not in left_out]
 
 
 def need(present: bool, what: str) -> None:
@@ -74,6 +86,21 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> str:
         return f"sqlite:///{tmp_path / 'site.sqlite'}"
     server: Postgres = request.getfixturevalue("postgres")
     return server.emptied()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _instead(request: pytest.FixtureRequest) -> Iterator[Instead | None]:
+    if not ON_POSTGRESQL:
+        yield None
+        return
+    with instead_of_sqlite(request.getfixturevalue("postgres")) as instead:
+        yield instead
+
+
+@pytest.fixture(autouse=True)
+def _instead_for_a_test(_instead: Instead | None) -> Iterator[None]:
+    with _instead.for_a_test() if _instead else nullcontext():
+        yield
 
 
 @pytest.fixture(scope="session", name="need")

@@ -51,10 +51,10 @@ class Postgres:
         self.run(EMPTY, database=SITE)
         return self.address(SITE)
 
-    def new(self) -> str:
-        """The SQLAlchemy address of a new database without tables."""
+    def new(self, *, like: str = "template1") -> str:
+        """The SQLAlchemy address of a new database without tables, or with all that stands in another one."""
         name = f"site{next(self.numbers)}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} TEMPLATE {like}")
         return self.address(name)
 
     def run(self, statement: str, *, database: str = "postgres") -> None:

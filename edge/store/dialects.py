@@ -30,13 +30,35 @@ from sqlalchemy import (
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.compiler import compiles
 
+from ..errors import SchemaError
+from ..i18n import _
+
 POSTGRESQL = "postgresql"
+OLDEST = (12,)  # whose functions and triggers are as ours are written
 ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")  # one whose backslash is not escaped itself
 
 
 def is_postgresql(connection: Connection) -> bool:
     """Whether this is PostgreSQL; else it is SQLite."""
     return connection.dialect.name == POSTGRESQL
+
+
+def refuse_unfit(connection: Connection) -> None:
+    """Raises SchemaError when what has no tables yet can't hold them: an old PostgreSQL, or one of few letters."""
+    if not is_postgresql(connection):
+        return
+    found = connection.dialect.server_version_info or OLDEST
+    if found < OLDEST:
+        raise SchemaError(
+            _("PostgreSQL {found} is too old: {oldest} is the oldest that will do").format(
+                found=".".join(map(str, found)), oldest=OLDEST[0]
+            )
+        )
+    letters = connection.scalar(text("SHOW server_encoding"))
+    if letters != "UTF8":
+        raise SchemaError(
+            _("the database keeps {letters} only: make one with `createdb --encoding=UTF8`").format(letters=letters)
+        )
 
 
 def upsert(connection: Connection, table: Table) -> Any:

@@ -37,7 +37,7 @@ def name_of(url: str | URL) -> str:
     address = make_url(url)
     if not is_postgresql_url(address):
         return address.database or ""
-    return address.set(drivername=POSTGRESQL, password=None).render_as_string()
+    return address._replace(drivername=POSTGRESQL, password=None).render_as_string()  # `set` leaves it
 
 
 def writing_engine(url: str, *, beside: bool) -> Engine:

@@ -15,7 +15,7 @@ from ..errors import SchemaError, StoreBusy
 from ..i18n import _
 from ..model import Outcome, SpooledFrame
 from . import arrivals, clocks
-from .dialects import is_postgresql
+from .dialects import is_postgresql, refuse_unfit
 from .engines import exists, name_of, reading_engine, writing_engine
 from .rows import frame_from, frame_values, is_due, observation_values, outcome_from
 from .schema import encounters, frames, notices, observations, quarantine, suspects
@@ -351,6 +351,7 @@ def _migrate(connection: Connection, name: str, *, read_only: bool) -> None:
     if read_only or current == known[-1]:
         return
     if current is None:
+        refuse_unfit(connection)
         from .create import create  # noqa: PLC0415  # because of the memory
 
         create(connection, known[-1])

@@ -99,9 +99,23 @@ def test_a_server_that_is_away_is_a_line_without_the_password(postgres):
     with pytest.raises(SchemaError) as raised:
         Store(url)
 
-    assert name_of(url) in str(raised.value)
+    assert f"postgresql://tigrillo@127.0.0.1:1/{url.rpartition('/')[2]}: " in str(raised.value)
     assert "hunter2" not in str(raised.value) + name_of(url)
     assert "\n" not in str(raised.value)
+
+
+def test_a_database_that_can_not_hold_every_letter_is_refused(postgres):
+    postgres.run("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+
+    with pytest.raises(SchemaError, match="keeps LATIN1 only: .*--encoding=UTF8"):
+        Store(postgres.address("latin"))
+
+
+def test_an_old_server_is_refused(postgres, monkeypatch):
+    monkeypatch.setattr("edge.store.dialects.OLDEST", (1_000,))
+
+    with pytest.raises(SchemaError, match=r"PostgreSQL 1\d\.\d+ is too old: 1000 is the oldest"):
+        Store(postgres.new())
 
 
 def test_a_newer_programs_database_is_refused(postgres):

@@ -43,9 +43,7 @@ SITE = "site: {name: La Palmita}\nstate_dir: .\n"
 @pytest.fixture
 def rig(tmp_path):
     made = Rig(tmp_path, (ANY,), clock=SteppedClock(FIRST))
-    connection = made.store._engine.raw_connection()
-    connection.driver_connection.execute("PRAGMA synchronous=OFF")  # these many small commits need no disk
-    connection.close()
+    made.hurry()
     yield made
     made.store.close()
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from edge.api import FatalError
@@ -19,6 +20,7 @@ from edge.importing.imported import Imported, Options
 from edge.importing.megadetector import import_results
 from edge.registry import load_registry
 from edge.store.harvest import Span
+from edge.store.schema import frames
 from edge.store.sql import Store
 from edge.testing import fake_services
 from edge.testing_megadetector import check_results
@@ -166,7 +168,7 @@ def test_what_has_no_column_is_kept(store: Store, tmp_path: Path) -> None:
     taken(store, tmp_path, results(entry))
 
     with store.transaction() as connection:
-        details = json.loads(connection.exec_driver_sql("SELECT details FROM frames").scalar() or "")
+        details = connection.scalar(select(frames.c.details))
     assert details["location"] == "ridge"
     assert details["left_out"] == [bad]
     assert details["of_detections"] == {"0": {"mask": [1]}}
