@@ -107,7 +107,7 @@ def test_a_server_that_is_away_is_a_line_without_the_password(postgres):
 def test_a_database_that_can_not_hold_every_letter_is_refused(postgres):
     postgres.run("CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
 
-    with pytest.raises(SchemaError, match="keeps LATIN1 only: .*--encoding=UTF8"):
+    with pytest.raises(SchemaError, match=r"keeps LATIN1 only: .*--encoding=UTF8"):
         Store(postgres.address("latin"))
 
 
