@@ -8,6 +8,7 @@ from sqlalchemy import insert
 from edge.errors import EdgeError
 from edge.export import read_options, read_taxa
 from edge.i18n import _, mark, speaking
+from edge.store.harvest import Span
 from edge.store.schema import audit
 
 from ..review.queries import site_taxa
@@ -100,11 +101,15 @@ def _unreadable(web: Web, asked: Asked) -> Iterable[tuple[str, str]]:
     """What the command line would refuse, field by field."""
     parts = {"since": Asked("", since=asked.since), "until": Asked("", until=asked.until)}
     parts["independent"] = Asked("", independent=asked.independent)
+    spans: dict[str, Span] = {}
     for name, part in parts.items():
         try:
-            wanted_of(part, web.plan.file.site.timezone)
+            spans[name] = wanted_of(part, web.plan.file.site.timezone).span
         except (EdgeError, OverflowError) as exc:
             yield name, str(exc)
+    since, until = (spans.get(name, Span()) for name in ("since", "until"))
+    if since.since and until.until and since.since > until.until:
+        yield "until", _("is before the first day")
     try:
         read_options([f"{name}={value}" for name, value in asked.options.items()], web.registry.exporters[asked.format])
     except EdgeError as exc:

@@ -68,11 +68,6 @@ class Job:
         """When its file is deleted; None while it is made."""
         return self.ended_at and self.ended_at + KEPT
 
-    @property
-    def share(self) -> float:
-        """How much of it is made, 0 to 1."""
-        return min(1.0, self.read / self.total) if self.total else 0.0
-
 
 def folder_of(web: Web) -> Path:
     """Where they lie."""

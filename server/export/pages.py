@@ -171,7 +171,6 @@ def _page(
         "linked": linked,
         "left_out": left_out,
         "stations": _names(web, principal),
-        "categories": CATEGORIES,
         **_listed(web, principal),
     }
     return render(request, "export/page.html", status=status, **values)
@@ -191,6 +190,7 @@ def _listed(web: Web, principal: Principal) -> dict[str, Any]:
         "open": OPEN,
         "watch": any(job.state in OPEN for job in jobs),
         "kept_days": KEPT.days,
+        "categories": CATEGORIES,
     }
 
 

@@ -53,7 +53,7 @@ ONE_KEYS = (
     (("t",), mark("Lighter, for dark pictures")),
 )
 LAST_KEYS = ((("Esc",), mark("Choose none; leave a field; close this")), (("?",), mark("These keys")))
-KEY_NAMES = {"Space": mark("Space"), "Enter": mark("Enter"), "Esc": mark("Esc")}
+KEY_NAMES = (mark("Space"), mark("Enter"), mark("Esc"))  # the others are the same in every language
 
 
 def capital(text: str) -> str:
@@ -100,7 +100,7 @@ def pictures_said(count: int, speech: Speech) -> str:
     return many(count, mark("1 picture"), mark("{count} pictures"), speech)
 
 
-def words(speech: Speech, **more: Any) -> Mapping[str, Any]:
+def words(speech: Speech) -> Mapping[str, Any]:
     """What the templates of this area say things with."""
     return {
         "name_of": name_of,
@@ -114,7 +114,7 @@ def words(speech: Speech, **more: Any) -> Mapping[str, Any]:
         "behaviours": tuple(speech.text(each) for each in BEHAVIOURS),
         "pictures_said": pictures_said,
         "sequences_said": sequences_said,
-        **more,
+        "key_names": KEY_NAMES,
     }
 
 

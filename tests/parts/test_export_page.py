@@ -263,3 +263,21 @@ def test_a_name_that_only_the_record_has_can_be_exported(rig, waiting):
 
     assert 'value="Mazama rufa"' in client.get("/export?taxon=Mazama+rufa").text
     assert client.post("/export", data={"format": "csv", "taxon": "Mazama rufa"}).status_code == 303
+
+
+def test_days_in_the_wrong_order_are_told_instead_of_an_empty_file(rig, waiting):
+    said = {"format": "csv", "since": "2026-03-02", "until": "2026-03-01"}
+
+    answer = rig.client("reviewer", language="en").post("/export", data=said)
+
+    assert answer.status_code == 422
+    assert "is before the first day" in answer.text
+
+
+def test_exports_that_wait_are_told_apart_by_what_was_chosen(rig, waiting):
+    client = rig.client("reviewer", language="en")
+    said = {"format": "csv", "taxon": "Puma concolor", "category": "animal", "min_score": "0.75", "independent": "30m"}
+
+    page = client.post("/export", data=said).text
+
+    assert "· puma · animals · ≥ 0.75 · 30m</div>" in page
