@@ -57,12 +57,14 @@ class Card:
     """An encounter as a page lists it. told: who was sent something; waiting: who waits for it; failed: whom it missed.
 
     severity: the highest of its messages, "" without any. ratio: width and height of its best picture, px.
+    people: somebody is on that picture.
     sequence_pk: of the review; None while its day is summed up.
     """
 
     encounter: Encounter
     boxes: tuple[Box, ...]
     ratio: tuple[int, int]
+    people: bool
     severity: str
     told: tuple[str, ...]
     waiting: tuple[str, ...]
@@ -91,7 +93,10 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class FrameRow:
-    """A frame of an encounter. at: as captured, else received. timed: whether it is known when it was taken."""
+    """A frame of an encounter. at: as captured, else received. timed: whether it is known when it was taken.
+
+    people: somebody is on it.
+    """
 
     pk: int
     id: str
@@ -100,6 +105,7 @@ class FrameRow:
     timed: bool
     number: int
     ratio: tuple[int, int]
+    people: bool
     boxes: tuple[Box, ...]
 
 
@@ -188,14 +194,14 @@ def cards_of(connection: Connection, found: Sequence[Encounter]) -> list[Card]:
         return []
     pictures = [(each.best_frame_pk, each.best_number) for each in found]
     boxes = boxes_on(connection, pictures)
-    sizes = _sizes(connection, {frame for frame, _number in pictures})
+    looks = _looks(connection, {frame for frame, _number in pictures})
     owners = sequences_of(connection, {frame for frame, _number in pictures})
     told = _told(connection, [each.pk for each in found])
     return [
         Card(
             each,
             tuple(boxes.get((each.best_frame_pk, each.best_number), ())),
-            sizes.get(each.best_frame_pk, (4, 3)),
+            *looks.get(each.best_frame_pk, ((4, 3), False)),
             *told.get(each.pk, ("", (), (), ())),
             owners.get(each.best_frame_pk),
         )
@@ -224,9 +230,11 @@ def sequences_of(connection: Connection, frame_pks: Collection[int]) -> dict[int
     return {row.frame_pk: row.sequence_pk for row in connection.execute(query)}
 
 
-def _sizes(connection: Connection, frame_pks: Collection[int]) -> dict[int, tuple[int, int]]:
-    query = select(frames.c.pk, frames.c.width, frames.c.height).where(frames.c.pk.in_(list(frame_pks)))
-    return {pk: (width, height) for pk, width, height in connection.execute(query) if width and height}
+def _looks(connection: Connection, frame_pks: Collection[int]) -> dict[int, tuple[tuple[int, int], bool]]:
+    """Frame → (ratio, whether somebody is on it)."""
+    table = frames.c
+    query = select(table.pk, table.width, table.height, table.people).where(table.pk.in_(list(frame_pks)))
+    return {pk: ((width or 4, height or 3), people) for pk, width, height, people in connection.execute(query)}
 
 
 def _told(
@@ -264,7 +272,9 @@ def frames_of(connection: Connection, encounter: Encounter) -> list[FrameRow]:
         pks.update(connection.scalars(near.order_by(at).limit(MOST_FRAMES)))
     best = _best_numbers(connection, encounter, pks)
     pks &= best.keys()
-    columns = (table.pk, table.id, table.kind, table.captured_utc, table.received_at, table.width, table.height)
+    columns = (
+        table.pk, table.id, table.kind, table.captured_utc, table.received_at, table.width, table.height, table.people,
+    )  # fmt: skip
     rows = connection.execute(select(*columns).where(table.pk.in_(pks)).order_by(at, table.pk)).all()
     boxes = boxes_on(connection, {(pk, best.get(pk, 0)) for pk in pks})
     return [
@@ -276,9 +286,10 @@ def frames_of(connection: Connection, encounter: Encounter) -> list[FrameRow]:
             captured is not None,
             best.get(pk, 0),
             (width or 4, height or 3),
+            people,
             tuple(boxes.get((pk, best.get(pk, 0)), ())),
         )
-        for pk, name, kind, captured, received, width, height in rows
+        for pk, name, kind, captured, received, width, height, people in rows
     ]
 
 
