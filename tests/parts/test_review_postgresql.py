@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from edge.store.schema import frames
+from edge.model import AgentFacts
+from edge.store.schema import frames, observations
 from tests.alert_rig import JAGUAR, PUMA, animal
 from tests.review_rig import review_rig
 from tests.web_rig import NOW, SITE
@@ -45,3 +46,26 @@ def test_lists_answers_and_undo_are_those_of_sqlite(tmp_path, postgres):
         assert listed("favourite=1") == [pks[3]]
         for path in ("/review", f"/review/{pks[0]}?kind=animal", "/review/progress", "/api/v1/frames"):
             assert client.get(path).status_code == 200
+
+
+def test_a_full_frame_has_what_was_said_of_its_thumbnail_as_on_sqlite(tmp_path, postgres):
+    postgres.emptied()
+    address = postgres.address("site", driver="")
+    with review_rig(tmp_path, f"{SITE}database: {address}\n") as rig:
+        small = AgentFacts("boot", 1, 1, 1.0, "sure", "pir", "full", None)
+        thumbnail = rig.record("cam-01", "small", [animal(PUMA)], agent=small)
+        rig.sum_up()
+        client = rig.client("reviewer", name="ana")
+        with rig.readers.read() as connection:
+            box = connection.scalar(select(observations.c.pk))
+        said = {"action": "of-the-box", "observations": [box], "kind": "animal", "species": "jaguar"}
+        assert client.post("/api/v1/reviews", json=said).status_code == 200
+        assert client.put(f"/api/v1/favourites/{thumbnail}").status_code == 200
+
+        full = rig.record("cam-01", "full", [animal(PUMA, side=0.31)])
+        rig.sum_up()
+
+        row = rig.row(full)
+        assert (row["shown_taxon"], row["unreviewed"], row["favourite"]) == ("Panthera onca", 0, True)
+        assert client.delete("/api/v1/reviews/of-the-box").json()["sequences"][0]["taxon"] == "Puma concolor"
+        assert client.get("/review").status_code == client.get(f"/review/{full}").status_code == 200
