@@ -1,6 +1,7 @@
 """`python -m server SITE.yaml`: the web page of a site, until SIGTERM. `tigrillo run` keeps one running."""
 
 import gc
+import logging
 import socket
 import sys
 import threading
@@ -126,6 +127,7 @@ def _uvicorn(config: WebConfig, web: Web, threads: list[threading.Thread]) -> uv
 def main(arguments: Sequence[str]) -> int:
     """Exit code: 0 after SIGTERM, 1 when it can't start, 78 for a wrong configuration."""
     log = make_log(json_lines=not sys.stderr.isatty())
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # as uvicorn: warnings tell of strangers' forms
     try:
         if len(arguments) != 1:
             raise FatalError(_("write: python -m server SITE.yaml"))

@@ -108,7 +108,11 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _refused(request: Request, error: Exception) -> Response:
-    return problem(request, 503 if isinstance(error, RetryableError) else 409, str(error))
+    if not isinstance(error, RetryableError):
+        return problem(request, 409, str(error))
+    answer = problem(request, 503, str(error))
+    answer.headers["retry-after"] = "1"
+    return answer
 
 
 class Bugs:

@@ -56,7 +56,7 @@ WORDS = {
     413: "The request is too long.",
     422: "A parameter or the body is not as described.",
     429: "Too many requests: wait for `Retry-After` seconds.",
-    503: "The database is busy: try again in a moment.",
+    503: "The database is busy: try again after `Retry-After` seconds.",
 }
 
 

@@ -1,7 +1,7 @@
 """Guessing is slowed down: by name and by address, longer with each failure, over restarts (table `throttle`).
 
-A try is counted before the password is looked at, so that a hundred at once are a hundred; a log-in takes its count
-back. Refused tries cost nothing and count for nothing. Nobody is locked out for good:
+A try is counted before the password is looked at, so that a hundred at once are a hundred (a Store writes one
+transaction at a time); a log-in takes its count back. Refused tries cost nothing and count for nothing. Nobody is locked out for good:
 
 - by name, over all addresses: 5 tries, then 1 s, 2 s, … a minute at most. Who knows the name of somebody can make them
   wait that long, no longer; and a browser in which they logged in before has a count of its own (its device cookie),

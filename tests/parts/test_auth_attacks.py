@@ -269,7 +269,10 @@ def test_a_flood_is_answered_with_503(rig):
     for _place in range(2 + MOST_WAITING):
         rig.desk.hasher._places.acquire()
 
-    assert guess(rig)[0] == [503]
+    codes, last = guess(rig)
+
+    assert codes == [503]
+    assert last.headers["retry-after"] == "1"
 
 
 # requests that would keep the whole page busy
