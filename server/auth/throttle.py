@@ -1,11 +1,13 @@
 """Guessing is slowed down: by name and by address, longer with each failure, over restarts (table `throttle`).
 
 A try is counted before the password is looked at, so that a hundred at once are a hundred (a Store writes one
-transaction at a time); a log-in takes its count back. Refused tries cost nothing and count for nothing. Nobody is locked out for good:
+transaction at a time); a log-in takes its count back. Refused tries cost nothing and count for nothing. Nobody is
+locked out for good:
 
 - by name, over all addresses: 5 tries, then 1 s, 2 s, … a minute at most. Who knows the name of somebody can make them
-  wait that long, no longer; and a browser in which they logged in before has a count of its own (its device cookie),
-  so that they do not even wait there. A minute is 1440 tries a day against a password of 10 characters and more.
+  wait for as long as they go on, in a browser that is new to them only: one in which they logged in before has a count
+  of its own (its device cookie), and a link for a new password lets them in at once. A minute is 1440 tries a day
+  against a password of 10 characters and more.
 - by address (IPv6: its /64): 20 tries, because a station's people share one, then up to 15 minutes.
 - setup codes, links and mails asked for: by address as above.
 
