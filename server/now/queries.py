@@ -201,7 +201,8 @@ def cards_of(connection: Connection, found: Sequence[Encounter]) -> list[Card]:
         Card(
             each,
             tuple(boxes.get((each.best_frame_pk, each.best_number), ())),
-            *looks.get(each.best_frame_pk, ((4, 3), False)),
+            looks[each.best_frame_pk][0],
+            looks[each.best_frame_pk][1],
             *told.get(each.pk, ("", (), (), ())),
             owners.get(each.best_frame_pk),
         )

@@ -220,6 +220,25 @@ def test_an_encounter_shows_its_pictures_why_and_who_was_told(rig):
     assert rig.client("viewer").get("/encounters/none").status_code == 404
 
 
+def test_a_picture_that_somebody_has_marked_says_why_it_is_hidden_and_has_another_address_in_a_page_that_is_open(rig):
+    pk = rig.see("cam-01", "a", animal(JAGUAR))
+    reviewer, viewer = rig.client("reviewer"), rig.client("viewer")
+    said = {"frames": [pk], "kind": "human", "action": "an-action-0001"}
+    [uid] = [each["uid"] for each in viewer.get("/api/v1/encounters").json()["items"]]
+    before = viewer.get(f"/encounters/{uid}").text
+
+    assert reviewer.post("/api/v1/reviews", json=said).status_code == 200
+    marked, card = viewer.get(f"/encounters/{uid}").text, viewer.get("/").text
+    assert reviewer.delete("/api/v1/reviews/an-action-0001").status_code == 200
+    undone = viewer.get(f"/encounters/{uid}").text
+
+    assert (f"/media/{pk}/view-0.webp?people" in marked, "People are on it, and hidden." in marked) == (True, True)
+    assert f"/media/{pk}/card-0.webp?people" in card
+    for each in (before, undone):
+        assert f'/media/{pk}/view-0.webp"' in each
+        assert "People are on it" not in each
+
+
 def test_what_came_by_at_the_same_time_is_another_encounter_with_pictures_of_its_own(rig):
     rig.see("cam-01", "a", animal(JAGUAR))
     rig.clock.step(60)
