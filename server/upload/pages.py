@@ -19,6 +19,7 @@ from ..rights import Principal
 from ..web import Site, Web
 from .api import Desk, Id
 from .desk import MOST_CHUNK, Progress, UploadDesk
+from .queries import looked_at
 from .shapes import FileTold, NamedFile
 from .telling import checked_station, seen_by, take_down
 
@@ -26,6 +27,7 @@ MOST_FORM = 300_000_000  # bytes of a form that comes without JS: all of it in o
 MOST_FORM_FILES = 1000
 PIECE = 1_000_000
 LISTED, REFUSED_LISTED = 20, 500
+MOST_LOOKED = 10_000  # files of an upload whose frames are counted
 FORM = "/api/v1/uploads/form"  # below it bodies may be long (server/guard.py)
 
 FAULTS = {
@@ -81,13 +83,17 @@ def uploads_list(request: Request, desk: Desk, principal: Uploader) -> HTMLRespo
 
 
 @router.get("/upload/{upload_id}", response_class=HTMLResponse)
-def one(request: Request, desk: Desk, principal: Uploader, upload_id: Id) -> HTMLResponse:
+def one(request: Request, web: Site, desk: Desk, principal: Uploader, upload_id: Id) -> HTMLResponse:
     """One upload: what was taken, what was here already, what was refused and why."""
     upload = desk.upload(principal, upload_id)
     refused = desk.book.files(upload.id, states=["refused"], limit=REFUSED_LISTED)
     missing = desk.book.files(upload.id, states=["waiting", "dropped"], limit=REFUSED_LISTED)
-    far = desk.progress(upload)
-    return render(request, "upload/one.html", far=far, refused=refused, missing=missing, states=STATES, state=_state)
+    here = desk.book.files(upload.id, states=["taken", "known"], limit=MOST_LOOKED)
+    with web.readers.read() as connection:
+        looked = looked_at(connection, here)
+    values: dict[str, Any] = {"far": desk.progress(upload), "refused": refused, "missing": missing, "looked": looked}
+    values |= {"more": MOST_LOOKED if len(here) == MOST_LOOKED else 0, "states": STATES, "state": _state}
+    return render(request, "upload/one.html", **values)
 
 
 @router.post("/upload/{upload_id}/cancel")

@@ -1,12 +1,17 @@
 """The upload page: a plain form that works without JS, the list of what was sent, one upload with its reasons."""
 
+import re
+
 import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
+from edge.fakes import fake_services
+from edge.pipeline.spool import Spool
 from edge.stations.book import Book, StationRow
 from edge.stations.folders import Folders
 from edge.uploads import NewFile, UploadBook
+from plugins.sources.upload import hand_over
 from server.upload import pages
 from tests.web_rig import NOW, WebRig
 
@@ -126,3 +131,22 @@ def test_stations_to_choose_from_are_looked_up_once_for_all_pages_and_have_those
     assert all("cam-new" in each for each in others)
     assert asked, "the pages ask the database for other things"
     assert not [each for each in asked if "min(frames.station)" in each]
+
+
+def test_an_upload_says_how_many_of_its_pictures_could_not_be_looked_at(rig):
+    client, spool = rig.client("manager", name="ana"), Spool(rig.store, fake_services(), limit_bytes=10_000_000)
+    rig.record("cam-01", "of-another-card")
+    address = send(client, *((f"{each}.jpg", BODY + bytes([each])) for each in range(3))).headers["location"]
+    with UploadBook(rig.web.state_dir) as book:
+        for each in book.due():
+            hand_over(book, each, spool)
+    broken = rig.store.claim_next(NOW)
+    rig.store.quarantine_frame(broken, reason="no picture", now=NOW)
+
+    page = client.get(address).text
+
+    assert "3 taken in" in page
+    assert "2 wait to be looked at" in page
+    assert re.search(r'href="/system/quarantine">1 could not be looked at', page)
+    assert "looked at</span>" in page
+    assert not re.search(r"\d looked at", page)
