@@ -17,6 +17,7 @@ from ..page import render, speech_of
 from ..rights import Principal
 from ..web import Site, Web
 from . import configuration
+from .actions import ACTIONS
 from .look import history_of, look
 from .queries import audited
 
@@ -159,4 +160,5 @@ def audit(
         first=not after,
         who=who,
         action=action,
+        actions=ACTIONS,
     )

@@ -5,14 +5,16 @@ import re
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import insert
 from starlette.testclient import TestClient
 
 from edge.errors import FatalError
 from edge.i18n import _
 from edge.logs import make_log
 from edge.pipeline.requests import Requests
+from edge.store.schema import audit
 from tests.auth_rig import AuthRig
-from tests.web_rig import SharedApp, WebRig
+from tests.web_rig import NOW, SharedApp, WebRig
 
 ES = {"accept-language": "es-CO"}
 ENGLISH = re.compile(r"\b(the|this|such|should|needs|required|write|input)\b", re.IGNORECASE)
@@ -120,3 +122,18 @@ def test_a_site_without_animals_does_not_offer_the_time_that_is_shown_already(ri
 
     assert "No animal with a name yet" in told
     assert "Show all time" not in told
+
+
+def test_the_audit_says_what_was_done_in_words_and_a_name_it_does_not_know_as_it_is(tmp_path):
+    with WebRig(tmp_path) as site:
+        with site.store.transaction() as connection:
+            for action in ("user.login", "plugin.thing"):
+                connection.execute(insert(audit).values(at=NOW, who="ana", action=action, subject="user ana"))
+        admin = site.client("admin")
+        rows = admin.get("/system/audit", headers=ES).text.split("<tbody>")[1]
+        one = admin.get("/system/audit?action=user.login", headers=ES).text.split("<tbody>")[1]
+
+    assert "inició sesión" in rows
+    assert "user.login" not in rows
+    assert "plugin.thing" in rows
+    assert "plugin.thing" not in one
