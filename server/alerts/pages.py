@@ -101,7 +101,9 @@ def alerts_page(
             "stations": station_names(web, connection, principal),
             "people": sorted({each.who for each in plan.directory.by_name.values()}),
             "channels": queries.channels_of(read_status(web), list(plan.channels)),
-            "mutes": queries.mutes_now(connection, now),
+            "mutes": [
+                each for each in queries.mutes_now(connection, now) if not each.station or principal.sees(each.station)
+            ],
             "wrong": queries.watched_now(connection) if principal.stations is None else [],
             "calls": queries.on_call(connection, plan.directory, plan.file.recipients, now),
         }
@@ -144,9 +146,12 @@ def send_again(request: Request, web: Site, principal: Manager, pk: MessagePk) -
 
 @router.post("/alerts/mutes/{pk}/end", response_class=Response)
 def end_mute(web: Site, principal: Manager, pk: MessagePk) -> Response:
-    """Let somebody hear again."""
+    """Let somebody hear again; of all stations, only who sees all."""
+    theirs = mutes.c.pk == pk
+    if principal.stations is not None:
+        theirs &= mutes.c.station.in_(principal.stations)
     with web.store.transaction() as connection:
-        gone = connection.execute(delete(mutes).where(mutes.c.pk == pk).returning(mutes.c.who, mutes.c.station)).first()
+        gone = connection.execute(delete(mutes).where(theirs).returning(mutes.c.who, mutes.c.station)).first()
         if gone is not None:
             row = {"at": web.clock.now(), "who": principal.name, "action": "unmute", "subject": gone.who}
             connection.execute(insert(audit).values(**row, details={"station": gone.station}))

@@ -144,11 +144,17 @@ def acknowledged(connection: Connection, web: Web, found: Encounter, principal: 
 
 
 def mute_one(connection: Connection, web: Web, principal: Principal, who: str, station: str, hours: int) -> None:
-    """Mute somebody; hours: 0 for no end. One may mute oneself; others, only who manages. Raises HTTPException."""
+    """Mute somebody; station: "" for all; hours: 0 for no end. Raises HTTPException.
+
+    One may mute oneself; others, only who manages, and where they see.
+    """
     if who not in {each.who for each in web.plan.directory.by_name.values()}:
         raise HTTPException(422, mark("nobody is called so"))
-    if not principal.may("manage") and who.casefold() != principal.name.casefold():
+    is_other = who.casefold() != principal.name.casefold()
+    if is_other and not principal.may("manage"):
         raise HTTPException(403, mark("only a manager mutes somebody else"))
+    if is_other and not station and principal.stations is not None:
+        raise HTTPException(403, mark("only who sees all stations mutes somebody else for all of them"))
     if not hours and not station and not principal.may("manage"):
         raise HTTPException(403, mark("only a manager ends all messages"))
     now = web.clock.now()

@@ -183,6 +183,23 @@ def test_channels_that_fail_mutes_and_who_is_on_call_are_told(rig):
         assert not connection.execute(select(mutes)).all()
 
 
+def test_mutes_of_other_stations_and_of_all_are_not_for_a_manager_of_some(rig):
+    with rig.store.transaction() as connection:
+        for station in ("cam-01", "cam-02", ""):
+            rows.mute(connection, "ana", until=NOW + timedelta(hours=2), now=NOW, station=station)
+        numbers = {row.station: row.pk for row in connection.execute(select(mutes.c.station, mutes.c.pk))}
+    client = rig.client("manager", stations=["cam-01"])
+
+    page = client.get("/alerts").text
+    for pk in numbers.values():
+        client.post(f"/alerts/mutes/{pk}/end")
+
+    assert re.findall(r"/alerts/mutes/(\d+)/end", page) == [str(numbers["cam-01"])]
+    assert "cam-02" not in page
+    with rig.store.transaction() as connection:
+        assert set(connection.scalars(select(mutes.c.station))) == {"cam-02", ""}
+
+
 # rules
 
 

@@ -282,6 +282,8 @@ def test_one_mutes_oneself_and_others_only_who_manages(rig):
     assert rig.client("manager").post(path, data=form | {"who": "nobody"}).status_code == 422
     forever = form | {"hours": "0", "everywhere": "1"}
     assert rig.client("reviewer", name="ana").post(path, data=forever).status_code == 403
+    of_one = rig.client("manager", stations=["cam-01"])
+    assert of_one.post(path, data=form | {"everywhere": "1"}).status_code == 403
 
     with rig.store.transaction() as connection:
         [mute] = rows.mutes_of(connection, "ana", NOW)
