@@ -18,6 +18,7 @@ from .commands import (
     chaos,
     check,
     clock,
+    database,
     demo,
     deployments,
     doctor,
@@ -302,6 +303,7 @@ app.add_typer(
     deployments.app, name="deployments", help=_("When which camera stood where; trap-nights, failures, imports.")
 )
 app.add_typer(clock.app, name="clock", help=_("Show, check and put right the clocks of cameras."))
+app.add_typer(database.app, name="database", help=_("Copy the record into another database."))
 app.add_typer(models.app, name="models", help=_("List, fetch, verify and import models."))
 app.add_typer(species.app, name="species", help=_("Check species lists; list the animals that are known."))
 

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, field_validator, model_validator
 
+from .errors import ConfigError
 from .i18n import _
 from .secret import Secret
 
@@ -56,6 +57,16 @@ class DatabaseConfig(BaseModel):
 def sqlite_url(state_dir: Path) -> str:
     """SQLAlchemy address of the file in a state folder; quoted, because a folder may be called "trap #3"."""
     return f"sqlite:///{quote(str(state_dir / SQLITE_FILE))}"
+
+
+def url_of(place: str) -> str:
+    """SQLAlchemy address of an SQLite file's path, or of postgresql://… Raises ConfigError for another address."""
+    scheme, between, rest = place.partition("://")
+    if not between:
+        return f"sqlite:///{quote(place)}"
+    if scheme != "postgresql":
+        raise ConfigError(_("what stands here is no address: write postgresql://USER@HOST/NAME"))
+    return f"postgresql+psycopg://{rest}"
 
 
 def database_url(config: DatabaseConfig, site: Path, state_dir: Path) -> str:

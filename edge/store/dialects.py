@@ -101,8 +101,12 @@ class NoNul(TypeDecorator[str]):
 
 
 def json_without_nul(value: Any) -> str:
-    """JSON for PostgreSQL, which keeps a U+0000 but then can't read the text that has it."""
-    written = json.dumps(value)
+    """JSON for PostgreSQL."""
+    return without_nul(json.dumps(value))
+
+
+def without_nul(written: str) -> str:
+    """A JSON text with U+FFFD for U+0000, which PostgreSQL keeps, but then can't read the text that has it."""
     return ESCAPED_NUL.sub(r"\1\\ufffd", written) if "\\u0000" in written else written
 
 
