@@ -8,7 +8,7 @@ from ..alerts.desk import AlertDesk
 from ..model import Outcome
 from ..privacy.policy import PEOPLE
 from ..repeats.marking import mark_repeats
-from ..store.people import mark_people
+from ..store.people import mark_people, thumbnail_shows_people
 
 
 def note_outcome(connection: Connection, outcome: Outcome, desk: AlertDesk, now: datetime) -> int:
@@ -17,6 +17,7 @@ def note_outcome(connection: Connection, outcome: Outcome, desk: AlertDesk, now:
     Returns how many messages were queued.
     """
     counts = mark_repeats(connection, outcome)
-    if any(each.category in PEOPLE for each in counts.detections()):
-        mark_people(connection, outcome.spooled.pk)
+    pk = outcome.spooled.pk
+    if any(each.category in PEOPLE for each in counts.detections()) or thumbnail_shows_people(connection, pk):
+        mark_people(connection, pk)
     return desk.note(connection, counts, now)

@@ -3,6 +3,7 @@
 Read anew for each picture that is made: somebody whom a reviewer has just marked is hidden in the next one.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,29 +40,42 @@ def hidden_on(connection: Connection, frame_pk: int) -> Hidden:
 
 def hidden_of(connection: Connection, frame: RowMapping) -> Hidden:
     """The same of a row of `frames` that was read already; it has the columns FRAME."""
-    said = _said(connection, frame["pk"])
-    boxes = _boxes(connection, [frame["pk"]], {each.observation_pk: each.kind for each in said})
+    said = _said(connection, frame)
+    called = {each.observation_pk: each.kind for each in said if each.observation_pk is not None}
+    boxes = _boxes(connection, [frame["pk"]], called)
     if frame["people"] and not boxes:
-        boxes = _of_the_other(connection, frame)
-    whole = [each for each in said if each.observation_pk is None]
-    everything = any(_found(boxes, each.kind) < max(1, each.count or 1) for each in whole)
+        boxes = _of_the_other(connection, frame, called)
+    there = _least(said, frame["pk"])
+    everything = any(_found(boxes, kind) < count for kind, count in there.items())
     everything = everything or (bool(frame["people"]) and not boxes)
-    return Hidden(boxes, everything, bool(frame["people"] or whole or boxes))
+    return Hidden(boxes, everything, bool(frame["people"] or there or boxes))
 
 
-def _said(connection: Connection, frame_pk: int) -> Sequence[Any]:
-    """Answers that name people or vehicles, none of them undone."""
-    query = select(reviews.c.observation_pk, reviews.c.kind, reviews.c.count).where(
-        reviews.c.frame_pk == frame_pk, reviews.c.kind.in_(CATEGORIES), reviews.c.undone_at.is_(None)
-    )
+def _said(connection: Connection, frame: RowMapping) -> Sequence[Any]:
+    """Answers that name people or vehicles, none of them undone; also of its thumbnail, or of what it is one of."""
+    same = or_(frames.c.pk == frame["pk"], frames.c.full_pk == frame["pk"], frames.c.pk == frame["full_pk"])
+    columns = (reviews.c.frame_pk, reviews.c.observation_pk, reviews.c.kind, reviews.c.count)
+    query = select(*columns).where(reviews.c.frame_pk.in_(select(frames.c.pk).where(same)))
+    query = query.where(reviews.c.kind.in_(CATEGORIES), reviews.c.undone_at.is_(None))
     return connection.execute(query).all()
 
 
-def _boxes(connection: Connection, frame_pks: Sequence[int], said: Mapping[int | None, str]) -> Boxes:
+def _least(said: Sequence[Any], frame_pk: int) -> Counter[str]:
+    """Kind → how many of it are on a frame at least, besides those whose own boxes somebody has called so."""
+    least: Counter[str] = Counter()
+    for each in said:
+        if each.observation_pk is None:
+            least[each.kind] = max(least[each.kind], each.count or 1)
+        elif each.frame_pk != frame_pk:  # a box of the other frame: something here is the same
+            least[each.kind] = max(least[each.kind], 1)
+    return least
+
+
+def _boxes(connection: Connection, frame_pks: Sequence[int], said: Mapping[int, str]) -> Boxes:
     """Boxes that hide. said: box → what somebody calls it; then whatever is of its track in a clip is that, too."""
     table = observations.c
     columns = (table.pk, table.number, table.category, table.taxon, table.track, table.detection)
-    meant = [pk for pk in said if pk is not None]
+    meant = list(said)
     tracks = select(table.track).where(table.pk.in_(meant), table.track.is_not(None))
     hiding = or_(table.category.in_(HIDING), table.taxon == HUMAN, table.pk.in_(meant), table.track.in_(tracks))
     rows = connection.execute(select(*columns).where(table.frame_pk.in_(frame_pks), hiding).order_by(table.pk)).all()
@@ -76,13 +90,13 @@ def _boxes(connection: Connection, frame_pks: Sequence[int], said: Mapping[int |
     return {number: tuple(each) for number, each in found.items()}
 
 
-def _of_the_other(connection: Connection, frame: RowMapping) -> Boxes:
+def _of_the_other(connection: Connection, frame: RowMapping, said: Mapping[int, str]) -> Boxes:
     """Boxes of the full frame of a thumbnail, or of a full frame's thumbnail: the same picture in another size."""
     if frame["kind"] != "still":
         return {}
     thumbnails = select(frames.c.pk).where(frames.c.full_pk == frame["pk"])
     wanted = [frame["full_pk"]] if frame["full_pk"] else list(connection.scalars(thumbnails))
-    return _boxes(connection, wanted, {}) if wanted else {}
+    return _boxes(connection, wanted, said) if wanted else {}
 
 
 def _found(boxes: Boxes, kind: str) -> int:

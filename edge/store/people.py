@@ -44,6 +44,12 @@ def mark_people(connection: Connection, frame_pk: int) -> None:
     connection.execute(update(frames).where(same).values(people=True))
 
 
+def thumbnail_shows_people(connection: Connection, frame_pk: int) -> bool:
+    """Whether the thumbnail that came before a full frame shows people, as the machine or somebody has said."""
+    query = select(frames.c.pk).where(frames.c.full_pk == frame_pk, frames.c.people == true()).limit(1)
+    return connection.scalar(query) is not None
+
+
 def to_withhold(store: Store, *, recorded_before: datetime, after: int, limit: int) -> list[Shown]:
     """Frames with people whose originals lie open, by pk; after: the last pk that was dealt with."""
     query = select(*COLUMNS).where(OPEN, frames.c.state == "recorded", frames.c.recorded_at < recorded_before)

@@ -25,10 +25,13 @@ from edge.media.opener import FileMedia
 from edge.model import AgentFacts, Detection
 from edge.models.card import write_card
 from edge.models.installed import InstalledModels
+from edge.privacy.hidden import hidden_on
 from edge.privacy.originals import FOLDER, MOST, SENT_BY, SETTLES, Originals
 from edge.privacy.policy import PeopleConfig, second_look
 from edge.privacy.second import second_detector, second_name
 from edge.store import people as rows
+from edge.store import reviews
+from edge.store.reviews import New, Said
 from edge.store.schema import audit, frames
 from edge.testing import fake_card, fake_services, fake_session, frame, grey_picture
 from plugins.decoders import yolov5
@@ -89,6 +92,22 @@ def test_the_thumbnail_of_a_full_frame_with_people_shows_them_too(rig):
 
     with rig.store.transaction() as connection:
         assert connection.scalar(select(frames.c.people).where(frames.c.pk == thumb.spooled.pk)) is True
+
+
+@pytest.mark.parametrize(("boxes", "everything"), [((), True), ((person(),), True), ((person(), person(0.8)), False)])
+def test_a_full_frame_hides_whom_somebody_has_seen_on_its_thumbnail(rig, boxes, everything):
+    facts = {"boot": "b", "boot_count": 1, "seq": 1, "uptime_s": 1.0, "clock": "ok"}
+    thumb = rig.see(animal(), frame_id="t1", agent=AgentFacts(**facts, stands_for="f1"))
+    with rig.store.transaction() as connection:
+        said = [New(thumb.spooled.pk, Said("human", count=2))]
+        reviews.add(connection, said, action="a-review", by="ana", at=rig.clock.now())
+
+    full = rig.see(*boxes, frame_id="f1", agent=AgentFacts(**facts))
+
+    with rig.store.transaction() as connection:
+        assert connection.scalar(select(frames.c.people).where(frames.c.pk == full.spooled.pk)) is True
+        hidden = hidden_on(connection, full.spooled.pk)
+    assert (len(hidden.boxes.get(0, ())), hidden.everything) == (len(boxes), everything)
 
 
 def test_an_original_is_withheld_where_its_owner_alone_can_read_it(rig):
