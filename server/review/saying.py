@@ -11,7 +11,7 @@ from edge.store.reviews import KINDS, MOST_COUNT, Said
 from ..speech import Speech
 from .names import species_said
 
-CONFIRM = "confirm"
+CONFIRM, SAY = "confirm", "say"
 TAXON = "taxon:"
 NO_ANSWER = mark("Say what is there: a species, a kind, or that the machine is right.")
 NO_NUMBER = mark("How many: a whole number from 1 to {most}.")
@@ -50,10 +50,13 @@ def said_in_form(
 ) -> Said | Right:
     """What is said.
 
-    what: a kind, "confirm", or "taxon:Puma concolor" of a button. traits: sex, life_stage, behaviour, comments.
-    record: names that the site has. Raises HTTPException 422.
+    what: a kind, "confirm", "taxon:Puma concolor" of a button, or "say": the species that is written, and where none
+    is, that the machine is right but for the number. traits: sex, life_stage, behaviour, comments. record: names that
+    the site has. Raises HTTPException 422.
     """
     texts = {name: _text(text) for name, text in traits.items()}
+    if what == SAY:
+        what = "animal" if species.strip() else CONFIRM if count.strip() else ""
     if what == CONFIRM:
         try:
             return Right(_count(count, speech) if count.strip() else None, **texts)

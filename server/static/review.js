@@ -139,7 +139,7 @@
         }
         count();
         tell(`${desk.dataset.refused}. ${text}`, true);
-        if (data.get("what") === "animal" && data.get("species")) {
+        if (data.get("what") === "say" && data.get("species")) {
           desk.elements.species.value = data.get("species"); // to be mended
           desk.elements.species.focus();
         }
@@ -150,10 +150,11 @@
   function answer(values) {
     const targets = meant();
     if (!targets.length) return;
+    const fields = desk.elements;
+    if (values.what === "say" && !fields.species.value.trim() && !fields.count.value.trim()) return fields.species.focus();
     send("/review/answer", form(targets, values), targets, (action) => ({ path: "/review/undo", values: { undone: action } }));
-    desk.elements.count.value = "";
-    desk.elements.species.value = "";
-    desk.elements.new_name.checked = false;
+    fields.count.value = fields.species.value = "";
+    fields.new_name.checked = false;
     onward(targets);
   }
 
@@ -274,7 +275,7 @@
       event.preventDefault();
       const button = event.submitter;
       if (button?.name === "favourite") favourite();
-      else answer({ what: button?.value ?? "animal" });
+      else answer({ what: button?.value ?? "say" });
     });
     reviewQueue.tell = (many, failures) => {
       const chip = document.getElementById("waiting");

@@ -388,3 +388,17 @@ def test_a_bulk_of_two_thousand_pictures_is_said_and_taken_back(rig):
 def rows_of_action(rig, action):
     with rig.readers.read() as connection:
         return connection.execute(select(reviews).where(reviews.c.action == action)).all()
+
+
+def test_a_number_alone_changes_no_name_and_nothing_says_nothing(rig):
+    pk = rig.fresh((animal(PUMA),))
+    client = rig.client("reviewer", name="ana")
+
+    assert say(client, sequence=pk, what="say").status_code == 422
+    say(client, sequence=pk, what="say", count="3")
+    say(client, sequence=pk, what="say", species="ocelot", count="2")
+
+    assert [each[:3] for each in counts_of(rig, pk)] == [
+        ("animal", "Puma concolor", 3),
+        ("animal", "Leopardus pardalis", 2),
+    ]
