@@ -40,22 +40,31 @@ def hidden_on(connection: Connection, frame_pk: int) -> Hidden:
 
 def hidden_of(connection: Connection, frame: RowMapping) -> Hidden:
     """The same of a row of `frames` that was read already; it has the columns FRAME."""
-    said = _said(connection, frame)
+    others = _others(connection, frame)
+    said = _said(connection, [frame["pk"], *others])
     called = {each.observation_pk: each.kind for each in said if each.observation_pk is not None}
     boxes = _boxes(connection, [frame["pk"]], called)
-    if frame["people"] and not boxes:
-        boxes = _of_the_other(connection, frame, called)
+    if frame["people"] and not boxes and others:
+        boxes = _boxes(connection, others, called)
     there = _least(said, frame["pk"])
     everything = any(_found(boxes, kind) < count for kind, count in there.items())
     everything = everything or (bool(frame["people"]) and not boxes)
     return Hidden(boxes, everything, bool(frame["people"] or there or boxes))
 
 
-def _said(connection: Connection, frame: RowMapping) -> Sequence[Any]:
-    """Answers that name people or vehicles, none of them undone; also of its thumbnail, or of what it is one of."""
-    same = or_(frames.c.pk == frame["pk"], frames.c.full_pk == frame["pk"], frames.c.pk == frame["full_pk"])
+def _others(connection: Connection, frame: RowMapping) -> Sequence[int]:
+    """The full frame of a thumbnail, or a full frame's thumbnails: the same picture in another size."""
+    if frame["kind"] != "still":
+        return []
+    if frame["full_pk"]:
+        return [frame["full_pk"]]
+    return connection.scalars(select(frames.c.pk).where(frames.c.full_pk == frame["pk"])).all()
+
+
+def _said(connection: Connection, frame_pks: Sequence[int]) -> Sequence[Any]:
+    """Answers that name people or vehicles, none of them undone."""
     columns = (reviews.c.frame_pk, reviews.c.observation_pk, reviews.c.kind, reviews.c.count)
-    query = select(*columns).where(reviews.c.frame_pk.in_(select(frames.c.pk).where(same)))
+    query = select(*columns).where(reviews.c.frame_pk.in_(frame_pks))
     query = query.where(reviews.c.kind.in_(CATEGORIES), reviews.c.undone_at.is_(None))
     return connection.execute(query).all()
 
@@ -88,15 +97,6 @@ def _boxes(connection: Connection, frame_pks: Sequence[int], said: Mapping[int, 
             detection = replace(detection, category=CATEGORIES[kind], answer=None)
         found.setdefault(row.number, []).append(detection)
     return {number: tuple(each) for number, each in found.items()}
-
-
-def _of_the_other(connection: Connection, frame: RowMapping, said: Mapping[int, str]) -> Boxes:
-    """Boxes of the full frame of a thumbnail, or of a full frame's thumbnail: the same picture in another size."""
-    if frame["kind"] != "still":
-        return {}
-    thumbnails = select(frames.c.pk).where(frames.c.full_pk == frame["pk"])
-    wanted = [frame["full_pk"]] if frame["full_pk"] else list(connection.scalars(thumbnails))
-    return _boxes(connection, wanted, said) if wanted else {}
 
 
 def _found(boxes: Boxes, kind: str) -> int:

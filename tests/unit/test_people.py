@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import simplejpeg
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import event, select
 from typer.testing import CliRunner
 
 from edge.alerts.rules import Rule
@@ -369,3 +369,18 @@ def test_the_index_for_sweeps_is_used(rig):
         plan = " ".join(str(row) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}"))
 
     assert "ix_frames_people_recorded_at" in plan
+
+
+def test_who_is_hidden_on_a_frame_is_found_without_a_scan(rig):
+    pk = rig.see(person(), frame_id="t1").spooled.pk
+    asked = []
+    with rig.store.transaction() as connection:
+        event.listen(connection, "before_cursor_execute", lambda *args: asked.append((args[2], args[3])))
+        hidden_on(connection, pk)
+        queries = list(asked)
+        plans = [
+            row[3] for sql, values in queries for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", values)
+        ]
+
+    assert len(queries) == 4
+    assert not [plan for plan in plans if plan.startswith("SCAN") and plan.split()[1] in frames.metadata.tables]
