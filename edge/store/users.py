@@ -72,6 +72,8 @@ def checked_name(name: str) -> str:
         raise UserRefused(mark("A name has 1 to 64 letters."))
     if not name.isprintable() or not key_of(name).isprintable() or set(name) & set('<>"/\\'):
         raise UserRefused(mark("{name}: a name has letters, digits, blanks and marks such as . - _ @ only."), name=name)
+    if not key_of(name)[0].isalnum():  # “@mail” are the addressees of a channel: nobody speaks for them
+        raise UserRefused(mark("{name}: a name begins with a letter or a digit."), name=name)
     return name
 
 

@@ -57,7 +57,8 @@ def test_an_invitation_makes_a_user_once_with_the_role_and_stations_it_says(rig)
 
 
 @pytest.mark.parametrize(
-    "name", ["\u0410na", "An\u03b1", "\uff21na", "  aNA ", "Ana\u200b", "\u202eanA", "An\0a", "Ana Ruiz", "Ana  Ruiz"]
+    "name",
+    ["\u0410na", "An\u03b1", "\uff21na", "  aNA ", "Ana\u200b", "\u202eanA", "An\0a", "Ana Ruiz", "Ana  Ruiz", "@mail"],
 )
 def test_nobody_gets_a_name_that_shows_as_anothers(rig, name):
     rig.add("Ana Ruiz")
