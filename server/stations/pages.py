@@ -193,4 +193,6 @@ def _map(web: Web, principal: Principal, speech: Speech, found: list[Overview]) 
         # the address changes with the file, so that no old range is taken for one of the new
         made |= {"tiles": f"{TILES}?{tiles.version}", "kind": tiles.kind, "zoom": str(tiles.most_zoom)}
         made["library"] = asset("vendor/protomaps-leaflet.js" if tiles.kind == "vector" else "vendor/pmtiles.js")
+    elif web.config.tiles is not None:
+        made["broken"] = web.config.tiles.name
     return made

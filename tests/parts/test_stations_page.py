@@ -1,6 +1,8 @@
 """Stations: what is wrong is said at once, positions are for those who may know them, deployments and commands."""
 
+import gzip
 import re
+import struct
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -244,9 +246,16 @@ def test_lists_go_on_with_their_cursor(rig):
     assert client.get("/api/v1/stations", params={"cursor": "AAAA"}).status_code == 400
 
 
+def tile_file(root: bytes = b"\x00", *, packed: int = 1, tiles: bytes = b"tiles", said: int | None = None) -> bytes:
+    """A PMTiles file of PNGs. said: how long the header says that its tiles are."""
+    begins = 127 + len(root)
+    parts = struct.pack("<8Q", 127, len(root), begins, 0, begins, 0, begins, len(tiles) if said is None else said)
+    header = b"PMTiles\x03" + parts + bytes(25) + bytes([packed, 1, 2, 0, 14]) + bytes(25)
+    return header + root + tiles
+
+
 def test_tiles_come_in_ranges_and_only_from_a_file_that_is_one(tmp_path):
-    header = b"PMTiles\x03" + bytes(91) + bytes([2, 0, 14]) + bytes(25)
-    (tmp_path / "map.pmtiles").write_bytes(header + b"tiles")
+    (tmp_path / "map.pmtiles").write_bytes(tile_file(gzip.compress(b"\x00"), packed=2))
     site = WebRig.__init__.__defaults__[0].replace("web: {}", "web: {tiles: map.pmtiles}")
     with WebRig(tmp_path, site) as rig:
         client = rig.client("viewer")
@@ -256,6 +265,30 @@ def test_tiles_come_in_ranges_and_only_from_a_file_that_is_one(tmp_path):
         assert rig.client(None).get("/tiles.pmtiles", follow_redirects=False).status_code == 303
         (tmp_path / "map.pmtiles").write_bytes(b"secret: 4711")
         assert client.get("/tiles.pmtiles").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(tile_file(said=10**9), id="copied half"),
+        pytest.param(tile_file()[:127], id="header alone"),
+        pytest.param(tile_file(b""), id="no directory"),
+        pytest.param(tile_file(b"garbage", packed=2), id="directory that is none"),
+        pytest.param(tile_file(packed=4), id="packed as no browser unpacks"),
+        pytest.param(None, id="not there"),
+    ],
+)
+def test_a_map_that_can_not_be_drawn_is_said_and_the_points_are_shown(tmp_path, body):
+    if body is not None:
+        (tmp_path / "map.pmtiles").write_bytes(body)
+    site = WebRig.__init__.__defaults__[0].replace("web: {}", "web: {tiles: map.pmtiles}")
+    with WebRig(tmp_path, site) as rig:
+        page = rig.client("viewer").get("/stations").text
+
+        assert "The map can not be drawn: map.pmtiles" in page
+        assert 'data-tiles=""' in page
+        assert "cam-01" in page
+        assert rig.client("viewer").get("/tiles.pmtiles").status_code == 404
 
 
 def test_a_site_without_tiles_has_a_map_without_them(rig):
