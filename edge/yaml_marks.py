@@ -66,7 +66,7 @@ class Document:
 def dotted(path: Path) -> str:
     """`stages[1].model`, as people write it."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
-    return text.lstrip(".") or "(file)"
+    return text.lstrip(".") or _("(file)")
 
 
 class _TooMuchError(Exception):
@@ -79,10 +79,12 @@ def parse(text: str) -> Document:
     try:
         _read_document(text, document)
     except RecursionError:
-        document.faults.append(Fault(1, 1, "(file)", _("brackets within brackets, too deep to read: write it flat")))
+        document.faults.append(Fault(1, 1, _("(file)"), _("brackets within brackets, too deep to read: write it flat")))
     except _TooMuchError:
         document.faults.append(
-            Fault(1, 1, "(file)", _("more than {count} values: write less, and no `*alias`").format(count=MAX_VALUES))
+            Fault(
+                1, 1, _("(file)"), _("more than {count} values: write less, and no `*alias`").format(count=MAX_VALUES)
+            )
         )
     return document
 
@@ -94,14 +96,14 @@ def _read_document(text: str, document: Document) -> None:
         mark = exc.problem_mark or exc.context_mark
         line, col = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         document.faults.append(
-            Fault(line, col, "(file)", _("not YAML: {problem}").format(problem=foreign(exc.problem)))
+            Fault(line, col, _("(file)"), _("not YAML: {problem}").format(problem=foreign(exc.problem)))
         )
         return
     except yaml.YAMLError as exc:  # a character that YAML forbids has no mark
         before = text[: getattr(exc, "position", 0)]
         line, col = before.count("\n") + 1, len(before) - before.rfind("\n")
         problem = foreign(str(exc).splitlines()[0])
-        document.faults.append(Fault(line, col, "(file)", _("not YAML: {problem}").format(problem=problem)))
+        document.faults.append(Fault(line, col, _("(file)"), _("not YAML: {problem}").format(problem=problem)))
         return
     if root is not None:
         document.data = _read(root, (), document, frozenset())
