@@ -1,6 +1,5 @@
 """Connections to the two databases: how they are opened, how long they wait, what they promise about a power cut."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -25,6 +24,8 @@ PATIENCE = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
+# The same of the server: what a machine had locked when its power went would stay locked for hours.
+SERVER_PATIENCE = {"tcp_keepalives_idle": 15, "tcp_keepalives_interval": 5, "tcp_keepalives_count": 3}
 
 
 def is_postgresql_url(url: str | URL) -> bool:
@@ -90,7 +91,7 @@ def exists(url: str) -> bool:
     return is_postgresql_url(url) or Path(make_url(url).database or "").exists()
 
 
-def _postgresql_engine(url: str, most: int, settings: Mapping[str, int]) -> Engine:
+def _postgresql_engine(url: str, most: int, settings: dict[str, int]) -> Engine:
     try:
         return create_engine(
             url,
@@ -101,7 +102,7 @@ def _postgresql_engine(url: str, most: int, settings: Mapping[str, int]) -> Engi
             connect_args={
                 **PATIENCE,
                 "application_name": "tigrillo",
-                "options": " ".join(f"-c {name}={value}" for name, value in settings.items()),
+                "options": " ".join(f"-c {name}={value}" for name, value in (SERVER_PATIENCE | settings).items()),
             },
         )
     except ImportError as exc:

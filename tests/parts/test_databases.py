@@ -136,6 +136,11 @@ def test_a_store_for_reading_changes_nothing(store, database):
         connection.execute(insert(counters).values(name="x", value=1))
 
 
+def test_the_server_hears_within_half_a_minute_that_a_machine_is_gone(postgres):
+    with Store(postgres.emptied()) as store, store.reading() as connection:
+        assert connection.scalar(text("SHOW tcp_keepalives_idle")) == "15"
+
+
 def test_a_connection_that_the_server_cut_is_replaced(postgres):
     with Store(postgres.new()) as store:
         store.add_frames([(frame("a"), 0)])
