@@ -87,7 +87,7 @@
     const single = $("f-station").value.trim(), counts = new Map();
     $("level-field").hidden = Boolean(single) || $("level").options.length < 2;
     if (!single) for (const each of chosen) counts.set(stationOf(each), (counts.get(stationOf(each)) || 0) + 1);
-    items($("by-station"), [...counts].filter(([name]) => name).slice(0, 30).map(([name, count]) => text("station", { name, count })));
+    items($("by-station"), [...counts].filter(([name]) => name).sort(([a], [b]) => a.localeCompare(b)).slice(0, 30).map(([name, count]) => text("station", { name, count })));
   }
 
   function items(list, lines) {
@@ -270,6 +270,7 @@
     event.preventDefault();
     drop.classList.remove("over");
     if (running) return;
+    chosen = []; // until all is read, there is nothing to send
     $("chosen").hidden = false;
     $("what").textContent = text("reading");
     const entries = [...event.dataTransfer.items].map((each) => each.webkitGetAsEntry?.()).filter(Boolean), found = [];

@@ -1,13 +1,15 @@
-"""An admin edits a rule and tries it on the past, then breaks the configuration, which puts itself back."""
+"""An admin edits a rule and tries it on the past, then breaks the configuration, which puts itself back; a card."""
 
 import re
 import socket
+from pathlib import Path
 
 import pytest
 
+from edge.uploads import UploadBook
 from tests.browser.conftest import PHONE
 from tests.browser.house import House
-from tests.e2e.waiting import HOST
+from tests.e2e.waiting import HOST, wait_until
 
 OUTCOME_MS = 60_000  # a restart with its models, and ten seconds in which everything must stay up
 
@@ -70,3 +72,41 @@ def test_a_configuration_with_a_fault_is_refused_with_its_place(own_house, open_
     assert "stages[2].use" in fault
     assert "rollup" in fault
     assert page.get_by_role("button", name="Apply").count() == 0
+
+
+def test_a_card_is_dropped_on_the_page_and_sent_over_a_link_that_breaks(own_house, open_page, tmp_path):
+    pictures = sorted((own_house.folder / "pictures").iterdir())[:3]
+    for station in ("salado", "filo-alto"):
+        folder = tmp_path / "card" / station / "DCIM" / "100RECNX"
+        folder.mkdir(parents=True)
+        (folder / "Thumbs.db").write_bytes(b"junk")
+        for picture in pictures:
+            (folder / picture.name).write_bytes(picture.read_bytes() + station.encode())
+    page = open_page(own_house.url, language="en", user="ana")
+    page.goto(f"{own_house.url}/upload")
+
+    drop(page, "#drop", tmp_path / "card")
+    page.locator("#by-station li").nth(1).wait_for()
+    chosen, stations = page.locator("#what").inner_text(), page.locator("#by-station").inner_text()
+    page.context.set_offline(True)
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("No connection.").wait_for()
+    page.context.set_offline(False)
+    page.get_by_text("All is sent.").wait_for()
+
+    assert chosen.startswith("6 files")
+    assert stations.split("\n") == ["Station filo-alto: 3 files", "Station salado: 3 files"]
+    with UploadBook(own_house.state) as book:
+        [upload] = book.uploads()
+        wait_until(lambda: book.sums(upload.id).files == {"taken": 6}, 30)
+        assert {each.station for each in book.files(upload.id)} == {"salado", "filo-alto"}
+
+
+def drop(page, target: str, folder: Path) -> None:
+    """Drop a folder of this machine, as the mouse does."""
+    box = page.locator(target).bounding_box()
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    browser = page.context.new_cdp_session(page)
+    for step in ("dragEnter", "dragOver", "drop"):
+        data = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+        browser.send("Input.dispatchDragEvent", {"type": step, "data": data, **place})
