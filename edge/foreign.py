@@ -102,6 +102,7 @@ TEMPLATES = (
     mark("Option {name} does not take a value."),
     mark("Show this message and exit."),
     mark("{value} is not one of {choices}."),
+    mark("{kind} {path} does not exist."),
 )
 
 
