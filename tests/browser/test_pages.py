@@ -7,6 +7,7 @@ import io
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,7 @@ PLACES = (
     Place("forgot", "/forgot", user=""),
     Place("invitation", "/invitation/none", user=""),
 )
+LEVELS = "all => all.filter(each => each.checkVisibility()).map(each => Number(each.tagName[1]))"
 MISSING = {"nothing", "invitation"}  # answered with 404, which Chromium writes to its console
 
 
@@ -146,6 +148,9 @@ def test_every_page_is_shown_without_complaint_or_barrier(look, open_page, house
             faults.append(f"{place.name}: {wide} px wide")
         if page.locator("html").get_attribute("lang") != language:
             faults.append(f"{place.name}: not in {language}")
+        levels = [1, *page.eval_on_selector_all("h1, h2, h3, h4", LEVELS)]
+        if any(after > before + 1 for before, after in pairwise(levels)):
+            faults.append(f"{place.name}: a level of headings is left out: {levels[1:]}")
         if page.locator("h1").count() != 1:
             faults.append(f"{place.name}: {page.locator('h1').count()} headings of the first level")
         if screens is not None:

@@ -7,7 +7,7 @@ from edge.registry import load_registry
 from edge.store.schema import reviews
 from edge.store.sql import Store
 from edge.store.web_schema import sequence_frames
-from tests.browser.conftest import Watched
+from tests.browser.conftest import PHONE, Watched
 from tests.e2e.waiting import wait_until
 
 KEYS = "iibi1iv2pi3ibi1iiib1"  # the machine is right, blank, person, vehicle, and the site's usual species by number
@@ -46,7 +46,30 @@ def test_twenty_sequences_are_reviewed_by_keyboard_and_the_last_is_taken_back(ho
     assert kinds.count("human") >= KEYS.count("p")
     assert all(taxon for said in found.values() for kind, taxon, _by in said if kind == "animal")
 
+    hidden = page.eval_on_selector_all(
+        ".seq.human.answered .shot img", "all => all.map(each => each.getAttribute('src'))"
+    )
+    assert len(hidden) >= KEYS.count("p")
+    assert all(each.endswith("?people") for each in hidden)  # not what the page has shown before
+
     page.keyboard.press("u")
 
     wait_until(lambda: len(set(answers(house)) - before) == len(KEYS) - 1, 20)
     assert watched.complaints == []
+
+
+def test_the_focus_stays_where_somebody_works(house, open_page):
+    page = open_page(house.url, user="rosa", size=PHONE)
+    page.goto(house.url)
+    cards = page.locator("#encounters > li")
+    shown = cards.count()
+
+    page.locator("#older a").press("Enter")
+    cards.nth(shown).wait_for()
+    page.wait_for_function(
+        "at => document.querySelectorAll('#encounters > li')[at].contains(document.activeElement)", arg=shown
+    )
+
+    page.locator("#encounters > li:not(:has(.chip.good)) h2 a").first.press("Enter")
+    page.locator("#state button").press("Enter")
+    page.wait_for_function("document.activeElement.id === 'state'")
