@@ -143,9 +143,9 @@ class Projector:
     def _make(self, known: Known, path: Path) -> None:
         if path.exists():
             return
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.kept.forget(path)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.kept.forget(path)
             make_clip(known, path, max_pixels=self._max_pixels, stop=self._stop)
         except OSError as exc:
             raise DecodeError(f"{known.path.name}: {exc.strerror or exc}") from exc

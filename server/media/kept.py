@@ -56,10 +56,7 @@ class Kept:
             self.forget(path)
             if shutil.disk_usage(self.folder).free < LEAST_FREE:
                 return
-            descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=path.parent)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(body)
-            Path(temporary).replace(path)
+            _write_whole(path, body)
         except OSError:  # a full disk: the picture was made and is sent, only the next one has to be made again
             return
         self.wrote(len(body))
@@ -113,6 +110,17 @@ class Kept:
             path.unlink(missing_ok=True)
             total, gone = total - size, gone + 1
         return gone
+
+
+def _write_whole(path: Path, body: bytes) -> None:
+    descriptor, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(body)
+        Path(name).replace(path)
+    except OSError:
+        Path(name).unlink(missing_ok=True)
+        raise
 
 
 def is_whole(body: bytes) -> bool:

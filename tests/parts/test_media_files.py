@@ -269,6 +269,13 @@ def test_a_clip_in_hand_is_given_up_when_the_page_ends_and_leaves_nothing(rig, t
     assert not [each for each in (rig.web.own_dir / "pictures").rglob("*") if each.is_file()]
 
 
+def test_a_clip_that_can_not_be_kept_is_no_error_of_the_page(rig, tmp_path):
+    pk = record_clip(rig, speckled_clip(tmp_path / "a.mp4"), [(0, 0.0, [])])
+    (rig.web.own_dir / "pictures").write_text("not a folder")
+
+    assert rig.client().get(f"/media/{pk}/clip.mp4").status_code == 404
+
+
 def test_a_clip_that_is_broken_or_a_still_is_not_there(rig, tmp_path):
     path = tmp_path / "a.mp4"
     path.write_bytes(b"\0\0\0\x18ftypisom")

@@ -294,6 +294,18 @@ def test_what_is_kept_stays_within_its_bound_and_what_was_used_last_stays(tmp_pa
     assert [path.exists() for path in paths] == [True, False, False, True, True]
 
 
+def test_what_can_not_be_kept_is_shown_and_leaves_nothing_behind(rig, tmp_path):
+    pk = rig.record("cam-01", "a", path=speckled(tmp_path / "a.jpg"))
+    (rig.web.own_dir / "pictures").write_text("not a folder")
+    assert rig.client().get(f"/media/{pk}/thumb-0.webp").status_code == 200
+
+    kept = Kept(tmp_path / "kept")
+    path = kept.path_of(1, "thumb-0", "k")
+    path.mkdir(parents=True)  # in the way
+    kept.keep(path, b"x" * 300)
+    assert list(path.parent.iterdir()) == [path]
+
+
 def test_the_open_picture_needs_its_right_is_kept_nowhere_and_written_down_once_an_hour(rig, tmp_path):
     pk = rig.record("cam-01", "a", [person()], path=speckled(tmp_path / "a.jpg"))
     address = f"/media/{pk}/open-card-0.webp"
