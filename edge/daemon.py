@@ -166,7 +166,7 @@ def open_site(plan: Plan, registry: Registry, *, log: Log, clock: Clock, locked:
             station_parts(plan.file, plan.state_dir, log=log, clock=clock, emit=refusals, ended=ended)
         )
         services = stack.enter_context(open_services(plan, registry, log=log, clock=clock, tally=tally))
-        store = stack.enter_context(Store(plan.database_url))
+        store = stack.enter_context(Store(plan.database_url, alone=True))
         roster = StoreRoster(store, state_dir=plan.state_dir, clock=clock, emit=services.emit, log=log)
         services = replace(services, roster=roster)
         runner = stack.enter_context(open_runner(plan, services))

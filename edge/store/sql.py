@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, RowMapping, func, insert, inspect, or_, select, true, update
+from sqlalchemy import Connection, RowMapping, event, func, insert, inspect, or_, select, true, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from ..crash import reached
@@ -16,12 +16,13 @@ from ..i18n import _
 from ..model import Outcome, SpooledFrame
 from . import arrivals, clocks
 from .dialects import is_postgresql, refuse_unfit
-from .engines import exists, name_of, reading_engine, writing_engine
+from .engines import exists, is_postgresql_url, name_of, reading_engine, writing_engine
 from .rows import frame_from, frame_values, is_due, observation_values, outcome_from
 from .schema import encounters, frames, notices, observations, quarantine, suspects
 
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
-OPENING = 7_160_446_541  # of an advisory lock: any number, the same in every process that may make the tables
+# Advisory locks of PostgreSQL, any numbers: of those who may make the tables, and of the one daemon.
+OPENING, DAEMON = 7_160_446_541, 7_160_446_542
 LATE_TURN = 4  # every so many-th frame claimed is one that came late: as agents share their link by default
 SUSPECT_S = 2.0  # of a pause after a crash: times the attempts of what was in work, and between two of them
 
@@ -37,11 +38,13 @@ class Store:
     before it writes. Other processes may write at the same time.
     """
 
-    def __init__(self, url: str, *, read_only: bool = False, beside: bool = False) -> None:
+    def __init__(self, url: str, *, read_only: bool = False, beside: bool = False, alone: bool = False) -> None:
         """Open the database at a SQLAlchemy URL (special characters as %XX) and bring it to this program's schema.
 
-        beside: another process, the daemon, is the one that keeps SQLite's log short. Raises SchemaError when a newer
-        program made it, when it is no database or can't be reached, or when it is not there and `read_only`.
+        beside: another process, the daemon, is the one that keeps SQLite's log short. alone: this is the daemon, and no
+        other one may have this database; SQLite's lies in a folder that is locked. Raises SchemaError when a newer
+        program made it, when it is no database, can't be reached or has its daemon, or when it is not there and
+        `read_only`.
         """
         if read_only and not exists(url):
             raise SchemaError(_("{path}: there is no database yet: `tigrillo run` makes it").format(path=name_of(url)))
@@ -61,6 +64,28 @@ class Store:
                     path=name_of(url), reason=_first_line(exc)
                 )
             ) from exc
+        if alone and is_postgresql_url(url):
+            self._keep_others_out(name_of(url))
+
+    def _keep_others_out(self, name: str) -> None:
+        """Hold a lock as long as the connection lasts, and from then on with each new one."""
+        try:
+            with self.transaction() as connection:
+                connection.execute(select(func.pg_advisory_lock(DAEMON)))
+        except StoreBusy as exc:
+            self.close()
+            raise SchemaError(
+                _("{path}: another tigrillo runs over this database, maybe on another machine: stop it first").format(
+                    path=name
+                )
+            ) from exc
+
+        def hold_again(connection: Any, _record: object) -> None:
+            # not got, it may be our own old connection's, which the server does not know to be gone
+            connection.execute("SELECT pg_try_advisory_lock(%s)", (DAEMON,))
+            connection.commit()
+
+        event.listen(self._engine, "connect", hold_again)
 
     def close(self) -> None:
         """Give the connection back; the write-ahead log is folded into the file."""

@@ -136,6 +136,21 @@ def test_a_store_for_reading_changes_nothing(store, database):
         connection.execute(insert(counters).values(name="x", value=1))
 
 
+def test_a_second_daemon_is_refused_until_the_first_is_gone(postgres, monkeypatch):
+    monkeypatch.setattr("edge.store.engines.BUSY_MS", 200)
+    url = postgres.emptied()
+    with Store(url, alone=True) as first:
+        for _time in range(2):  # the second time the first has a new connection
+            with pytest.raises(SchemaError, match="another tigrillo runs over this database"):
+                Store(url, alone=True)
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tigrillo'"
+            postgres.run(cut)
+            first.ping()
+        Store(url, beside=True).close()  # the page is no daemon
+
+    Store(url, alone=True).close()
+
+
 def test_the_server_hears_within_half_a_minute_that_a_machine_is_gone(postgres):
     with Store(postgres.emptied()) as store, store.reading() as connection:
         assert connection.scalar(text("SHOW tcp_keepalives_idle")) == "15"
