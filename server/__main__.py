@@ -6,7 +6,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvicorn
@@ -19,6 +19,7 @@ from edge.logs import make_log
 from edge.redaction import guard
 from edge.registry import Registry, load_registry
 from edge.services import Log
+from edge.site_database import SQLITE_FILE
 from edge.site_web import WebConfig, tls_fault
 from edge.store.readers import Readers
 from edge.store.sql import Store
@@ -39,7 +40,19 @@ def open_web(plan: Plan, registry: Registry, *, log: Log, clock: Clock) -> Itera
     """Everything the page needs, for as long as the context lasts. Raises FatalError, StoreBusy."""
     (plan.state_dir / "web").mkdir(parents=True, exist_ok=True, mode=0o700)
     with Store(plan.database_url, beside=True) as store, Readers(plan.database_url) as readers:
+        _keep_private(plan.state_dir)
         yield Web(plan, registry, store, readers, clock, log)
+
+
+def _keep_private(state_dir: Path) -> None:
+    """Take what the page keeps from this machine's other users: passwords' hashes, addresses, pictures, exports.
+
+    As a service it is theirs from the start (UMask); who runs it by hand, or began before it had a page, may have made
+    files that everybody reads.
+    """
+    for path in (state_dir / "web", *state_dir.glob(f"{SQLITE_FILE}*")):
+        with suppress(OSError):  # another user's: theirs to say
+            path.chmod(path.stat().st_mode & ~0o007)
 
 
 def serve(plan: Plan, registry: Registry, *, log: Log) -> None:

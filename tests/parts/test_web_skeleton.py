@@ -6,6 +6,7 @@ import pytest
 from fastapi import APIRouter
 from starlette.testclient import TestClient
 
+from server.__main__ import open_web
 from server.page import asset
 from tests.alert_rig import animal
 from tests.web_rig import SITE, WebRig
@@ -68,6 +69,17 @@ def test_static_files_are_kept_for_good_under_their_hash_and_nothing_outside_is_
         f"/static/{version}/app.css%00",
     ):
         assert client.get(path).status_code == 404
+
+
+def test_what_the_page_keeps_is_not_for_other_users_of_the_machine(rig):
+    kept = [rig.web.own_dir, rig.plan.state_dir / "tigrillo.sqlite"]
+    for path in kept:
+        path.chmod(0o755)
+
+    with open_web(rig.plan, rig.web.registry, log=rig.web.log, clock=rig.clock):
+        modes = [path.stat().st_mode & 0o777 for path in kept]
+
+    assert modes == [0o750, 0o750]
 
 
 def test_a_long_body_is_refused_before_it_is_read(rig):
