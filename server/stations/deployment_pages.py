@@ -1,6 +1,7 @@
 """The page of a deployment: what is known of it, its effort, and the form for those who manage."""
 
 from typing import Annotated
+from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
@@ -68,6 +69,8 @@ def _write(request: Request, web: Web, principal: Principal, name: str, form: di
         shown = {**form_of(old, zone), **{key: form[key] for key in FIELDS if key in form}}
         faults = {"": "\n".join(written.faults)}
         return _deployment_page(request, web, principal, each, old, shown, faults, status=409)
+    if written.warnings and written.deployment is not None:  # its page says them
+        return RedirectResponse(f"/stations/{name}/deployment?{urlencode({'id': written.deployment.id})}", 303)
     return RedirectResponse(f"/stations/{name}#deployments", 303)
 
 
@@ -82,8 +85,10 @@ def _deployment_page(
     *,
     status: int = 200,
 ) -> HTMLResponse:
-    effort = None
+    effort, doubts = None, list[str]()
     if old.id:
+        if principal.may("manage"):
+            doubts = desk.doubts(web, principal, old, speech_of(request).language)
         with web.readers.read() as connection:
             effort = effort_of(connection, old, zone=old.timezone or each.timezone, now=web.clock.now())
     values = {
@@ -96,6 +101,7 @@ def _deployment_page(
         "place": place_text(principal, old.latitude, old.longitude),
         "about_km": ABOUT_KM,
         "manages": principal.may("manage"),
+        "doubts": doubts,
     }
     return render(request, "stations/deployment.html", status=status, **values)
 

@@ -52,6 +52,15 @@ def deployments_for(web: Web, principal: Principal) -> Deployments:
     return Deployments(web.store, write, stations_of(web).get, web.plan.file.site.timezone, web.clock.now())
 
 
+def doubts(web: Web, principal: Principal, each: Deployment, language: str) -> list[str]:
+    """What is odd about one that is noted, such as a position in another country; for who sees it exactly."""
+    with speaking(language):
+        if each.latitude is None or each.longitude is None:
+            return [_("It has no position: the map and exports lack it.")]
+        work = deployments_for(web, principal)
+        return work.warnings(each, [other for other in work.all() if other.id != each.id])
+
+
 def add(web: Web, principal: Principal, station: str, values: Mapping[str, Any], language: str) -> Written:
     """Note a new deployment. values: fields of Deployment."""
     work = deployments_for(web, principal)

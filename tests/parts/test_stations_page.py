@@ -148,6 +148,21 @@ def test_days_without_a_sign_are_told_apart_from_days_nobody_was_there():
     assert made.cells[2].level == 2
 
 
+def test_a_deployment_whose_minus_was_forgotten_is_saved_and_doubted(rig):
+    client = rig.client("manager", follow_redirects=False)
+    form = {"start": "2026-03-01T10:00", "latitude": "4.6", "longitude": "74.1"}
+
+    answer = client.post("/stations/cam-01/deployment", data=form)
+    page = client.get(answer.headers["location"])
+    nowhere = form | {"id": "cam-01:2026-03-01", "latitude": "", "longitude": ""}
+    client.post("/stations/cam-01/deployment", data=nowhere)
+
+    assert answer.headers["location"] == "/stations/cam-01/deployment?id=cam-01%3A2026-03-01"
+    assert re.search(r'class="notice warn" role="status">cam-01:2026-03-01: 4\.6.*did you mean', page.text)
+    assert "It has no position" in client.get(answer.headers["location"]).text
+    assert "It has no position" not in rig.client("viewer").get(answer.headers["location"]).text
+
+
 def test_a_manager_notes_changes_ends_and_removes_a_deployment(rig):
     client = rig.client("manager", name="ana", follow_redirects=False)
     form = {"start": "2026-03-01T10:00", "latitude": "4,61", "longitude": "74.1 W", "bait": "sardina", "tags": "a, b"}
