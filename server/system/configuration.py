@@ -11,12 +11,12 @@ from edge.configuring.changes import Change, Changes
 from edge.configuring.proposal import LARGEST_TEXT, Proposal, diff_of, propose, read_site
 from edge.daemon import is_running
 from edge.errors import EdgeError
-from edge.i18n import mark, speaking
+from edge.i18n import mark
 from edge.site_web import WebConfig
 from edge.yaml_marks import parse
 
 from ..needs import Admin
-from ..page import render, speech_of
+from ..page import render
 from ..rights import Principal
 from ..web import Site, Web
 
@@ -46,7 +46,7 @@ def editor(
     text, base = read_site(web.plan.path)
     if change:
         text = Changes(web.state_dir).text(change, "before" if which == "before" else "after")
-        return _editor(request, web, _proposed(request, web, text, base))
+        return _editor(request, web, propose(web.plan.path, text, web.registry, base=base))
     return _editor(request, web, Proposal(web.plan.path, text, base, (), ""), begun=False)
 
 
@@ -54,25 +54,18 @@ def editor(
 def check(request: Request, web: Site, principal: Admin, text: Text, base: Base = "", why: Why = "") -> Response:
     """What is wrong, and what would change; nothing is written."""
     del principal
-    return _editor(request, web, _proposed(request, web, text, base), why=why)
+    return _editor(request, web, propose(web.plan.path, text, web.registry, base=base), why=why)
 
 
 @router.post("/system/configuration/apply", response_class=Response)
 def apply(request: Request, web: Site, principal: Admin, text: Text, base: Base = "", why: Why = "") -> Response:
     """Put it into force; the page of the change tells what becomes of it."""
-    proposal = _proposed(request, web, text, base)
+    proposal = propose(web.plan.path, text, web.registry, base=base)
     try:
-        with speaking(speech_of(request).language):
-            change = apply_text(web, principal, proposal, why)
+        change = apply_text(web, principal, proposal, why)
     except EdgeError as exc:
         return _editor(request, web, proposal, why=why, refused=str(exc))
     return RedirectResponse(f"/system/configuration/changes/{change.id}", 303)
-
-
-def _proposed(request: Request, web: Web, text: str, base: str) -> Proposal:
-    """The text checked; its faults in the reader's language."""
-    with speaking(speech_of(request).language):
-        return propose(web.plan.path, text, web.registry, base=base)
 
 
 def apply_text(web: Web, principal: Principal, proposal: Proposal, why: str) -> Change:

@@ -7,13 +7,13 @@ from fastapi.responses import RedirectResponse, Response
 
 from edge.chores import do
 from edge.errors import EdgeError
-from edge.i18n import mark, speaking
+from edge.i18n import mark
 from edge.store.quarantine import MOST_RETRIED, page_of
 
 from ..api import cursor
 from ..api.words import MOST, NO_NUL, Key
 from ..needs import Admin, Manager
-from ..page import render, speech_of
+from ..page import render
 from ..rights import Principal
 from ..web import Site, Web
 from . import configuration
@@ -99,8 +99,7 @@ def retry(
 ) -> Response:
     """Have one looked at again."""
     try:
-        with speaking(speech_of(request).language):
-            retry_one(web, principal, pk)
+        retry_one(web, principal, pk)
     except EdgeError as exc:
         return _quarantine(request, web, principal, after, refused=str(exc))
     return RedirectResponse(f"/system/quarantine?again=1{f'&after={after}' if after else ''}", 303)
@@ -110,8 +109,7 @@ def retry(
 def retry_every(request: Request, web: Site, principal: Manager, upto: Upto) -> Response:
     """Have all looked at again that were there when the page was."""
     try:
-        with speaking(speech_of(request).language):
-            said = retry_all(web, principal, upto)
+        said = retry_all(web, principal, upto)
     except EdgeError as exc:
         return _quarantine(request, web, principal, refused=str(exc))
     return RedirectResponse(f"/system/quarantine?again={said['count']}", 303)
