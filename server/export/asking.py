@@ -1,5 +1,6 @@
 """What people ask for → a job, or what is wrong with it. Whoever sees some stations only gets those only."""
 
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -22,6 +23,7 @@ CATEGORIES = {"animal": mark("animals"), "person": mark("people"), "vehicle": ma
 WITH_FILES = frozenset({"tags", "yolo"})  # formats that have the pictures in them as they came
 NOT_OFFERED = {"yolo": frozenset({"files"})}  # options that make sense on the site's own disk only
 MOST_WAITING = 5  # of one person
+_one_by_one = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,26 @@ class Refused:
 
 
 def ask(web: Web, principal: Principal, asked: Asked, known: Sequence[str], language: str) -> Job | Refused:
-    """Have it made. known: the stations that this person sees."""
+    """Have it made; what waits or is being made for this person already is told again. known: stations they see."""
     with speaking(language):
         faults = dict(_faults(web, principal, asked, known))
-        if faults:
-            return Refused(faults)
-        runner = runner_of(web)
-        mine = [job for job in runner.jobs() if job.who == principal.name and job.state in OPEN]
-        if len(mine) >= MOST_WAITING:
-            return Refused(
-                {"": _("{count} of your exports wait already: come back when they are made").format(count=len(mine))}
-            )
+    if faults:
+        return Refused(faults)
     if principal.stations is not None and not asked.stations:
         asked = replace(asked, stations=tuple(known))
+    with _one_by_one:
+        return _begin(web, principal, asked, language)
+
+
+def _begin(web: Web, principal: Principal, asked: Asked, language: str) -> Job | Refused:
+    runner = runner_of(web)
+    mine = [job for job in runner.jobs() if job.who == principal.name and job.state in OPEN]
+    if same := next((job for job in mine if (job.asked, job.language) == (asked, language)), None):
+        return same  # a double click, or a form that was sent again
+    if len(mine) >= MOST_WAITING:
+        with speaking(language):
+            text = _("{count} of your exports wait already: come back when they are made")
+        return Refused({"": text.format(count=len(mine))})
     suffix = web.registry.exporters[asked.format].suffix
     job = new_job(web, asked, who=principal.name, language=language, suffix=suffix)
     note(web, principal, "export.make", job)

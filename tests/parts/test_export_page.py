@@ -177,9 +177,20 @@ def test_files_are_deleted_after_some_days(rig):
 
 def test_nobody_fills_the_queue(rig, waiting):
     client = rig.client("reviewer", name="ana")
-    answers = [client.post("/api/v1/exports", json={"format": "csv"}).status_code for _time in range(6)]
+    days = [{"format": "csv", "since": f"2026-03-0{number}"} for number in range(1, 7)]
+    answers = [client.post("/api/v1/exports", json=each).status_code for each in days]
 
     assert answers == [202] * 5 + [422]
+
+
+def test_an_export_that_is_asked_for_twice_is_made_once(rig, waiting):
+    client, body = rig.client("reviewer", name="ana"), {"format": "csv", "taxa": ["puma"]}
+
+    first, again = (client.post("/api/v1/exports", json=body).json() for _time in range(2))
+    other = rig.client("reviewer", name="rosa").post("/api/v1/exports", json=body).json()
+
+    assert again["id"] == first["id"] != other["id"]
+    assert [each["id"] for each in client.get("/api/v1/exports").json()["items"]] == [first["id"]]
 
 
 def test_made_up_ids_and_names_lead_nowhere(rig, waiting):
