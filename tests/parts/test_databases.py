@@ -510,6 +510,17 @@ def test_a_lock_that_lasts_too_long_is_a_store_that_is_busy(store, database, mon
             held.execute(text("UPDATE counters SET value = 2"))
 
 
+@pytest.mark.parametrize("code", ["53100", "53300", "57P03", "40P01", "40001"])
+def test_what_passes_by_itself_is_a_store_that_is_busy(postgres, code):
+    """A full disk, too many connections, a server that starts, a deadlock, others who wrote the same."""
+    with (
+        Store(postgres.emptied()) as store,
+        pytest.raises(StoreBusy, match="try later"),
+        store.transaction() as connection,
+    ):
+        connection.execute(text(f"DO $$ BEGIN RAISE 'try later' USING ERRCODE = '{code}'; END $$"))
+
+
 def test_an_error_of_the_database_that_is_no_lock_is_no_store_that_is_busy(store):
     with pytest.raises(DatabaseError) as raised, store.transaction() as connection:
         connection.execute(text("INSERT INTO counters (name, value) VALUES ('waiting_bytes', 0)"))
