@@ -1,12 +1,13 @@
 // News of the server (GET /events) → "live" events on the document: {kind, …}. Other scripts listen to these.
-// A line that breaks is tried again, ever more slowly; a page nobody looks at has none.
+// A line that breaks is tried again, ever more slowly; a page nobody looks at has none: over HTTP/1.1 a browser has six
+// lines to a server, and ten tabs that keep one each leave none for pages.
 "use strict";
 
 (() => {
   const light = document.getElementById("live");
   if (!light || !window.EventSource) return;
   const KINDS = ["encounter", "frame", "alert", "station", "quarantine", "summary", "reset"];
-  const FIRST_MS = 2000, MOST_MS = 60000, HIDDEN_MS = 30000, SAY_AFTER_MS = 5000;
+  const FIRST_MS = 2000, MOST_MS = 60000, HIDDEN_MS = 5000, SAY_AFTER_MS = 5000;
   const QUIET_MS = 40000; // the server says something each 15 s: a telephone without signal breaks no line, it only hears nothing
   let source = null, last = "", pause = FIRST_MS, again = 0, hiding = 0, saying = 0, quiet = 0, heardAt = new Date();
   // to who listens to the page it is no news that one which has just opened is live
@@ -46,6 +47,7 @@
 
   function open() {
     close();
+    if (document.hidden) return;
     quiet = setTimeout(broken, QUIET_MS);
     source = new EventSource("/events" + (last ? "?last=" + encodeURIComponent(last) : ""));
     source.onerror = broken;
@@ -67,7 +69,6 @@
   }
 
   function openSoon() {
-    if (document.hidden) return;
     pause = FIRST_MS;
     open();
   }
