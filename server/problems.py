@@ -36,6 +36,7 @@ WORDS = {
     503: (mark("The database is busy"), mark("Try again in a moment.")),
 }
 
+PROGRAMS = ("/api/", "/metrics")  # read by these: no form to log in, but 401
 FORGED = (mark("This was not done"), mark("Load the page you came from again, and send it once more."))
 
 
@@ -56,7 +57,7 @@ def problem(
     """
     headline, advice = words or WORDS.get(status, WORDS[500 if status >= 500 else 400])
     detail = "" if detail in {each.phrase for each in HTTPStatus} else redacted(_(detail))
-    if request.url.path.startswith("/api/"):
+    if request.url.path.startswith(PROGRAMS):
         body = {"type": "about:blank", "title": headline, "status": status, "detail": detail}
         headers = {"www-authenticate": "Bearer"} if status == 401 else {}
         return JSONResponse(body, status, headers, media_type="application/problem+json")
@@ -67,7 +68,7 @@ def problem(
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    is_page = not request.url.path.startswith("/api/")
+    is_page = not request.url.path.startswith(PROGRAMS)
     if is_page and isinstance(error, NotKnown):
         return _to_log_in(request) if request.method == "GET" else problem(request, 401)
     await _who(request)
@@ -101,7 +102,7 @@ def _to_log_in(request: Request) -> Response:
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     found = error.errors()
-    if not request.url.path.startswith("/api/") and any(each["loc"][0] == "path" for each in found):
+    if not request.url.path.startswith(PROGRAMS) and any(each["loc"][0] == "path" for each in found):
         return problem(request, 404)  # an address that no link has: the form is not what is wrong
     faults = [f"{'.'.join(str(part) for part in each['loc'][1:])}: {foreign(each['msg'])}" for each in found]
     return problem(request, 422, "; ".join(faults)[:1000])

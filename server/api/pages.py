@@ -16,6 +16,7 @@ router = APIRouter()
 NEVER_KEPT = {"cache-control": "no-store"}
 
 
+@router.head("/healthz")
 @router.get("/healthz")
 def healthz(principal: Anyone) -> PlainTextResponse:
     """200 as long as this process answers at all."""
@@ -23,6 +24,7 @@ def healthz(principal: Anyone) -> PlainTextResponse:
     return PlainTextResponse("ok\n", headers=NEVER_KEPT)
 
 
+@router.head("/readyz")
 @router.get("/readyz")
 def readyz(request: Request, web: Site, principal: Anyone) -> JSONResponse:
     """200 when pages can be served, else 503; which part is missing, and no more."""

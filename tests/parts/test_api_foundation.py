@@ -115,10 +115,12 @@ def test_anybody_may_ask_whether_it_is_well_and_learns_no_more(rig, monkeypatch)
     assert answer.status_code == 503
     assert answer.json() == {"ready": False, "missing": ["schema", "threads", "disk"]}
     assert client.get("/healthz").status_code == 200
+    assert [client.head(path).status_code for path in ("/healthz", "/readyz")] == [200, 503]  # as monitors ask
 
 
 def test_metrics_are_for_those_who_manage_all_stations(rig):
-    assert rig.client(None).get("/metrics", follow_redirects=False).status_code == 303
+    unknown = rig.client(None).get("/metrics", follow_redirects=False)
+    assert (unknown.status_code, unknown.headers["www-authenticate"]) == (401, "Bearer")
     assert rig.client("reviewer").get("/metrics").status_code == 403
     assert rig.client("manager", stations=["cam-01"]).get("/metrics").status_code == 403
     assert rig.client("manager").get("/metrics").status_code == 200
