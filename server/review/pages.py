@@ -188,7 +188,8 @@ def answer(
 ) -> Response:
     """What somebody says. Plain browsers go on to a page, scripts get the cards as they are now.
 
-    target: of the single view: "sequence:7", "frame:12" or "box:99". then: where to go instead of `next`, once done.
+    target: of the single view: "sequence:7", "frame:12" or "box:99". then: where to go instead of `next`, once all of
+    its pictures are answered.
     """
     speech = speech_of(request)
     with web.readers.read() as connection:
@@ -211,7 +212,8 @@ def answer(
     if _is_part(request):
         return _changed(request, web, done, _text_of(said, done, speech))
     more = {"done": done.action, "others": done.others}
-    return _onward(then if then and not done.others else next_page, {name: text for name, text in more.items() if text})
+    left = done.others or any(row["unreviewed"] for row in done.rows.values())
+    return _onward(then if then and not left else next_page, {name: text for name, text in more.items() if text})
 
 
 @router.post("/review/undo", response_class=Response)

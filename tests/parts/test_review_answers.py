@@ -402,3 +402,19 @@ def test_a_number_alone_changes_no_name_and_nothing_says_nothing(rig):
         ("animal", "Puma concolor", 3),
         ("animal", "Leopardus pardalis", 2),
     ]
+
+
+def test_one_goes_on_to_the_next_sequence_when_all_pictures_of_this_one_are_answered(rig):
+    pk = rig.fresh((animal(PUMA),), (animal(PUMA),))
+    other = rig.fresh((animal(PUMA),))
+    with rig.readers.read() as connection:
+        mine = select(sequence_frames.c.frame_pk).where(sequence_frames.c.sequence_pk == pk)
+        first, second = connection.scalars(mine.order_by(sequence_frames.c.position))
+    form = {"what": "confirm", "next": f"/review/{pk}", "then": f"/review/{other}"}
+    client = rig.client("reviewer", name="ana")
+
+    one = say(client, target=f"frame:{first}", **form).headers["location"]
+    both = say(client, target=f"frame:{second}", **form).headers["location"]
+
+    assert one.startswith(f"/review/{pk}?")
+    assert both.startswith(f"/review/{other}?")
