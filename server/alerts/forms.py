@@ -36,7 +36,7 @@ LABELS = {  # of the form's fields, for what is wrong with one
     "cooldown_min": mark("Pause, minutes"),
     "max_age_min": mark("Not live when older than, minutes"),
 }
-_PLACE = re.compile(r"(?:\d+:\d+ )?rules\[\d+\]\.(\w+)(?:\[\d+\])?: ")  # where a fault of the file says that it is
+_PLACE = re.compile(r"(?:\d+:\d+ )?rules\[\d+\](?:\.(\w+)(?:\[\d+\])?)?: ")  # where a fault of the file is
 FIELDS = (*TEXTS, *LISTS, *CHOICES, *NUMBERS, *FLAGS)
 LONGEST = 2000  # characters of one field
 MOST = 500  # values of one field
@@ -86,10 +86,15 @@ def values_of(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def of_field(fault: str) -> str:
-    """A fault of the site's file with the label of its field in the place of line, column and key."""
+    """A fault of the site's file with the label of its field in the place of line, column and key.
+
+    One of the rule as a whole has neither; one of a key that the form has no field for stays as it is.
+    """
     found = _PLACE.match(fault)
-    label = LABELS.get(found[1]) if found else None
-    return f"{_(label)}: {fault[found.end() :]}" if found and label else fault
+    if found is None or (found[1] and found[1] not in LABELS):
+        return fault
+    said = fault[found.end() :]
+    return f"{_(LABELS[found[1]])}: {said}" if found[1] else said
 
 
 def others_of(entry: Mapping[str, Any]) -> list[str]:

@@ -276,6 +276,7 @@ def drafted(rig: WebRig, client, **fields) -> str:
         ({"hours": "25:00-26:00"}, "hours"),
         ({"to": "nobody", "channels": "nowhere"}, "nobody"),
         ({"taxon": ""}, "taxon"),
+        ({"to": [], "channels": []}, "<li>a rule needs `to:`"),
     ],
 )
 def test_what_is_wrong_is_said_beside_what_was_entered_and_nothing_is_written(rig, fields, said):
