@@ -16,6 +16,8 @@ from .sql import Store
 
 # As the partial indices have it: SQLite takes one only for the same words, and without parameters.
 OPEN = (frames.c.people == true()) & (frames.c.original == literal_column("'kept'"))
+# PostgreSQL would look along all frames for what is not there: it does not know that those with people were withheld.
+IN_ORDER = frames.c.pk + literal_column("0")
 WITHHELD = frames.c.original == literal_column("'withheld'")
 COLUMNS = tuple(
     frames.c[name] for name in ("pk", "station", "id", "name", "path", "original", "captured_utc", "recorded_at")
@@ -54,13 +56,13 @@ def to_withhold(store: Store, *, recorded_before: datetime, after: int, limit: i
     """Frames with people whose originals lie open, by pk; after: the last pk that was dealt with."""
     query = select(*COLUMNS).where(OPEN, frames.c.state == "recorded", frames.c.recorded_at < recorded_before)
     query = query.where(frames.c.path != "")  # an imported frame whose file nobody found
-    return _read(store, query.where(frames.c.pk > after).order_by(frames.c.pk).limit(limit))
+    return _read(store, query.where(frames.c.pk > after).order_by(IN_ORDER).limit(limit))
 
 
 def to_delete(store: Store, *, recorded_before: datetime, after: int, limit: int) -> list[Shown]:
     """Frames whose originals are withheld and old enough, by pk."""
     query = select(*COLUMNS).where(WITHHELD, frames.c.recorded_at < recorded_before, frames.c.pk > after)
-    return _read(store, query.order_by(frames.c.pk).limit(limit))
+    return _read(store, query.order_by(IN_ORDER).limit(limit))
 
 
 def with_people(store: Store, *, state: str = "", limit: int = 100) -> list[Shown]:
