@@ -1,4 +1,4 @@
-"""PostgreSQL's own plans, where its statistics lead it astray: what runs often reads what it is about, not all frames."""
+"""PostgreSQL's own plans, where its statistics lead it astray: what runs often reads what waits, not all frames."""
 
 from datetime import UTC, datetime, timedelta
 
