@@ -12,20 +12,18 @@ from edge.errors import ConfigError
 
 from ..api.cursor import encode
 from ..needs import Manager, Viewer
-from ..now.names import PLAIN
 from ..rights import Principal
 from ..web import Site, Web
 from . import queries
 from .drafts import changed, site_text
-from .pages import CURSOR, Kind, Severity, State, key_from
-from .queries import PAGE, Filters, Line
+from .pages import CURSOR, Asked, key_from
+from .queries import PAGE, Line
 from .rules import applied, demand_all
 from .trials import BusyError, run_now
 
 router = APIRouter()
 MOST = 200
 LONGEST_NAME = 200
-Name = Annotated[str, Query(max_length=100, pattern=PLAIN)]
 Base = Annotated[str, Header(alias="if-match", max_length=100, description="`base` of the list that was changed")]
 
 
@@ -56,7 +54,7 @@ class AlertsOut(BaseModel):
     """A part of the list, newest first."""
 
     items: list[AlertOut]
-    next: str | None = Field(description="give it as `before` for the next part; null at the end")
+    next: str | None = Field(description="give it as `cursor` for the next part; null at the end")
 
 
 class RulesOut(BaseModel):
@@ -100,17 +98,12 @@ class SimulatedOut(BaseModel):
 def alerts(
     web: Site,
     principal: Viewer,
-    state: Annotated[State, Query()] = "",
-    channel: Name = "",
-    who: Name = "",
-    station: Name = "",
-    severity: Annotated[Severity, Query()] = "",
-    kind: Annotated[Kind, Query()] = "",
+    filters: Asked,
     before: Annotated[str, Query(alias="cursor", max_length=400, description="`next` of the answer before")] = "",
     limit: Annotated[int, Query(ge=1, le=MOST)] = PAGE,
 ) -> AlertsOut:
     """A part of the list. A filter that finds little may give few, or none, and a `next` all the same."""
-    filters, after = Filters(state, channel, who, station, severity, kind), key_from(web, before)
+    after = key_from(web, before)
     with web.readers.read() as connection:
         page = queries.page_of(connection, principal.stations, filters, "en", after=after, size=limit)
     return AlertsOut(

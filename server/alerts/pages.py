@@ -3,7 +3,7 @@
 import json
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import delete, insert
 from starlette.exceptions import HTTPException
@@ -74,21 +74,30 @@ WATCHED = {
 TONES = {"sent": "good", "works": "good", "failed": "bad", "fails": "bad", "paused": "bad", "pending": "warn"}
 
 
-@router.get("/alerts", response_class=HTMLResponse)
-def alerts_page(
-    request: Request,
-    web: Site,
-    principal: Viewer,
+def filters_of(
     state: Annotated[State, Query()] = "",
     channel: Name = "",
     who: Name = "",
     station: Name = "",
     severity: Annotated[Severity, Query()] = "",
     kind: Annotated[Kind, Query()] = "",
+) -> Filters:
+    """The filters of an address, of the page's and the API's alike."""
+    return Filters(state, channel, who, station, severity, kind)
+
+
+Asked = Annotated[Filters, Depends(filters_of)]
+
+
+@router.get("/alerts", response_class=HTMLResponse)
+def alerts_page(
+    request: Request,
+    web: Site,
+    principal: Viewer,
+    filters: Asked,
     before: Annotated[str, Query(max_length=400)] = "",
 ) -> HTMLResponse:
     """Messages, newest first."""
-    filters = Filters(state, channel, who, station, severity, kind)
     after = key_from(web, before)
     plan, now, speech = web.plan, web.clock.now(), speech_of(request)
     with web.readers.read() as connection:
