@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, or_, select
+from sqlalchemy import Connection, RowMapping, case, or_, select
 
 from ..model import Category, Detection
 from ..models.lineages import HUMAN
@@ -63,9 +63,11 @@ def _others(connection: Connection, frame: RowMapping) -> Sequence[int]:
 
 def _said(connection: Connection, frame_pks: Sequence[int]) -> Sequence[Any]:
     """Answers that name people or vehicles, none of them undone."""
-    columns = (reviews.c.frame_pk, reviews.c.observation_pk, reviews.c.kind, reviews.c.count)
-    query = select(*columns).where(reviews.c.frame_pk.in_(frame_pks))
-    query = query.where(reviews.c.kind.in_(CATEGORIES), reviews.c.undone_at.is_(None))
+    # "Homo sapiens" as an animal, as other programs write it
+    kind = case((reviews.c.taxon == HUMAN, "human"), else_=reviews.c.kind).label("kind")
+    columns = (reviews.c.frame_pk, reviews.c.observation_pk, kind, reviews.c.count)
+    query = select(*columns).where(reviews.c.frame_pk.in_(frame_pks), reviews.c.undone_at.is_(None))
+    query = query.where(or_(reviews.c.kind.in_(CATEGORIES), reviews.c.taxon == HUMAN))
     return connection.execute(query).all()
 
 

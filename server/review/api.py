@@ -17,7 +17,7 @@ from ..page import picture, speech_of
 from ..web import Site, Web
 from . import answers, queries
 from .filters import Asked
-from .names import species_said
+from .names import kind_written, species_said
 from .one import Past, Picture, read_history, read_pictures
 from .saying import Right
 
@@ -278,8 +278,9 @@ def _said(request: Request, new: NewAnswer, record: Mapping[str, int]) -> Said |
         return Said("blank", count=0, comments=_clean(new.comments))
     assert new.kind in KINDS
     speech = speech_of(request)
-    taxon = species_said(new.species, speech, record=record, new=new.new_name) if new.kind == "animal" else ""
-    return Said(new.kind, taxon, new.count or 1, new.sex, new.life_stage, _clean(new.behaviour), _clean(new.comments))
+    kind = kind_written(new.species) if new.kind == "animal" else new.kind
+    taxon = species_said(new.species, speech, record=record, new=new.new_name) if kind == "animal" else ""
+    return Said(kind, taxon, new.count or 1, new.sex, new.life_stage, _clean(new.behaviour), _clean(new.comments))
 
 
 def _clean(text: str) -> str:

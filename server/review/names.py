@@ -16,6 +16,12 @@ from .filters import taxon_meant
 # A genus, or one and an epithet or two, "Mazama", "Mazama rufa", "Leopardus sp."; letters of any alphabet's Latin part.
 _NAME = re.compile(r"[A-ZÀ-Þ][a-zß-ÿ-]{2,40}(?: (?:[a-zß-ÿ-]{2,40}|sp\.)){0,2}")
 NEAR = 0.8  # of difflib: nearer than that, a new name is more likely a slip
+# What people write for people and vehicles where an animal's name is asked for: pictures of those are hidden.
+_NO_ANIMALS = {
+    "human": ("Homo sapiens", "Homo", "human", "humano", "humana", "person", "persona", "people", "personas", "gente"),
+    "vehicle": ("vehicle", "vehículo", "car", "carro", "motorcycle", "moto", "motocicleta"),
+}
+_KIND_OF = {fold(word): kind for kind, words in _NO_ANIMALS.items() for word in words}
 UNKNOWN = mark("Nobody here knows the name {name}.")
 MEANT = mark("Did you mean: {names}?")
 ANYWAY = mark("If it is right, send it again with “a new name”.")
@@ -28,6 +34,11 @@ class UnknownName(HTTPException):
     def __init__(self, text: str, near: Collection[str], detail: str) -> None:
         super().__init__(422, detail)
         self.text, self.near = text, tuple(near)
+
+
+def kind_written(species: str) -> str:
+    """The kind that is meant: human or vehicle where that is written in the place of a species, else animal."""
+    return _KIND_OF.get(fold(" ".join(species.split())), "animal")
 
 
 def species_said(text: str, speech: Speech, *, record: Collection[str], new: bool) -> str:

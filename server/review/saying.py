@@ -9,7 +9,7 @@ from edge.i18n import mark
 from edge.store.reviews import KINDS, MOST_COUNT, Said
 
 from ..speech import Speech
-from .names import species_said
+from .names import kind_written, species_said
 
 CONFIRM, SAY = "confirm", "say"
 TAXON = "taxon:"
@@ -66,6 +66,8 @@ def said_in_form(
         what, species = "animal", what.removeprefix(TAXON)
     if not what and species.strip():
         what = "animal"
+    if what == "animal":
+        what = kind_written(species)
     if what not in KINDS:
         raise HTTPException(422, speech.text(NO_ANSWER))
     taxon = species_said(species, speech, record=record, new=new) if what == "animal" else ""

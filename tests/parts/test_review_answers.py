@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import insert, select
 
+from edge.privacy.hidden import hidden_on
 from edge.store.schema import frames, observations, reviews
 from edge.store.web_schema import sequence_frames
 from tests.alert_rig import JAGUAR, PUMA, animal, person
@@ -167,6 +168,22 @@ def test_a_person_that_somebody_sees_is_marked_until_it_is_taken_back(rig):
     assert people() == {pk: True, seen: True}
     client.delete("/api/v1/reviews/a-person-here")
     assert people() == {pk: False, seen: True}
+
+
+@pytest.mark.parametrize("written", ["Homo sapiens", "homo  Sapiens", "Persona", "vehículo"])
+def test_people_written_in_the_place_of_a_species_are_people_and_hidden(rig, written):
+    client = rig.client("reviewer")
+    kind = "vehicle" if written == "vehículo" else "human"
+    by_page, by_program = rig.fresh((animal(PUMA),)), rig.fresh((animal(PUMA),))
+
+    assert say(client, sequence=by_page, what="animal", species=written, new_name="1").status_code == 303
+    told = {"action": f"written-{written}".replace(" ", "-")[:20].replace("í", "i"), "frames": [by_program]}
+    assert client.post("/api/v1/reviews", json=told | {"kind": "animal", "species": written}).status_code == 200
+
+    for pk in (by_page, by_program):
+        assert [(each.kind, each.taxon) for each in rows_of(rig, pk)] == [(kind, "")]
+        with rig.readers.read() as connection:
+            assert hidden_on(connection, pk).everything
 
 
 def test_unknown_names_are_refused_with_what_is_near_and_new_ones_taken_when_meant(rig):

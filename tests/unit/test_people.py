@@ -110,6 +110,13 @@ def test_a_full_frame_hides_whom_somebody_has_seen_on_its_thumbnail(rig, boxes, 
     assert (len(hidden.boxes.get(0, ())), hidden.everything) == (len(boxes), everything)
 
 
+def test_whom_another_program_calls_an_animal_of_our_species_is_hidden(rig):
+    pk = rig.see(animal()).spooled.pk
+    with rig.store.transaction() as connection:
+        reviews.add(connection, [New(pk, Said("animal", "Homo sapiens"))], action="a-review", by="x", at=NOW)
+        assert hidden_on(connection, pk).everything
+
+
 def test_an_original_is_withheld_where_its_owner_alone_can_read_it(rig):
     pk, path = seen(rig, person())
     other, beside = seen(rig, animal(), name="b.jpg")
