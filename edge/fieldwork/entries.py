@@ -14,6 +14,7 @@ from ..i18n import _
 from ..paths import is_safe_name
 
 MOST_BYTES = 64_000_000  # of a file; a hundred thousand deployments are 20 MB
+LONGEST_DEGREES = 100
 ISO_DAY = re.compile(r"\d{4}-\d{1,2}-\d{1,2}")
 SLASHED = re.compile(r"(\d{1,4})[/.](\d{1,2})[/.](\d{1,4})")
 CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2})(?:\.\d+)?)?\s*([ap])?\.?\s*(?:m\.?)?", re.IGNORECASE)
@@ -69,11 +70,13 @@ def read_number(text: str) -> float:
 
 def read_degrees(text: str, *, longitude: bool) -> float:
     """Degrees as people write them: -74.08, "74,08 W", 74°4'54"O. Raises ValueError."""
-    found = DEGREES.fullmatch(text.strip().replace("−", "-"))
+    # looking for degrees in a long text that has none takes the cube of its length
+    found = DEGREES.fullmatch(text.strip().replace("−", "-")) if len(text) <= LONGEST_DEGREES else None
     sides = "EWO" if longitude else "NS"
     if found is None or (found["side"] and found["side"].upper() not in sides):
         example = "-74.08175" if longitude else "4.60971"
-        raise ValueError(_("{text!r} are no degrees; write {example}").format(text=text, example=example))
+        said = text[:LONGEST_DEGREES]
+        raise ValueError(_("{text!r} are no degrees; write {example}").format(text=said, example=example))
     parts = [float((found[name] or "0").replace(",", ".")) for name in ("deg", "min", "sec")]
     value = parts[0] + parts[1] / 60 + parts[2] / 3600
     south_or_west = (found["side"] or "").upper() in ("S", "W", "O")

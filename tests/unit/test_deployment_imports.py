@@ -222,7 +222,9 @@ def test_degrees_as_people_write_them(text, longitude, degrees):
     assert read_degrees(text, longitude=longitude) == pytest.approx(degrees, abs=1e-6)
 
 
-@pytest.mark.parametrize("text", ["4.6 E", "4.6.1", "four", "", "4 6", "nan", "1e400"])
+@pytest.mark.parametrize(
+    "text", ["4.6 E", "4.6.1", "four", "", "4 6", "nan", "1e400", pytest.param(f"1{' ' * 10**6}x", id="long")]
+)
 def test_what_is_no_latitude(text):
     with pytest.raises(ValueError, match="are no degrees"):
         read_degrees(text, longitude=False)
