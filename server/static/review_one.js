@@ -72,6 +72,31 @@
     });
   }
 
+  // What is said from now on is said of this picture, however long the server takes to tell more of it.
+  function mind(link) {
+    for (const id of ["facts", "frame-links"]) document.getElementById(id).hidden = true; // of the one before
+    if (!form) return;
+    const [here, { frame, favourite }] = [link.getAttribute("href"), link.dataset];
+    const boxes = document.getElementById("only-boxes");
+    if (boxes.querySelector("input:checked")) form.querySelector('input[name="target"]').checked = true;
+    boxes.replaceChildren(...boxesOf(link).slice(0, 12).map(({ pk, name }) => {
+      const [choice, radio] = [document.createElement("label"), document.createElement("input")];
+      choice.className = "check";
+      Object.assign(radio, { type: "radio", name: "target", value: `box:${pk}` });
+      choice.append(radio, ` ${boxes.dataset.says}: ${name}`);
+      return choice;
+    }));
+    form.querySelector("#only-frame").value = `frame:${frame}`;
+    form.elements.next.value = here;
+    const star = document.getElementById("star");
+    const button = star.elements.favourite;
+    star.elements.frame.value = frame;
+    star.elements.next.value = here;
+    button.value = favourite === "1" ? "0" : "1";
+    button.setAttribute("aria-pressed", String(favourite === "1"));
+    button.firstChild.textContent = button.firstChild.textContent.replace(/[★☆]/, favourite === "1" ? "★" : "☆");
+  }
+
   // Another picture of the strip: at once what is known here, then what the server says of it.
   function show(link) {
     if (!stage || link.dataset.kind !== "still") {
@@ -110,6 +135,7 @@
     stage.dataset.frame = link.dataset.frame;
     document.getElementById("stage-says").textContent = link.dataset.says;
     label();
+    mind(link);
     history.replaceState(null, "", link.href);
     prefetch(strip.indexOf(link));
     renew(link);
@@ -125,16 +151,12 @@
       const answer = await fetch(link.href);
       if (!answer.ok || mine !== asked) return;
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const opened = document.getElementById("facts")?.open;
-      const frame = form?.querySelector("#only-frame");
-      for (const id of ["facts", "frame-links", "star", "only-boxes"]) {
+      const opened = document.getElementById("facts").open;
+      for (const id of ["facts", "frame-links"]) {
         const [old, fresh] = [document.getElementById(id), page.getElementById(id)];
-        if (old && fresh) old.replaceWith(document.importNode(fresh, true));
+        if (fresh) old.replaceWith(document.importNode(fresh, true));
       }
-      if (frame) frame.value = `frame:${link.dataset.frame}`;
-      if (form) form.elements.next.value = page.querySelector('#answer [name="next"]').value;
-      if (opened) document.getElementById("facts").open = true;
-      mark();
+      document.getElementById("facts").open = opened;
     } catch {
       location.assign(link.href);
     }
