@@ -50,6 +50,7 @@ class SystemOut(BaseModel):
     workers: int
     messages_to_send: int
     messages_failed: int
+    quarantined: int
     disk_free_bytes: int
     disk_bytes: int
     channels: dict[str, dict[str, Any]]
@@ -174,6 +175,7 @@ def system(request: Request, web: Site, principal: Manager) -> SystemOut:
         workers=found.workers,
         messages_to_send=deep.to_send,
         messages_failed=deep.failed_to_send,
+        quarantined=deep.quarantined,
         disk_free_bytes=found.disk_free,
         disk_bytes=found.disk_total,
         channels={name: dict(each) for name, each in status.channels.items()},

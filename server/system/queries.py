@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from edge.store.arrivals import waiting_bytes
-from edge.store.schema import audit, frames, notices
+from edge.store.schema import audit, frames, notices, quarantine
 
 MOST_COUNTED = 10_000  # more waiting frames than that are "more than 10,000"
 SEARCHED = 20_000  # rows of the audit looked through for one answer; some 10 ms
@@ -24,6 +24,7 @@ class Depths:
     to_send: int
     oldest_to_send: datetime | None
     failed_to_send: int
+    quarantined: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ def depths(connection: Connection) -> Depths:
             .limit(1)
         ),
         failed_to_send=_bounded(connection, select(notices.c.pk).where(notices.c.state == "failed")),
+        quarantined=_bounded(connection, select(quarantine.c.pk).where(quarantine.c.pk > 0)),  # along the key
     )
 
 

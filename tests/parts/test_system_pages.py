@@ -122,9 +122,13 @@ def test_what_waits_is_counted(rig):
     said = rig.client("manager").get("/api/v1/system").json()
 
     assert (said["waiting"], said["in_work"], said["messages_to_send"], said["messages_failed"]) == (0, 0, 1, 1)
+    assert said["quarantined"] == 1
     assert said["disk_free_bytes"] > 0
     assert said["workers"] == 2
-    assert "1 message waits to be sent" in rig.client("manager").get("/system").text
+    page = rig.client("manager").get("/system").text
+    assert "1 message waits to be sent" in page
+    assert 'href="/alerts?state=failed"' in page
+    assert 'href="/system/quarantine">In quarantine: 1<' in page
 
 
 def test_htmx_is_given_the_changing_part_alone(rig):
