@@ -66,10 +66,26 @@ def test_the_focus_stays_where_somebody_works(house, open_page):
 
     page.locator("#older a").press("Enter")
     cards.nth(shown).wait_for()
-    page.wait_for_function(
-        "at => document.querySelectorAll('#encounters > li')[at].contains(document.activeElement)", arg=shown
-    )
+    wait_until(lambda: cards.nth(shown).evaluate("each => each.contains(document.activeElement)"), 5)
 
     page.locator("#encounters > li:not(:has(.chip.good)) h2 a").first.press("Enter")
     page.locator("#state button").press("Enter")
-    page.wait_for_function("document.activeElement.id === 'state'")
+    wait_until(lambda: page.evaluate("document.activeElement.id") == "state", 5)
+
+
+def test_single_keys_can_be_turned_off(house, open_page):
+    page = open_page(house.url, user="rosa")
+    page.goto(f"{house.url}/review")
+    helped = page.locator("#keys:popover-open")
+
+    page.keyboard.press("?")
+    page.locator("#keys-on").press(" ")
+    page.keyboard.press("Escape")
+    helped.wait_for(state="hidden")
+    page.keyboard.press("?")
+    page.reload()
+    page.keyboard.press("?")
+
+    assert helped.count() == 0
+    page.locator("[data-key='?']").click()
+    assert not page.locator("#keys-on").is_checked()
