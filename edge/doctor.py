@@ -30,6 +30,9 @@ from .registry import Registry
 from .services import Services
 from .site_web import risks_of, tls_fault
 from .stations.broker import find_mosquitto
+from .store.dialects import refuse_unfit
+from .store.engines import name_of
+from .store.readers import Readers
 
 if TYPE_CHECKING:
     from .inference.opencl.check import Verdict as Checked
@@ -71,6 +74,7 @@ def examine(
     yield Finding(_("site"), "good", str(plan.path))
     yield from _people(plan)
     yield from _folders(plan)
+    yield from _database(plan)
     yield from _servers(plan)
     yield from _page(plan)
     if services is not None:
@@ -265,6 +269,20 @@ def _writable(what: str, folder: Path) -> Finding:
     if there.is_dir() and os.access(there, os.W_OK | os.X_OK):
         return Finding(what, "good", str(folder))
     return Finding(what, "bad", _("{folder} can't be written").format(folder=folder), _("chown it to this user"))
+
+
+def _database(plan: Plan) -> Iterator[Finding]:
+    """The record's server; SQLite's file lies in a folder that is looked at."""
+    if not plan.file.database.url:
+        return
+    try:
+        with Readers(plan.database_url, most=1) as readers, readers.read() as connection:
+            refuse_unfit(connection)
+            version = ".".join(map(str, connection.dialect.server_version_info or ()))
+    except EdgeError as exc:
+        yield Finding(_("database"), "bad", str(exc), _("mend `database:` in the site, or the server"))
+        return
+    yield Finding(_("database"), "good", f"PostgreSQL {version}, {name_of(plan.database_url)}")
 
 
 def _servers(plan: Plan) -> Iterator[Finding]:
