@@ -27,7 +27,7 @@ OF_SQLITE = {
         "test_looking_reads_no_table_from_end_to_end",
     },
     "test_now_pages": {"test_no_query_of_the_page_reads_a_large_table_from_end_to_end"},
-    "test_people": {"test_the_index_for_sweeps_is_used"},
+    "test_people": {"test_the_index_for_sweeps_is_used", "test_who_is_hidden_on_a_frame_is_found_without_a_scan"},
     "test_spool_batches": {"test_no_query_of_a_receive_or_of_a_search_by_id_reads_the_whole_table"},
     "test_store_and_spool": {"test_a_database_of_a_newer_program_is_refused"},
     "test_system_pages": {"test_no_query_of_the_page_looks_through_a_table"},
