@@ -97,6 +97,7 @@
   // talking
 
   class Refused extends Error {}
+  class Ended extends Error {} // somebody cancelled or finished it meanwhile, maybe here in another tab
 
   // Tries until there is an answer; waits while the link is down. Raises Refused for what trying again won't mend.
   async function ask(method, path, { body, headers = {}, raw = false } = {}) {
@@ -114,6 +115,7 @@
       if (answer && (answer.status === 409 || answer.status === 422) && answer.headers.has("upload-offset")) return answer;
       const busy = !answer || [409, 429, 500, 502, 503, 504, 507].includes(answer.status);
       if (answer) {
+        if (path.startsWith(`${API}/`) && (answer.status === 404 || (answer.status === 409 && !answer.headers.has("retry-after")))) throw new Ended();
         const told = await answer.json().catch(() => ({}));
         const reason = told.detail || told.title || String(answer.status);
         if (!busy || (answer.status === 409 && !answer.headers.has("retry-after"))) throw new Refused(reason);
@@ -188,6 +190,7 @@
         state.rate = state.rate ? state.rate * 0.8 + rate * LANES * 0.2 : rate;
         state.piece = Math.max(LEAST_PIECE, Math.min(most, rate * PIECE_S));
         const told = await answer.json();
+        if (told.state === "dropped") throw new Ended();
         if (told.state !== "waiting") { state.done++; show(); return; }
       } else if (answer.status === 422 && ++damaged > 2) throw new Refused(text("failed", { reason: file.name }));
       offset = now;
@@ -203,6 +206,7 @@
     $("send").hidden = true; $("pause").hidden = false; $("progress").hidden = false;
     $("pause").textContent = text("pause");
     for (const id of ["f-station", "f-folder", "f-files", "level"]) $(id).disabled = true;
+    let todo = [];
     try { wake = await navigator.wakeLock?.request("screen"); } catch { wake = null; }
     try {
       say(text("checking"));
@@ -211,7 +215,7 @@
         upload = told.id;
       }
       remember(upload);
-      const todo = await name();
+      todo = await name();
       htmx.trigger("#uploads", "refresh");
       await Promise.all(Array.from({ length: LANES }, async () => { while (todo.length) await send(todo.shift()); }));
       if (!state.unread) {
@@ -221,7 +225,9 @@
       }
       say(state.unread ? text("unread", { count: state.unread }) : text("done"));
     } catch (error) {
-      say(error instanceof Refused ? text("failed", { reason: error.message }) : String(error));
+      todo.length = 0; // the other lanes end with the file they have
+      if (error instanceof Ended) { remember(""); upload = ""; }
+      say(error instanceof Ended ? text("ended") : error instanceof Refused ? text("failed", { reason: error.message }) : String(error));
     } finally {
       running = false;
       wake?.release();

@@ -58,13 +58,15 @@ def page(
     principal: Uploader,
     fault: Annotated[str, Query(max_length=20)] = "",
     resume: Annotated[str, Query(max_length=24, pattern="^[0-9a-f]*$")] = "",
+    station: Annotated[str, Query(max_length=64)] = "",
 ) -> HTMLResponse:
-    """Choose a station and files; below, what was sent before."""
+    """Choose a station and files; below, what was sent before. station: what stands in the field."""
     going_on = desk.upload(principal, resume) if resume else None
     return render(
         request,
         "upload/page.html",
         stations=_stations(web, principal),
+        station=station,
         suffixes=",".join(sorted(STILL_SUFFIXES | CLIP_SUFFIXES)),
         fault=FAULTS.get(fault, ""),
         going_on=going_on if going_on and going_on.state == "open" else None,
@@ -195,6 +197,7 @@ TEXTS = {
     "paused": mark("Paused. What was sent stays; you may also go on later with the same folder."),
     "lost": mark("No connection. It goes on by itself when there is one again."),
     "failed": mark("This can't be sent: {reason}"),
+    "ended": mark("This upload was ended elsewhere. Send again to begin another; what came whole is not sent twice."),
     "done": mark("All is sent. It is being taken in; you may close this page."),
     "again": mark("Choose the same folder again: what was sent before is not sent twice."),
     "pause": mark("Pause"),

@@ -102,6 +102,29 @@ def test_a_card_is_dropped_on_the_page_and_sent_over_a_link_that_breaks(own_hous
         assert {each.station for each in book.files(upload.id)} == {"salado", "filo-alto"}
 
 
+def test_an_upload_that_was_cancelled_elsewhere_says_so_and_begins_another(own_house, open_page, tmp_path):
+    picture = tmp_path / "one.jpg"
+    picture.write_bytes(next((own_house.folder / "pictures").iterdir()).read_bytes() + b"one more")
+    page = open_page(own_house.url, language="en", user="ana")
+    page.goto(f"{own_house.url}/upload")
+
+    def cancelled(route):
+        with UploadBook(own_house.state) as book:
+            book.set_upload(book.uploads()[0].id, "cancelled")
+        route.continue_()
+
+    page.route(re.compile(r"/files/\d+$"), cancelled, times=1)
+    page.locator("#f-station").fill("salado")
+    page.locator("#f-files").set_input_files(picture)
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("ended elsewhere").wait_for()
+    page.get_by_role("button", name="Send").click()
+    page.get_by_text("All is sent.").wait_for()
+
+    with UploadBook(own_house.state) as book:
+        assert [each.state for each in book.uploads()[:2]] == ["finished", "cancelled"]
+
+
 def drop(page, target: str, folder: Path) -> None:
     """Drop a folder of this machine, as the mouse does."""
     box = page.locator(target).bounding_box()
