@@ -117,6 +117,14 @@ def test_a_site_without_pictures_leads_to_what_its_reader_may_do_about_it(rig, p
     assert leads in empty
 
 
+def test_a_station_leads_to_the_upload_of_its_card_where_its_name_stands_already(rig):
+    link = "/upload?station=cam-02"
+
+    assert f'href="{link}"' in rig.client("manager").get("/stations/cam-02").text
+    assert f'href="{link}"' not in rig.client("viewer").get("/stations/cam-02").text
+    assert 'value="cam-02"' in rig.client("manager").get(link).text.split('id="f-station"')[1].split(">")[0]
+
+
 def test_a_site_without_animals_does_not_offer_the_time_that_is_shown_already(rig):
     told = rig.client("viewer").get("/species?period=all").text
 
