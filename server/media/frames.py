@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 from edge.model import Kind
 from edge.models.lineages import HUMAN
 from edge.store.schema import observations, reviews
+from edge.store.thumbnails import PKS, read_said
 
 from ..page import picture
 from ..rights import Principal
@@ -168,13 +169,14 @@ def _box(row: Any, speech: Speech) -> BoxTold:
 
 
 def _reviews(connection: Connection, frame_pk: int) -> tuple[Said, ...]:
+    """What was said of it, or of its thumbnail; oldest first."""
     table = reviews.c
     columns = (
-        table.pk, table.observation_pk.label("observation"), table.kind, table.taxon, table.count, table.sex,
+        table.frame_pk, table.pk, table.observation_pk, table.kind, table.taxon, table.count, table.sex,
         table.life_stage, table.behaviour, table.comments, table.by, table.at,
     )  # fmt: skip
-    query = select(*columns).where(table.frame_pk == frame_pk, table.undone_at.is_(None)).order_by(table.pk)
-    return tuple(Said(**row) for row in connection.execute(query).mappings())
+    query = select(*columns).where(table.frame_pk.in_(PKS), table.undone_at.is_(None)).order_by(table.pk)
+    return tuple(Said(*said) for _frame, *said in read_said(connection, query, [frame_pk]))
 
 
 def _links(known: Known, principal: Principal) -> dict[str, str]:

@@ -85,6 +85,8 @@ def test_what_was_said_of_a_thumbnail_counts_for_its_full_frame(rig, tmp_path):
         {"kind": "animal", "taxon": "Panthera onca", "count": 2, "by_person": True}
     ]
     assert "ana" in rig.client("viewer").get("/review").text
+    of_frame = rig.client("viewer").get(f"/api/v1/frames/{full}").json()["reviews"]
+    assert [(each["taxon"], each["count"], each["by"]) for each in of_frame] == [("Panthera onca", 2, "ana")]
 
 
 def test_what_was_said_of_a_thumbnail_is_taken_back_from_its_full_frame_at_once(rig, tmp_path):
