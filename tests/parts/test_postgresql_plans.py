@@ -60,3 +60,16 @@ def test_a_sweep_of_originals_looks_at_those_that_wait(store, look, index):
 
     assert index in plan
     assert "pk_frames" not in plan
+
+
+def test_a_stations_newest_frame_is_found_without_sorting_its_frames(postgres):
+    """Sorting them for each of 200 stations took a page 1 s."""
+    with Store(postgres.emptied()) as store, store.reading() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        newest = (
+            "SELECT received_at FROM frames WHERE station = 'a' ORDER BY boot_count DESC, seq DESC, pk DESC LIMIT 1"
+        )
+        plan = "\n".join(connection.scalars(text(f"EXPLAIN {newest}")))
+
+    assert "ix_frames_station_boot_count_seq" in plan
+    assert "Sort" not in plan
