@@ -1,4 +1,4 @@
-"""SQLite and PostgreSQL keep the same record: what the store promises, tried on both; opening: test_opening_databases.py."""
+"""SQLite and PostgreSQL keep the same record: what the store promises, on both (see also test_opening_databases.py)."""
 
 import threading
 from dataclasses import replace
