@@ -41,7 +41,7 @@ def create_app(web: Web, knows: Knows | None = None) -> FastAPI:
     app.include_router(static.router, include_in_schema=False)
     problems.install(app)
     etag.install(app)
-    guard.install(app)
+    guard.install(app, problems.problem)
     meter.install(app)
     return app
 

@@ -5,12 +5,12 @@ place that others need. What a route makes of a body that was cut off does not m
 """
 
 import asyncio
-import json
 import time
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from starlette.datastructures import MutableHeaders
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,7 +23,7 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; media-src 'self'; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-WORDS = {408: "the request came too slowly", 413: "the request is too long"}
+Refusal = Callable[[Request, int], Response]
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -35,10 +35,14 @@ HEADERS = {
 
 
 class Guard:
-    """Adds the headers; answers 413 to a body that is too long, whether or not it says so, 408 to one that trickles."""
+    """Adds the headers; answers 413 to a body that is too long, whether or not it says so, 408 to one that trickles.
 
-    def __init__(self, app: ASGIApp) -> None:
+    refusal: makes that answer.
+    """
+
+    def __init__(self, app: ASGIApp, refusal: Refusal) -> None:
         self.app = app
+        self.refusal = refusal
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -66,14 +70,20 @@ class Guard:
 
         length = _header(scope, b"content-length")
         if body.most is not None and length.isdigit() and int(length) > body.most:
-            await _refuse(guarded, 413)
+            await self._refuse(scope, guarded, 413)
             return
         try:
             await self.app(scope, body.receive, guarded)
         except RefusedError as refused:
             if not begun:
                 body.refused = 0
-                await _refuse(guarded, refused.status)
+                await self._refuse(scope, guarded, refused.status)
+
+    async def _refuse(self, scope: Scope, send: Send, status: int) -> None:
+        """And hang up: the rest of the body is not read."""
+        answer = self.refusal(Request(scope), status)
+        answer.headers["connection"] = "close"
+        await answer(scope, _nothing_more, send)
 
 
 class Body:
@@ -110,7 +120,7 @@ class RefusedError(Exception):
     """A body is not taken. status: 413, too long; 408, too slow."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(WORDS[status])
+        super().__init__(str(status))
         self.status = status
 
 
@@ -118,15 +128,11 @@ def _header(scope: MutableMapping[str, Any], name: bytes) -> str:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
-async def _refuse(send: Send, status: int) -> None:
-    """And hang up: the rest of the body is not read."""
-    said = {"type": "about:blank", "title": WORDS[status], "status": status, "detail": ""}
-    headers = [(b"content-type", b"application/problem+json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps(said).encode()})
+async def _nothing_more() -> Message:
+    return {"type": "http.disconnect"}
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, refusal: Refusal) -> None:
     """Put the guard around the app, and gzip inside it (never around event streams or pictures)."""
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, refusal=refusal)

@@ -27,6 +27,7 @@ WORDS = {
     403: (mark("You may not do this"), mark("Ask somebody who manages this site for the right to.")),
     404: (mark("There is nothing here"), mark("The link may be old, or the picture was deleted.")),
     405: (mark("This can't be done here"), mark("Go back and try again.")),
+    408: (mark("This came too slowly"), mark("The connection may be bad: try again, with less at once.")),
     409: (mark("Somebody else was quicker"), mark("Load the page again and look at what changed.")),
     410: (mark("This is gone"), mark("Ask somebody who manages this site what became of it.")),
     413: (mark("This is too much at once"), mark("Send less in one piece.")),

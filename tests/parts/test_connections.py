@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
+from starlette.responses import PlainTextResponse
 from uvicorn.server import ServerState
 
 from server import connections, guard
@@ -115,6 +116,10 @@ def test_this_machine_and_the_sites_proxies_are_no_strangers(host, is_ours):
     assert connections._is_ours(host, ["192.0.2.8"]) is is_ours
 
 
+def refusal(_request, status):
+    return PlainTextResponse("no", status)
+
+
 POST = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -122,7 +127,7 @@ def test_a_body_that_trickles_is_answered_with_408_and_hung_up_on(monkeypatch):
     monkeypatch.setattr(guard, "FIRST_S", 0.2)
 
     async def main():
-        async with served(Guard(reader)) as (port, _state):
+        async with served(Guard(reader, refusal)) as (port, _state):
             return await talk(port, POST + b"Content-Length: 1000\r\n\r\n", b"a", b"b")
 
     answer = asyncio.run(main())
@@ -142,7 +147,7 @@ def test_a_body_of_unknown_length_is_refused_when_it_is_too_long_whatever_reads_
             await hello(scope, receive, send)
 
     async def main():
-        async with served(Guard(swallowing)) as (port, _state):
+        async with served(Guard(swallowing, refusal)) as (port, _state):
             return await talk(port, POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunks * 3 + b"0\r\n\r\n")
 
     assert asyncio.run(main()).startswith(b"HTTP/1.1 413")

@@ -83,9 +83,14 @@ def test_what_the_page_keeps_is_not_for_other_users_of_the_machine(rig):
 
 
 def test_a_long_body_is_refused_before_it_is_read(rig):
-    answer = rig.client("admin").post("/language", content=b"x" * 2_000_001)
+    client = rig.client("admin")
+    answer = client.post("/language", content=b"x" * 2_000_001, headers={"accept-language": "es"})
 
     assert answer.status_code == 413
+    assert "Esto es demasiado de una vez" in answer.text
+    assert answer.headers["connection"] == "close"
+    told = client.post("/api/v1/reviews", content=b"x" * 2_000_001)
+    assert (told.json()["status"], told.headers["content-type"]) == (413, "application/problem+json")
 
 
 def test_the_rig_records_frames(rig):
