@@ -1,4 +1,4 @@
-"""Every route says what right it needs: `Depends(Needs("see"))`, or is public: `Depends(public)`.
+"""Every route says what right it needs: `Depends(Needs("see"))`, or is public: `Depends(public)`, `Depends(unasked)`.
 
 The table of tests/parts/test_authorisation.py has a row for each route; one without `Needs` or `public` fails there.
 `server/auth` answers who asks; tests hand `create_app` an answer of their own.
@@ -75,6 +75,10 @@ class Needs:
 async def public(request: Request) -> Principal | None:
     """Who asks, if anybody is known; for pages that everybody may see."""
     return await known(request)
+
+
+async def unasked() -> None:
+    """Nobody is looked up: for what is the same for all, and answers while the database does not."""
 
 
 Viewer = Annotated[Principal, Depends(Needs("see"))]

@@ -34,7 +34,7 @@ WORDS = {
     422: (mark("Something in this form is not right"), mark("Go back, mend it and send it again.")),
     429: (mark("Too many tries"), mark("Wait a few minutes and try again.")),
     500: (mark("Something went wrong here"), mark("It is in the log. Nothing you entered before was lost.")),
-    503: (mark("The database is busy"), mark("Try again in a moment.")),
+    503: (mark("The database does not answer now"), mark("It is busy, or away. Try again in a moment.")),
 }
 
 PROGRAMS = ("/api/", "/metrics")  # read by these: no form to log in, but 401

@@ -1,10 +1,10 @@
 """/healthz, /readyz, /metrics, and the page that describes the API."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
-from ..needs import Anyone, Manager, Viewer
+from ..needs import Manager, Viewer, unasked
 from ..page import render
 from ..web import Site
 from .describe import openapi_of, operations
@@ -16,19 +16,17 @@ router = APIRouter()
 NEVER_KEPT = {"cache-control": "no-store"}
 
 
-@router.head("/healthz")
-@router.get("/healthz")
-def healthz(principal: Anyone) -> PlainTextResponse:
+@router.head("/healthz", dependencies=[Depends(unasked)])
+@router.get("/healthz", dependencies=[Depends(unasked)])
+def healthz() -> PlainTextResponse:
     """200 as long as this process answers at all."""
-    del principal
     return PlainTextResponse("ok\n", headers=NEVER_KEPT)
 
 
-@router.head("/readyz")
-@router.get("/readyz")
-def readyz(request: Request, web: Site, principal: Anyone) -> JSONResponse:
+@router.head("/readyz", dependencies=[Depends(unasked)])
+@router.get("/readyz", dependencies=[Depends(unasked)])
+def readyz(request: Request, web: Site) -> JSONResponse:
     """200 when pages can be served, else 503; which part is missing, and no more."""
-    del principal
     missing = faults(web, getattr(request.app.state, "threads", ()))
     return JSONResponse({"ready": not missing, "missing": missing}, 503 if missing else 200, NEVER_KEPT)
 

@@ -99,7 +99,7 @@ class EncountersOut(BaseModel):
     """A part of the list, newest first."""
 
     items: list[EncounterOut]
-    next: str | None = Field(description="give it as `before` for the next part; null at the end")
+    next: str | None = Field(description="give it as `cursor` for the next part; null at the end")
 
 
 class AcknowledgedOut(BaseModel):

@@ -7,10 +7,12 @@ from datetime import timedelta
 import pytest
 from fastapi import APIRouter, Request
 
+from edge.errors import StoreBusy
 from server.api.etag import is_known, must_match, tag_of
 from server.api.exposition import Family, Sample, exposition
 from server.api.meter import Meter
 from server.auth import cookies
+from server.page import asset
 from tests.alert_rig import animal
 from tests.web_rig import NOW, WebRig
 
@@ -116,6 +118,18 @@ def test_anybody_may_ask_whether_it_is_well_and_learns_no_more(rig, monkeypatch)
     assert answer.json() == {"ready": False, "missing": ["schema", "threads", "disk"]}
     assert client.get("/healthz").status_code == 200
     assert [client.head(path).status_code for path in ("/healthz", "/readyz")] == [200, 503]  # as monitors ask
+
+
+def test_what_concerns_nobody_is_answered_while_the_database_is_not_there(rig):
+    async def knows(_request):
+        raise StoreBusy("no answer")
+
+    client = rig.client(None, alone=True)
+    client.app.state.knows = knows
+
+    found = {path: client.get(path).status_code for path in ("/healthz", asset("app.css"), "/login")}
+
+    assert list(found.values()) == [200, 200, 503]
 
 
 def test_metrics_are_for_those_who_manage_all_stations(rig):

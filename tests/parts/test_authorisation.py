@@ -11,7 +11,7 @@ from fastapi.routing import iter_route_contexts
 from edge.store.keys import add_token, open_session
 from server.auth import cookies
 from server.auth.forgery import form_token
-from server.needs import Needs, public
+from server.needs import Needs, public, unasked
 from server.rights import ROLES
 from tests.auth_rig import AuthRig
 from tests.authorisation import PAGE, PERSONAS, PUBLIC, ROUTES, expected, page
@@ -48,7 +48,9 @@ def routes_of(app) -> dict[str, str]:
     found = {}
     for each in iter_route_contexts(app.routes):
         asked = list(calls_of(each.original_route.dependant))
-        rights = [call.right for call in asked if isinstance(call, Needs)] or [PUBLIC] * (public in asked)
+        rights = [call.right for call in asked if isinstance(call, Needs)] or [PUBLIC] * (
+            public in asked or unasked in asked
+        )
         for method in each.methods:
             found[f"{method} {each.path}"] = rights[0] if rights else ""
     return found
