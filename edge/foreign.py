@@ -1,5 +1,7 @@
 """Texts that others make (the system, PyYAML, pydantic, typer) in the reader's language.
 
+So are those that our own record keeps in English: why a file is in quarantine, what is damaged.
+
 Such a text arrives in English with its values filled in. `foreign` finds the template it was made from and fills the
 Spanish one; a text that no template fits stays as it is. Nothing here changes what English readers see.
 """
@@ -103,6 +105,40 @@ TEMPLATES = (
     mark("Show this message and exit."),
     mark("{value} is not one of {choices}."),
     mark("{kind} {path} does not exist."),
+    # edge.media: why a file is in quarantine, kept in English; what stands last is what to do about it
+    mark("{name}: empty file (0 bytes): {message}"),
+    mark("{name}: not a JPEG, PNG, TIFF or WEBP picture (begins with {head}): {message}"),
+    mark("{name}: {kind} whose header can't be read, damaged or truncated: {message}"),
+    mark("{name}: {kind} that can't be decoded ({why}): {message}"),
+    mark("{name}: damaged, nothing of the picture can be read: {message}"),
+    mark("{name}: {width}x{height} pixels, allowed are {most}: {message}"),
+    mark("{name}: larger than {most} bytes: {message}"),
+    mark("{name}: JPEG of {count} scans, allowed are {most}: {message}"),
+    mark("{name}: has no video, only other streams: {message}"),
+    mark("{name}: no picture in it can be decoded: {message}"),
+    mark("{name}: MP4 that was cut before its index was written: {message}"),
+    mark("{name}: no clip that can be opened (begins with {head}): {message}"),
+    mark("{name}: can't be read: {why}: {message}"),
+    mark("copy it again from the card, or delete it"),
+    mark("copy it again from the card"),
+    mark("raise max_pixels, or delete it"),
+    mark("check the file and its disk"),
+    mark("delete it, or look at it by hand"),
+    mark("repair it with untrunc, or delete it"),
+    mark("delete it"),
+    mark("truncated: the {kind} ends early, the lower {share} is missing"),
+    mark("truncated: the {kind} ends early"),
+    mark("corrupt data: {why}, the lower {share} is missing"),
+    mark("corrupt data: {why}"),
+    # edge.pipeline
+    mark("given up after {count} attempts that met an error nobody foresaw: {message}"),
+    mark("given up after {count} attempts that ended without an answer"),
+    mark("{name}: station {station} is no name that may become a folder"),
+    mark("{name}: frame id {frame} is no name that may become a file"),
+    mark("{name}: frame id {frame} of station {station} is taken by other content"),
+    mark("frame id {frame} of station {station} is taken by other content"),
+    mark("can't be read: {message}"),
+    mark("station {station} is unknown or revoked"),
 )
 
 

@@ -1,8 +1,9 @@
 """Templates → pages: `render(request, "now/page.html", rows=rows)`.
 
 In every template: `_` (a marked text in the reader's language), `speech` (dates, numbers, species: server/speech.py),
-`principal`, `web`, `now`, `nav` (server/nav.py), `asset("app.css")` (a file of server/static with its hash, kept by
-browsers for good), `picture(frame_pk, size, number)` (address of a derived picture; size thumb, card or view), `csrf`.
+`foreign` (what the record keeps in English, in that language), `principal`, `web`, `now`, `nav` (server/nav.py),
+`asset("app.css")` (a file of server/static with its hash, kept by browsers for good), `picture(frame_pk, size, number)`
+(address of a derived picture; size thumb, card or view), `csrf`.
 A template extends base.html and fills the blocks title, main, and where needed head (its own CSS and JS by `asset`).
 """
 
@@ -17,6 +18,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from edge import __version__
+from edge.foreign import foreign
 from edge.i18n import LANGUAGES
 
 from .nav import nav_for
@@ -79,6 +81,7 @@ def render(request: Request, template: str, *, status: int = 200, **values: Any)
         "languages": LANGUAGES,
         "version": __version__,
         "asset": asset,
+        "foreign": foreign,
         "picture": picture,
         "partial": request.headers.get("hx-request") == "true",
     }

@@ -40,6 +40,7 @@ def list_(
 ) -> None:
     """Print a line each."""
     from ..export import open_store
+    from ..foreign import foreign
     from ..store.quarantine import page_of
 
     plan = _plan(site)
@@ -52,7 +53,9 @@ def list_(
     zone = ZoneInfo(plan.file.site.timezone)
     table = Table(_("number"), _("when"), _("station"), _("name"), _("reason"), box=None)
     for row in rows:
-        table.add_row(str(row.pk), f"{row.at.astimezone(zone):%Y-%m-%d %H:%M}", row.station, row.name, row.reason)
+        table.add_row(
+            str(row.pk), f"{row.at.astimezone(zone):%Y-%m-%d %H:%M}", row.station, row.name, foreign(row.reason)
+        )
     if rows:
         Console(markup=False, highlight=False).print(table)
     else:

@@ -37,7 +37,7 @@ def write_status(rig, at, done=0, **fields):
     (rig.plan.state_dir / "status.json").write_text(json.dumps(body))
 
 
-def quarantined(rig, name="a", station="cam-01", *, file=True):
+def quarantined(rig, name="a", station="cam-01", *, file=True, reason="not a <picture>"):
     """A frame in quarantine."""
     from edge.model import CaptureTime, SpooledFrame  # noqa: PLC0415  # because only this needs them
 
@@ -50,7 +50,7 @@ def quarantined(rig, name="a", station="cam-01", *, file=True):
         source="watch", captured=captured, received_at=NOW,
     )  # fmt: skip
     rig.store.add_frames([(frame, 0)])
-    rig.store.quarantine_frame(rig.store.claim_next(NOW), reason="not a <picture>", now=NOW)
+    rig.store.quarantine_frame(rig.store.claim_next(NOW), reason=reason, now=NOW)
 
 
 def test_every_page_is_shown_to_an_admin_in_both_languages(rig):
@@ -61,6 +61,13 @@ def test_every_page_is_shown_to_an_admin_in_both_languages(rig):
             assert f'<html lang="{language}">' in page.text
             assert " style=" not in page.text
             assert "<script>" not in page.text
+
+
+def test_why_a_file_is_in_quarantine_is_told_in_the_readers_language(rig):
+    quarantined(rig, reason="a.jpg: empty file (0 bytes): copy it again from the card, or delete it")
+
+    assert "a.jpg: archivo vacío (0 bytes): vuelva a" in rig.client("manager", language="es").get(PAGES[1]).text
+    assert "a.jpg: empty file (0 bytes): copy it" in rig.client("manager", language="en").get(PAGES[1]).text
 
 
 def test_who_may_not_is_refused(rig):
