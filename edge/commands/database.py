@@ -5,6 +5,7 @@ from functools import partial
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
 from ..i18n import _
 from .station import JsonOption, SiteOption, site_path
@@ -35,10 +36,17 @@ def copy(
     from ..site_database import url_of
     from ..store.copying import copy_record
     from ..store.sql import Store
+    from .export import progress_bar
 
     plan = load_plan(site_path(site), load_registry())
-    with only_one(plan.state_dir), Store(url_of(old), read_only=True) as source, Store(plan.database_url) as target:
-        copied = copy_record(source, target)
+    with (
+        only_one(plan.state_dir),
+        Store(url_of(old), read_only=True) as source,
+        Store(plan.database_url) as target,
+        progress_bar(Console(stderr=True)) as bar,
+    ):
+        task = bar.add_task("", total=None)
+        copied = copy_record(source, target, lambda done, of: bar.update(task, completed=done, total=of))
     if as_json:
         typer.echo(json.dumps(copied))
         return

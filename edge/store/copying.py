@@ -4,7 +4,7 @@ Every row of every table, with its pk, so that addresses, cursors and exports st
 transaction: the other database has all of it or nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from sqlalchemy import (
@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    func,
     insert,
     select,
     text,
@@ -33,6 +34,7 @@ from .sql import Store
 
 REVISION = "SELECT version_num FROM alembic_version"
 BATCH = 2_000  # rows in memory at a time
+Progress = Callable[[int, int], None]  # rows that are copied, of how many
 # What triggers write while other rows come in: emptied again, and copied at the end.
 BY_TRIGGERS = (counters, web_schema.stale_days)
 
@@ -47,8 +49,8 @@ class _Written(UserDefinedType[str]):
         return "JSON"
 
 
-def copy_record(old: Store, new: Store) -> dict[str, int]:
-    """Copy everything; returns the rows of each table that has some.
+def copy_record(old: Store, new: Store, progress: Progress = lambda _done, _of: None) -> dict[str, int]:
+    """Copy everything; returns the rows of each table that has some. progress: told after each batch.
 
     Raises SchemaError when the new one has rows or the old one is of an older program, StoreBusy.
     """
@@ -65,7 +67,13 @@ def copy_record(old: Store, new: Store) -> dict[str, int]:
                     tables=", ".join(sorted(found))
                 )
             )
-        copied = {each.name: _copy(source, target, each) for each in ordered}
+        total, done = sum(source.scalar(select(func.count()).select_from(each)) or 0 for each in ordered), 0
+        copied = dict.fromkeys((each.name for each in ordered), 0)
+        for table in ordered:
+            for count in _copy(source, target, table):
+                copied[table.name] += count
+                done += count
+                progress(done, total)
         took_pks(target, *(each for each in tables if each.autoincrement_column is not None))
         if is_postgresql(target):
             target.exec_driver_sql("ANALYZE")  # else it plans for empty tables until it gets round to it
@@ -76,15 +84,15 @@ def _has_rows(connection: Connection, table: Table) -> bool:
     return connection.execute(select(*table.primary_key.columns).limit(1)).first() is not None
 
 
-def _copy(source: Connection, target: Connection, table: Table) -> int:
-    """The rows of one table. What points into the table itself is written when all of them are there."""
+def _copy(source: Connection, target: Connection, table: Table) -> Iterator[int]:
+    """Copy one table; how many rows each batch had. What points into the table itself is written at the end."""
     if table in BY_TRIGGERS:
         target.execute(delete(table))
     texts = [each.name for each in table.columns if isinstance(each.type, JSON)]
     inwards = [each.name for each in table.columns if any(key.column.table is table for key in each.foreign_keys)]
     columns = (Column(each.name, _Written() if each.name in texts else each.type) for each in table.columns)
     written = Table(table.name, MetaData(), *columns)
-    count, later = 0, []
+    later = []
     for rows in _batches(source, table, texts):
         for row in rows:
             if is_postgresql(target):
@@ -92,12 +100,11 @@ def _copy(source: Connection, target: Connection, table: Table) -> int:
             later += [(name, {"of": row["pk"], "to": row[name]}) for name in inwards if row[name] is not None]
             row.update(dict.fromkeys(inwards))
         target.execute(insert(written), rows)
-        count += len(rows)
+        yield len(rows)
     for name in inwards:
         point = update(table).where(table.c.pk == bindparam("of")).values({name: bindparam("to")})
         if pointing := [each for column, each in later if column == name]:
             target.execute(point, pointing)
-    return count
 
 
 def _batches(source: Connection, table: Table, texts: list[str]) -> Iterator[list[dict[str, Any]]]:

@@ -53,8 +53,9 @@ def rows(path):
 
 def test_there_and_back_a_record_is_the_same(old, postgres, tmp_path):
     between, last = postgres.emptied(), tmp_path / "new.sqlite"
+    told = []
     with Store(url_of(str(old)), read_only=True) as source, Store(between) as target:
-        copied = copy_record(source, target)
+        copied = copy_record(source, target, lambda done, of: told.append((done, of)))
     with Store(between, read_only=True) as source, Store(url_of(str(last))) as target:
         assert copy_record(source, target) == copied
 
@@ -64,6 +65,8 @@ def test_there_and_back_a_record_is_the_same(old, postgres, tmp_path):
         for name, found in rows(old).items()
     }
     assert copied["frames"] == 7
+    assert told[-1] == (sum(copied.values()), sum(copied.values()))
+    assert [done for done, _of in told] == sorted(done for done, _of in told)
     assert {"sequences", "stale_days", "tallies", "users", "favourites"} <= copied.keys()
 
 
