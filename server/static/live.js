@@ -11,7 +11,7 @@
   const QUIET_MS = 40000; // the server says something each 15 s: a telephone without signal breaks no line, it only hears nothing
   let source = null, last = "", pause = FIRST_MS, again = 0, hiding = 0, saying = 0, quiet = 0, heardAt = new Date();
   // to who listens to the page it is no news that one which has just opened is live
-  setTimeout(() => light.setAttribute("role", "status"), 3000);
+  setTimeout(() => light.setAttribute("aria-live", "polite"), 3000);
 
   function say(state, text) {
     if (light.dataset.state === state) return;
