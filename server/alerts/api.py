@@ -84,7 +84,7 @@ class SimulateIn(BaseModel):
     """A rule in the place of the one of its name, or a new one; over so many days."""
 
     rule: dict[str, Any]
-    days: int = Field(default=7, ge=1, le=31)
+    days: int = Field(default=7, strict=True, ge=1, le=31)
 
 
 class SimulatedOut(BaseModel):

@@ -146,7 +146,7 @@ class WholeSequence(Sequence):
 class NewAnswer(BaseModel):
     """What to say of what. A second one with the same action id writes nothing and answers the same."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     action: ActionId = Field(description="chosen by you, a UUID for instance; what is undone by")
     sequences: list[Number] = Field(default_factory=list, max_length=answers.MOST_SEQUENCES)

@@ -84,7 +84,7 @@ class UptoIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    upto: int = Field(ge=1, le=MOST)
+    upto: int = Field(strict=True, ge=1, le=MOST)
 
 
 class RetriedOut(BaseModel):

@@ -132,6 +132,35 @@ def test_what_concerns_nobody_is_answered_while_the_database_is_not_there(rig):
     assert list(found.values()) == [200, 200, 503]
 
 
+def test_a_number_is_no_truth_and_no_text(rig):
+    client = rig.client("admin")
+    described = client.get("/api/v1/openapi.json").json()
+    taken, tried = [], 0
+    for path, method, name, value in numbers_sent(described):
+        tried += 1
+        answer = client.request(method, re.sub(r"{\w+}", "1", path), json={name: value})
+        if f"{name}: " not in answer.text and f"{name}.0: " not in answer.text:
+            taken.append((path, name, value, answer.text[:200]))
+
+    assert taken == []
+    assert tried > 20
+
+
+def numbers_sent(described):
+    """(path, method, property, what it must not take) of the bodies that are sent."""
+    schemas = described["components"]["schemas"]
+    for path, ways in described["paths"].items():
+        for method, way in ways.items():
+            schema = way.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            named = schemas.get(schema.get("$ref", "").rpartition("/")[2], schema)
+            for name, about in named.get("properties", {}).items():
+                for kind in {each.get("type") for each in (about, *about.get("anyOf", ()))}:
+                    if kind in {"integer", "number"}:
+                        yield from ((path, method, name, value) for value in (True, "1"))
+                    elif kind == "array" and about["items"].get("type") in {"integer", "number"}:
+                        yield from ((path, method, name, value) for value in ([True], ["1"]))
+
+
 def test_metrics_are_for_those_who_manage_all_stations(rig):
     unknown = rig.client(None).get("/metrics", follow_redirects=False)
     assert (unknown.status_code, unknown.headers["www-authenticate"]) == (401, "Bearer")
